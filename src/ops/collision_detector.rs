@@ -1,12 +1,15 @@
 //! Detection of items that have the same key after a transform.
 
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::backup::{KeyCollisionFinder, KeyCollisions};
 use crate::error::Result;
 use crate::item::KeySchema;
+use crate::ops::chunk::Chunk;
+use crate::ops::transform_stage::Observer;
 use crate::transform::Outcome;
 
 /// Finds different items that have the same key after a transform.
@@ -95,5 +98,48 @@ impl CollisionDetector {
     /// The temporary file cannot be read.
     pub(crate) fn find(&self) -> Result<KeyCollisions> {
         self.keys.finish()
+    }
+}
+/// What a [`CollisionObserver`] has found.
+#[derive(Debug, Default)]
+pub(crate) struct CollisionReport {
+    pub(crate) collisions: KeyCollisions,
+    /// A warning about items without a usable key.
+    pub(crate) warning: Option<String>,
+}
+
+/// Looks for collisions among the items of a transfer.
+pub(crate) struct CollisionObserver {
+    detector: CollisionDetector,
+    /// Set when all items were seen.
+    found: Arc<OnceLock<CollisionReport>>,
+}
+
+impl CollisionObserver {
+    /// An observer that leaves what it has found in `found`.
+    pub(crate) fn new(detector: CollisionDetector, found: Arc<OnceLock<CollisionReport>>) -> Self {
+        Self { detector, found }
+    }
+}
+
+impl<P> Observer<P> for CollisionObserver {
+    fn observe(&mut self, chunk: &mut Chunk<P>) -> Result<()> {
+        for (index, item) in chunk.original_items().iter().enumerate() {
+            self.detector.add(item, chunk.outcome(index))?;
+        }
+
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let report = CollisionReport {
+            collisions: self.detector.find()?,
+            warning: self.detector.warning(),
+        };
+
+        // A transfer ends once, so nothing is set yet.
+        let _ = self.found.set(report);
+
+        Ok(())
     }
 }

@@ -7,14 +7,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::chunk::Chunk;
 use super::collision_detector::CollisionDetector;
 use super::cost::{WriteCost, WriteCostCounter, WriteCostModel};
 use super::invalid_item::InvalidItem;
-use super::transform_stream::{text_bytes, transform_stream, truncate_outcome};
+use super::sink::{ChunkWorker, WorkerSink};
+use super::source::ChunkStream;
+use super::transfer::Transfer;
+use super::transform_stage::TransformStage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
-use crate::transform::{Outcome, RejectReason, Transform, TransformedChunk};
+use crate::transform::{Outcome, RejectReason, Transform};
 
 /// Maximum number of different reject reasons in a report.
 const MAX_REASONS: usize = 10;
@@ -74,7 +78,7 @@ pub struct ItemPreview {
 }
 
 /// The error for a dry run that was interrupted.
-pub(crate) fn interrupted() -> Error {
+fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted: nothing was written")
 }
 
@@ -98,8 +102,6 @@ pub(crate) struct DryRun {
     reasons: BTreeMap<String, u64>,
     preview: PreviewOptions,
     transform: Transform,
-    /// Number of items that may still come out of the transform, if limited.
-    remaining: Option<u64>,
 }
 
 impl DryRun {
@@ -121,73 +123,11 @@ impl DryRun {
             reasons: BTreeMap::new(),
             preview,
             transform: transform.clone(),
-            remaining: None,
         }
-    }
-
-    /// Stops after this number of items after the transform.
-    pub(crate) fn with_limit(mut self, limit: Option<u64>) -> Self {
-        self.remaining = limit;
-        self
-    }
-
-    /// Sends the chunks through the transform until they end or the limit is reached.
-    ///
-    /// # Errors
-    /// Those of `chunks`; a program fails; interrupted.
-    pub(crate) fn run<T: Send + 'static>(
-        mut self,
-        chunks: impl Iterator<Item = Result<(Vec<Bytes>, T)>> + Send + 'static,
-        reporter: &Arc<dyn Reporter>,
-        cancel: &CancellationToken,
-    ) -> Result<DryRunReport> {
-        for chunk in transform_stream(&self.transform, reporter, chunks)? {
-            if cancel.is_cancelled() {
-                return Err(interrupted());
-            }
-
-            let chunk = chunk?;
-            reporter.report(Event::Progress {
-                items: chunk.items.len() as u64,
-                bytes: text_bytes(&chunk.items),
-            });
-            self.add_chunk(chunk)?;
-
-            if self.is_limit_reached() {
-                break;
-            }
-        }
-
-        // Some warnings, such as a mask rule that matched nothing, are known only at the end.
-        self.transform
-            .warnings()
-            .into_iter()
-            .for_each(|warning| reporter.report(Event::Warning(warning)));
-
-        self.finish()
-    }
-
-    fn is_limit_reached(&self) -> bool {
-        self.remaining == Some(0)
-    }
-
-    fn add_chunk<T>(&mut self, chunk: TransformedChunk<T>) -> Result<()> {
-        for (item, outcome) in chunk.items.iter().zip(chunk.outcomes) {
-            if self.is_limit_reached() {
-                break;
-            }
-
-            self.add_item(item, outcome)?;
-        }
-
-        Ok(())
     }
 
     fn add_item(&mut self, item: &Bytes, outcome: Outcome) -> Result<()> {
         let outcome = self.validate(item, outcome);
-
-        // Items beyond the limit are not written, so they cannot collide with others.
-        let outcome = self.apply_limit(outcome);
         if let Some(collisions) = &mut self.collisions {
             collisions.add(item, &outcome)?;
         }
@@ -220,23 +160,6 @@ impl DryRun {
             }
             (InvalidItems::Reject, _) => Outcome::Rejected(invalid.reject_reason()),
         }
-    }
-
-    fn apply_limit(&mut self, mut outcome: Outcome) -> Outcome {
-        let Some(remaining) = &mut self.remaining else {
-            return outcome;
-        };
-
-        truncate_outcome(&mut outcome, *remaining);
-        let outputs = match &outcome {
-            Outcome::Unchanged | Outcome::Changed(_) => 1,
-            Outcome::Several(items) => items.len() as u64,
-            Outcome::Skipped | Outcome::Rejected(_) => 0,
-        };
-
-        *remaining -= outputs;
-
-        outcome
     }
 
     fn count(&mut self, item: &Bytes, outcome: &Outcome) {
@@ -290,6 +213,24 @@ impl DryRun {
             rejected,
         });
     }
+}
+
+impl<P: Send + 'static> ChunkWorker<P> for DryRun {
+    type Output = DryRunReport;
+
+    fn add(&mut self, mut chunk: Chunk<P>) -> Result<()> {
+        let items = chunk.original_items();
+        let outcomes = chunk
+            .outcomes
+            .take()
+            .unwrap_or_else(|| vec![Outcome::Unchanged; items.len()]);
+
+        for (item, outcome) in items.iter().zip(outcomes) {
+            self.add_item(item, outcome)?;
+        }
+
+        Ok(())
+    }
 
     /// Completes the report. Collisions are found here, because every item must be known.
     fn finish(self) -> Result<DryRunReport> {
@@ -308,4 +249,38 @@ impl DryRun {
 
         Ok(report)
     }
+}
+
+/// Transforms and counts the chunks of a source.
+///
+/// # Errors
+/// The source cannot be read; a program fails; interrupted.
+pub(crate) async fn dry_run<P: Send + 'static>(
+    source: ChunkStream<P>,
+    limit: Option<u64>,
+    dry_run: DryRun,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<DryRunReport> {
+    let transform = dry_run.transform.clone();
+    let mut chunks = TransformStage::new(transform.clone())
+        .with_limit(limit)
+        .connect(source, reporter)?;
+
+    let mut sink = WorkerSink::start("the dry run", dry_run);
+    let transfer = Transfer { reporter, cancel };
+    transfer
+        .run(&mut chunks, &mut sink)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::Interrupted => interrupted(),
+            _ => error,
+        })?;
+
+    // Some warnings, such as a mask rule that matched nothing, are known only at the end.
+    for warning in transform.warnings() {
+        reporter.report(Event::Warning(warning));
+    }
+
+    sink.into_output()
 }

@@ -1,7 +1,10 @@
 //! Checks of transformed items that only the target table can define: its key, and DynamoDB's size limit.
 
+use crate::error::Result;
 use crate::item::{KeySchema, item_size};
 use crate::limits::ITEM_BYTES;
+use crate::ops::chunk::Chunk;
+use crate::ops::transform_stage::Observer;
 use crate::transform::{Outcome, RejectReason};
 
 /// Reason why a table would refuse an item.
@@ -52,5 +55,29 @@ impl InvalidItem {
     pub(crate) fn reject_reason(&self) -> RejectReason {
         // The message may contain attribute names: the last step has already searched the item for masked values.
         RejectReason::internal(format!("after the transform: {}", self.message()))
+    }
+}
+
+/// Rejects what a transform made of an item if a table cannot store all of it.
+pub(crate) struct InvalidOutputs {
+    key: KeySchema,
+}
+
+impl InvalidOutputs {
+    /// For a table with this key.
+    pub(crate) fn new(key: KeySchema) -> Self {
+        Self { key }
+    }
+}
+
+impl<P> Observer<P> for InvalidOutputs {
+    fn observe(&mut self, chunk: &mut Chunk<P>) -> Result<()> {
+        for outcome in chunk.outcomes.iter_mut().flatten() {
+            if let Some(invalid) = InvalidItem::check_outputs(outcome, &self.key) {
+                *outcome = Outcome::Rejected(invalid.reject_reason());
+            }
+        }
+
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod item_formatter;
 mod recreated;
 pub mod restore;
 mod scan_segments;
+mod sink;
 mod source;
 pub mod table_location;
 #[cfg(test)]

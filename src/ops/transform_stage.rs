@@ -70,7 +70,7 @@ impl<P: Send + 'static> TransformStage<P> {
     /// A thread or a program cannot be started.
     pub(crate) fn connect(
         self,
-        source: ChunkStream<P>,
+        mut source: ChunkStream<P>,
         reporter: &Arc<dyn Reporter>,
     ) -> Result<ChunkStream<P>> {
         let has_work =
@@ -79,8 +79,8 @@ impl<P: Send + 'static> TransformStage<P> {
             return Ok(source);
         }
 
-        let worth_waiting = source.time_worth_waiting();
         let (sender, stream) = ChunkStream::new(1, MAX_CHUNKS);
+        let stream = stream.continues(&mut source);
         let chunks: Box<dyn Iterator<Item = Result<Chunk<P>>> + Send> = if self.transform.is_empty()
         {
             Box::new(blocking_chunks(source))
@@ -96,7 +96,7 @@ impl<P: Send + 'static> TransformStage<P> {
         };
         tokio::task::spawn_blocking(move || forwarding.run(chunks));
 
-        Ok(stream.worth_waiting(worth_waiting))
+        Ok(stream)
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::event::Reporter;
-use crate::transform::{Outcome, Transform, TransformOutput};
+use crate::transform::{Transform, TransformOutput};
 
 /// Number of items that go through a transform together.
 pub(crate) const CHUNK_ITEMS: usize = 256;
@@ -50,21 +50,4 @@ pub(crate) fn transform_stream<T: Send + 'static>(
     })?;
 
     Ok(results)
-}
-
-/// Limits an outcome to `limit` items, at least one. Returns true if items were dropped.
-pub(crate) fn truncate_outcome(outcome: &mut Outcome, limit: u64) -> bool {
-    let Outcome::Several(items) = outcome else {
-        return false;
-    };
-
-    let before = items.len();
-    items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-
-    items.len() < before
-}
-
-/// Size of the text of items, in bytes.
-pub(crate) fn text_bytes(items: &[Bytes]) -> u64 {
-    items.iter().map(|item| item.len() as u64).sum()
 }

@@ -3,25 +3,27 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{iter, mem};
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
-use super::partitions::{PARTITIONS, RECORD_BYTES, Record};
-use super::side::{PageLocation, RecordOptions, RereadItems, SCRATCH_MEMORY, Side, SideRecords};
-use super::{COMPARISON, CompareContext};
+use super::side::{RereadItems, Side, SideRecords};
+use super::{COMPARISON, CompareContext, digest};
 use crate::backup::Source;
 use crate::error::Result;
-use crate::event::{Event, Reporter};
+use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeySchema, item_digest};
-use crate::ops::invalid_item::InvalidItem;
+use crate::ops::chunk::Chunk;
+use crate::ops::invalid_item::InvalidOutputs;
 use crate::ops::run_blocking;
-use crate::ops::transform_stream::{CHUNK_ITEMS, transform_stream};
+use crate::ops::sink::{
+    ChunkLocation, ChunkWorker, RECORD_BYTES, Record, SourceRecords, WorkerSink, scratch_records,
+};
+use crate::ops::source::{ChunkStream, StoredSource};
+use crate::ops::transfer::Transfer;
+use crate::ops::transform_stage::TransformStage;
 use crate::place::{ScratchPartitions, read_rejects};
-use crate::transform::{Transform, TransformedChunk};
-
-/// Number of items between two progress reports.
-const PROGRESS_ITEMS: u64 = 1024;
+use crate::transform::Transform;
 
 /// The items of a dump, after a transform if there is one.
 pub(crate) struct DumpSide {
@@ -40,44 +42,53 @@ impl DumpSide {
             rejected: Vec::new(),
         }
     }
+
+    /// The items that a table with this key is expected to have. With a transform, these are the valid outputs.
+    fn expected_items(&self, context: &CompareContext) -> Result<ChunkStream<u64>> {
+        let items = StoredSource::open_whole(&self.source)?.start(&CancellationToken::new());
+        let mut stage = TransformStage::new(self.transform.clone());
+        if !self.transform.is_empty() {
+            stage = stage.observed_by(InvalidOutputs::new(context.key.clone()));
+        }
+
+        stage.connect(items, &context.reporter)
+    }
 }
 
 impl Side for DumpSide {
+    type Position = u64;
+
     async fn read_records(
         &self,
         context: &CompareContext,
-        reporter: Option<&Arc<dyn Reporter>>,
-    ) -> Result<SideRecords> {
-        let source = Arc::clone(&self.source);
-        let transform = self.transform.clone();
-        let rejected_files = self.rejected.clone();
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<SideRecords<u64>> {
+        // A dump of the schema alone has no data file to open.
+        if !self.source.has_items() {
+            return Ok(SideRecords {
+                source: SourceRecords::new()?,
+                rejected: None,
+            });
+        }
+
+        let files = self.rejected.clone();
+        let is_transformed = !self.transform.is_empty();
         let key = context.key.clone();
-        let options = RecordOptions::new(context);
-        let transform_reporter = Arc::clone(&context.reporter);
-        let progress_reporter = reporter.map(Arc::clone);
-
-        run_blocking(COMPARISON, move || {
-            // A dump of the schema alone has no data file to open.
-            if !source.has_items() {
-                return SideRecords::new();
-            }
-
-            let rejected = read_rejected_records(&rejected_files, !transform.is_empty(), &key)?;
-            let items = expected_items(&source, &transform, &key, &transform_reporter)?;
-            let records = make_records(items, &key, &options, progress_reporter.as_deref())?;
-
-            Ok(SideRecords {
-                rejected,
-                ..records
-            })
+        let rejected = run_blocking(COMPARISON, move || {
+            read_rejected_records(&files, is_transformed, &key)
         })
-        .await
+        .await?;
+
+        let items = self.expected_items(context)?;
+        let source = digest(items, context.digest_options(None), reporter).await?;
+
+        Ok(SideRecords { source, rejected })
     }
 
     async fn reread_items(
         &self,
         wanted: &HashMap<u128, u32>,
-        _pages: &[PageLocation],
+        _chunks: &[ChunkLocation<u64>],
         context: &CompareContext,
     ) -> Result<RereadItems> {
         // Without differences, do not read the whole dump a second time.
@@ -85,32 +96,58 @@ impl Side for DumpSide {
             return Ok(RereadItems::default());
         }
 
-        let source = Arc::clone(&self.source);
-        let transform = self.transform.clone();
-        let key_schema = context.key.clone();
-        let wanted = wanted.clone();
-        let reporter = Arc::clone(&context.reporter);
+        let mut items = self.expected_items(context)?;
+        let search = ItemSearch {
+            wanted: wanted.clone(),
+            key: context.key.clone(),
+            found: HashMap::new(),
+        };
 
-        run_blocking(COMPARISON, move || {
-            let mut found = HashMap::new();
-            for item in expected_items(&source, &transform, &key_schema, &reporter)? {
-                let item = item?;
-                let Ok(key) = key_schema.hash128(&item) else {
+        let mut sink = WorkerSink::start(COMPARISON, search);
+        let silent: Arc<dyn Reporter> = Arc::new(SilentReporter);
+        let transfer = Transfer {
+            reporter: &silent,
+            cancel: &CancellationToken::new(),
+        };
+        transfer.run(&mut items, &mut sink).await?;
+
+        Ok(RereadItems {
+            items: sink.into_output()?,
+            ..RereadItems::default()
+        })
+    }
+}
+
+/// Finds items by the hash of their key.
+struct ItemSearch {
+    wanted: HashMap<u128, u32>,
+    key: KeySchema,
+    found: HashMap<u128, Bytes>,
+}
+
+impl ChunkWorker<u64> for ItemSearch {
+    type Output = HashMap<u128, Bytes>;
+
+    fn add(&mut self, chunk: Chunk<u64>) -> Result<()> {
+        for (index, item) in chunk.original_items().iter().enumerate() {
+            for output in chunk.outcome(index).items(item) {
+                let Ok(key) = self.key.hash128(output) else {
                     continue;
                 };
 
-                // A later item with the same key replaces an earlier one, as it does in a restore.
-                if wanted.contains_key(&key) {
-                    found.insert(key, item);
+                // A later item with the same key replaces an earlier one, as it does in a restore. Copied, because a slice would keep
+                // the memory of the whole chunk.
+                if self.wanted.contains_key(&key) {
+                    self.found.insert(key, Bytes::copy_from_slice(output));
                 }
             }
+        }
 
-            Ok(RereadItems {
-                items: found,
-                ..RereadItems::default()
-            })
-        })
-        .await
+        Ok(())
+    }
+
+    fn finish(self) -> Result<HashMap<u128, Bytes>> {
+        Ok(self.found)
     }
 }
 
@@ -125,17 +162,17 @@ fn read_rejected_records(
         return Ok(None);
     }
 
-    let mut rejected = ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?;
+    let mut rejected = scratch_records()?;
     let mut push_record = |item: &[u8]| {
         let Some((key, digest)) = key.hash128(item).ok().zip(item_digest(item).ok()) else {
             return Ok(());
         };
 
-        // The page is never used: rejected items are not examples.
+        // The chunk is never used: rejected items are not examples.
         let record = Record {
             key,
             digest,
-            page: 0,
+            chunk: 0,
         };
 
         rejected.push(record.partition(), &record.to_bytes())
@@ -146,99 +183,4 @@ fn read_rejected_records(
         .try_for_each(|file| read_rejects(file, is_transformed, &mut push_record))?;
 
     Ok(Some(rejected))
-}
-
-/// The items of a dump that a table with this key is expected to have. With a transform, these are the valid outputs.
-fn expected_items(
-    source: &Source,
-    transform: &Transform,
-    key: &KeySchema,
-    reporter: &Arc<dyn Reporter>,
-) -> Result<Box<dyn Iterator<Item = Result<Bytes>>>> {
-    let mut reader = source.items()?;
-    let mut items = iter::from_fn(move || {
-        reader
-            .next_item()
-            .map(|item| item.map(|item| item.text))
-            .transpose()
-    });
-
-    if transform.is_empty() {
-        return Ok(Box::new(items));
-    }
-
-    // A transform takes items in chunks, which share the cost of passing them to another thread and back.
-    let chunks = iter::from_fn(move || {
-        let chunk: Result<Vec<Bytes>> = items.by_ref().take(CHUNK_ITEMS).collect();
-        chunk
-            .map(|chunk| (!chunk.is_empty()).then_some((chunk, ())))
-            .transpose()
-    });
-
-    let key = key.clone();
-    let outputs =
-        transform_stream(transform, reporter, chunks)?.flat_map(move |chunk| match chunk {
-            Err(error) => vec![Err(error)],
-            Ok(chunk) => valid_outputs(&chunk, &key).map(Ok).collect(),
-        });
-
-    Ok(Box::new(outputs))
-}
-
-/// The outputs of a transform that a restore writes. If one output of an item is invalid, the restore writes none of them.
-fn valid_outputs(chunk: &TransformedChunk<()>, key: &KeySchema) -> impl Iterator<Item = Bytes> {
-    let TransformedChunk {
-        items, outcomes, ..
-    } = chunk;
-
-    items.iter().zip(outcomes).flat_map(|(item, outcome)| {
-        match InvalidItem::check_outputs(outcome, key) {
-            Some(_) => Vec::new(),
-            None => outcome.items(item).to_vec(),
-        }
-    })
-}
-
-/// Makes records of the items of a dump.
-fn make_records(
-    items: impl Iterator<Item = Result<Bytes>>,
-    key_schema: &KeySchema,
-    options: &RecordOptions,
-    reporter: Option<&dyn Reporter>,
-) -> Result<SideRecords> {
-    let mut records = SideRecords::new()?;
-    let mut reported_items = 0;
-    let mut unreported_bytes = 0;
-
-    for item in items {
-        let item = item?;
-        records.items += 1;
-        unreported_bytes += item.len() as u64;
-
-        match key_schema.hash128(&item) {
-            // A dump is read again from its beginning, so its items need no page.
-            Ok(key) => records.push(key, &item, 0, options)?,
-            Err(_) => records.without_key += 1,
-        }
-
-        // A report for each item would slow reading down.
-        if let Some(reporter) = reporter
-            && records.items - reported_items == PROGRESS_ITEMS
-        {
-            reporter.report(Event::Progress {
-                items: PROGRESS_ITEMS,
-                bytes: mem::take(&mut unreported_bytes),
-            });
-            reported_items = records.items;
-        }
-    }
-
-    if let Some(reporter) = reporter {
-        reporter.report(Event::Progress {
-            items: records.items - reported_items,
-            bytes: unreported_bytes,
-        });
-    }
-
-    Ok(records)
 }

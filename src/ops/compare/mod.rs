@@ -16,15 +16,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use dump_side::DumpSide;
 pub(crate) use side::Side;
 pub(crate) use table_side::TableSide;
 
 use crate::error::Result;
-use crate::event::Reporter;
+use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeySchema, Sample};
 use crate::ops::run_blocking;
+use crate::ops::sink::{DigestOptions, DigestWorker, SourceRecords, WorkerSink};
+use crate::ops::source::ChunkStream;
+use crate::ops::transfer::Transfer;
 use crate::store::WireBytes;
 use attributes::attribute_differences;
 use partitions::{ExampleRef, compare_records};
@@ -42,6 +46,37 @@ pub(crate) struct CompareContext {
     pub(crate) sample: Option<Sample>,
     /// Receives the progress of reading the target.
     pub(crate) reporter: Arc<dyn Reporter>,
+}
+
+impl CompareContext {
+    /// The digest of a source; `table` is its name if it is a live table.
+    fn digest_options(&self, table: Option<&str>) -> DigestOptions {
+        DigestOptions {
+            key: self.key.clone(),
+            keys_only: self.keys_only,
+            sample: self.sample,
+            table: table.map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// Reads a whole source into records.
+async fn digest<P: Clone + Send + Sync + 'static>(
+    mut chunks: ChunkStream<P>,
+    options: DigestOptions,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<SourceRecords<P>> {
+    let mut sink = WorkerSink::start(COMPARISON, DigestWorker::new(options)?);
+
+    // Who compares waits for an interruption, and drops the comparison.
+    let cancel = CancellationToken::new();
+    let transfer = Transfer {
+        reporter,
+        cancel: &cancel,
+    };
+    transfer.run(&mut chunks, &mut sink).await?;
+
+    sink.into_output()
 }
 
 /// Kind of difference between the two sides for one key.
@@ -121,44 +156,35 @@ pub(crate) async fn compare(
     context: &CompareContext,
 ) -> Result<CompareResult> {
     // Only the target reports progress: the expected number of items is that of one side, and the items of both would exceed it.
+    let silent: Arc<dyn Reporter> = Arc::new(SilentReporter);
     let (source_records, target_records) = tokio::try_join!(
-        source.read_records(context, None),
-        target.read_records(context, Some(&context.reporter))
+        source.read_records(context, &silent),
+        target.read_records(context, &context.reporter)
     )?;
 
-    let mut result = CompareResult {
-        without_key: source_records.without_key,
-        source_items: source_records.items,
-        target_items: target_records.items,
-        source_compared: source_records.compared,
-        target_compared: target_records.compared,
-        read_units: source_records.read_units + target_records.read_units,
-        wire: source_records.wire,
-        ..CompareResult::default()
-    };
-    result.wire += target_records.wire;
+    let mut result = CompareResult::of_sides(&source_records.source, &target_records.source);
 
-    // The thread returns the records of both sides, because their page positions are needed to read the examples again.
+    // The thread returns the records of both sides, because their chunks are needed to read the examples again.
     let (differences, source_records, target_records) = run_blocking(COMPARISON, move || {
         let differences = compare_records(
-            &source_records.records,
+            &source_records.source.records,
             source_records.rejected.as_ref(),
-            &target_records.records,
+            &target_records.source.records,
         )?;
         Ok((differences, source_records, target_records))
     })
     .await?;
 
     // An extra item has no text in the source, and a missing item has none in the target.
-    let source_pages = pages_by_key(&differences.examples, DifferenceKind::Extra, |example| {
-        example.source_page
+    let source_chunks = chunks_by_key(&differences.examples, DifferenceKind::Extra, |example| {
+        example.source_chunk
     });
-    let target_pages = pages_by_key(&differences.examples, DifferenceKind::Missing, |example| {
-        example.target_page
+    let target_chunks = chunks_by_key(&differences.examples, DifferenceKind::Missing, |example| {
+        example.target_chunk
     });
     let (source_reread, target_reread) = tokio::try_join!(
-        source.reread_items(&source_pages, &source_records.pages, context),
-        target.reread_items(&target_pages, &target_records.pages, context)
+        source.reread_items(&source_chunks, &source_records.source.chunks, context),
+        target.reread_items(&target_chunks, &target_records.source.chunks, context)
     )?;
 
     for reread in [&source_reread, &target_reread] {
@@ -187,16 +213,35 @@ pub(crate) async fn compare(
     })
 }
 
-/// Page numbers by key hash, of all examples except those of the kind `absent`, which this side does not have.
-fn pages_by_key(
+impl CompareResult {
+    /// What was read of both sides.
+    fn of_sides<P, Q>(source: &SourceRecords<P>, target: &SourceRecords<Q>) -> Self {
+        let mut result = Self {
+            without_key: source.without_key,
+            source_items: source.items,
+            target_items: target.items,
+            source_compared: source.compared,
+            target_compared: target.compared,
+            read_units: source.read_units + target.read_units,
+            wire: source.wire,
+            ..Self::default()
+        };
+        result.wire += target.wire;
+
+        result
+    }
+}
+
+/// Chunk numbers by key hash, of all examples except those of the kind `absent`, which this side does not have.
+fn chunks_by_key(
     examples: &[ExampleRef],
     absent: DifferenceKind,
-    page: fn(&ExampleRef) -> u32,
+    chunk: fn(&ExampleRef) -> u32,
 ) -> HashMap<u128, u32> {
     examples
         .iter()
         .filter(|example| example.kind != absent)
-        .map(|example| (example.key, page(example)))
+        .map(|example| (example.key, chunk(example)))
         .collect()
 }
 

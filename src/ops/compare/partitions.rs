@@ -5,59 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::DifferenceKind;
 use crate::error::Result;
+use crate::ops::sink::{PARTITIONS, RECORD_BYTES, Record};
 use crate::place::ScratchPartitions;
-
-/// Number of partitions of the scratch files. With ten million items, each has about 10,000 records.
-pub(crate) const PARTITIONS: usize = 1024;
 
 /// Maximum number of examples of each kind of difference.
 const MAX_EXAMPLES: u64 = 10;
-
-/// Size of an encoded record: key hash, digest and page number, in this order.
-pub(crate) const RECORD_BYTES: usize = 36;
-
-/// An item of a side, reduced to what the comparison needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record {
-    /// Hash of the key.
-    pub(crate) key: u128,
-    /// Digest of the contents.
-    pub(crate) digest: u128,
-    /// Index of the page that holds the item.
-    pub(crate) page: u32,
-}
-
-impl Record {
-    /// The partition for this key. Both sides use the same, so that partitions can be compared one by one.
-    pub(crate) fn partition(&self) -> usize {
-        usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
-    }
-
-    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
-        let mut bytes = [0; RECORD_BYTES];
-        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
-        bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
-        bytes[32..].copy_from_slice(&self.page.to_le_bytes());
-
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Self {
-        // Converting a slice to an array can fail, which would need an error here.
-        let number = |range: std::ops::Range<usize>| {
-            bytes[range]
-                .iter()
-                .rev()
-                .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-        };
-
-        Self {
-            key: number(0..16),
-            digest: number(16..32),
-            page: u32::try_from(number(32..36)).unwrap_or(0),
-        }
-    }
-}
 
 /// An item to show as an example of a difference, before its text is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +17,10 @@ pub(crate) struct ExampleRef {
     pub(crate) kind: DifferenceKind,
     /// Hash of the key.
     pub(crate) key: u128,
-    /// Index of the page of the source that holds the item; 0 if none does.
-    pub(crate) source_page: u32,
-    /// Index of the page of the target that holds the item; 0 if none does.
-    pub(crate) target_page: u32,
+    /// Index of the chunk of the source that holds the item; 0 if none does.
+    pub(crate) source_chunk: u32,
+    /// Index of the chunk of the target that holds the item; 0 if none does.
+    pub(crate) target_chunk: u32,
 }
 
 /// Result of comparing the records of both sides.
@@ -103,12 +55,12 @@ impl RecordComparison {
         if *count <= MAX_EXAMPLES
             && let Some(record) = source.or(target)
         {
-            let page = |record: Option<Record>| record.map_or(0, |record| record.page);
+            let chunk = |record: Option<Record>| record.map_or(0, |record| record.chunk);
             self.examples.push(ExampleRef {
                 kind,
                 key: record.key,
-                source_page: page(source),
-                target_page: page(target),
+                source_chunk: chunk(source),
+                target_chunk: chunk(target),
             });
         }
     }
@@ -254,7 +206,7 @@ mod tests {
             let record = Record {
                 key: *key,
                 digest: *digest,
-                page: u32::MAX - 1,
+                chunk: u32::MAX - 1,
             };
 
             assert_eq!(Record::from_bytes(&record.to_bytes()), record);

@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::side::{PageLocation, RecordOptions, RereadItems, Side, SideRecords};
-use super::{COMPARISON, CompareContext};
+use super::side::{RereadItems, Side, SideRecords};
+use super::{CompareContext, digest};
+use crate::backup::SegmentProgress;
 use crate::error::{Error, Result};
-use crate::event::{Event, Reporter};
-use crate::item::{Items, KeySchema};
-use crate::ops::run_blocking;
-use crate::ops::scan_segments::{ScanPages, for_each_segment, spread_order};
-use crate::store::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
+use crate::event::Reporter;
+use crate::item::KeySchema;
+use crate::ops::scan_segments::{ScanPages, spread_order};
+use crate::ops::sink::ChunkLocation;
+use crate::ops::source::ScanSource;
+use crate::store::{PageKey, ScanRequest};
 
 /// The items of a live table, which are read with a parallel Scan.
 pub(crate) struct TableSide<S> {
@@ -21,18 +23,9 @@ pub(crate) struct TableSide<S> {
     pub(crate) table: String,
     pub(crate) segments: u32,
     /// Maximum number of pages that are requested or wait for their records. The memory of received pages is limited by
-    /// [`PageMemoryPermit`].
+    /// [`PageMemoryPermit`](crate::store::PageMemoryPermit).
     pub(crate) pages: usize,
     pub(crate) consistent_read: bool,
-}
-
-/// A page that a Scan returned, and its cost.
-struct ScannedPage {
-    location: PageLocation,
-    items: Items,
-    read_units: f64,
-    wire: WireBytes,
-    memory_permit: PageMemoryPermit,
 }
 
 impl<S: ScanPages> TableSide<S> {
@@ -54,46 +47,52 @@ impl<S: ScanPages> TableSide<S> {
             previous_keys: Arc::default(),
         }
     }
+
+    /// The request for the page of a chunk.
+    fn reread_request(
+        &self,
+        location: &ChunkLocation<SegmentProgress>,
+        key: &Arc<KeySchema>,
+    ) -> ScanRequest {
+        let start = match &location.start {
+            Some(SegmentProgress::Next(start)) => PageKey::from_json(start),
+            Some(SegmentProgress::Done | SegmentProgress::NotBegun) | None => None,
+        };
+
+        self.scan_request(u32::try_from(location.lane).unwrap_or(0), start, key)
+    }
 }
 
 impl<S: ScanPages> Side for TableSide<S> {
+    type Position = SegmentProgress;
+
     async fn read_records(
         &self,
         context: &CompareContext,
-        reporter: Option<&Arc<dyn Reporter>>,
-    ) -> Result<SideRecords> {
-        let (page_sender, page_receiver) = mpsc::channel::<ScannedPage>(self.pages);
-        let reporter = reporter.map(Arc::clone);
-        let key = context.key.clone();
-        let options = RecordOptions::new(context);
-        let table = self.table.clone();
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<SideRecords<SegmentProgress>> {
+        let key = Arc::new(context.key.clone());
+        let requests = spread_order(self.segments)
+            .into_iter()
+            .map(|segment| self.scan_request(segment, None, &key))
+            .collect();
 
-        // Digests take a core for as long as the scan runs, so they do not run on a thread of the async runtime.
-        let recording = run_blocking(COMPARISON, move || {
-            make_records(page_receiver, &table, &key, &options, reporter.as_deref())
-        });
+        let chunks = ScanSource::new(self.store.clone(), requests)
+            .with_max_pages(self.pages)
+            .start(&CancellationToken::new());
 
-        let scan_key = Arc::new(context.key.clone());
-        let scan_one = move |segment| {
-            scan_segment(
-                self.store.clone(),
-                self.scan_request(segment, None, &scan_key),
-                page_sender.clone(),
-            )
-        };
+        let source = digest(chunks, context.digest_options(Some(&self.table)), reporter).await?;
 
-        let scanning = for_each_segment(spread_order(self.segments), scan_one);
-
-        // Both end in any case: if recording fails, it closes the channel; if a scan fails, all senders are dropped.
-        let (records, ()) = tokio::try_join!(recording, scanning)?;
-
-        Ok(records)
+        Ok(SideRecords {
+            source,
+            rejected: None,
+        })
     }
 
     async fn reread_items(
         &self,
         wanted: &HashMap<u128, u32>,
-        pages: &[PageLocation],
+        chunks: &[ChunkLocation<SegmentProgress>],
         context: &CompareContext,
     ) -> Result<RereadItems> {
         let mut reread = RereadItems::default();
@@ -103,11 +102,10 @@ impl<S: ScanPages> Side for TableSide<S> {
         let numbers: BTreeSet<u32> = wanted.values().copied().collect();
         let locations = numbers
             .into_iter()
-            .filter_map(|number| pages.get(usize::try_from(number).ok()?));
+            .filter_map(|number| chunks.get(usize::try_from(number).ok()?));
 
         for location in locations {
-            let mut request =
-                self.scan_request(location.segment, location.start.clone(), &scan_key);
+            let mut request = self.reread_request(location, &scan_key);
             let mut remaining = location.items;
 
             // With a limit on read units, the same items may now arrive in several smaller pages.
@@ -147,123 +145,23 @@ fn hash_key(key: &KeySchema, item: &[u8], table: &str) -> Result<u128> {
     })
 }
 
-/// Scans one segment completely.
-async fn scan_segment<S: ScanPages>(
-    store: S,
-    mut request: ScanRequest,
-    pages: mpsc::Sender<ScannedPage>,
-) -> Result<()> {
-    loop {
-        // Reserved before the request, so that no more pages are requested than the channel can take. A closed channel means that
-        // recording has failed, and its error is the one to report.
-        let Ok(slot) = pages.reserve().await else {
-            return Ok(());
-        };
-
-        let page = store.scan(&request).await?;
-        let location = PageLocation {
-            segment: request.segment,
-            start: request.start.clone(),
-            items: page.items.len(),
-        };
-
-        let ScanPage {
-            items,
-            keys,
-            next,
-            read_units,
-            wire,
-            memory_permit,
-            scanned: _,
-        } = page;
-
-        slot.send(ScannedPage {
-            location,
-            items,
-            read_units,
-            wire,
-            memory_permit,
-        });
-
-        let Some(next) = next else {
-            return Ok(());
-        };
-
-        request.start = Some(next);
-        request.previous_keys = keys;
-    }
-}
-
-/// Makes records of the items of all pages that arrive.
-fn make_records(
-    mut pages: mpsc::Receiver<ScannedPage>,
-    table: &str,
-    key: &KeySchema,
-    options: &RecordOptions,
-    reporter: Option<&dyn Reporter>,
-) -> Result<SideRecords> {
-    let mut records = SideRecords::new()?;
-
-    // The permit is dropped at the end of each iteration, together with the items whose memory it stands for.
-    while let Some(ScannedPage {
-        location,
-        items,
-        read_units,
-        wire,
-        memory_permit: _memory_permit,
-    }) = pages.blocking_recv()
-    {
-        let number = u32::try_from(records.pages.len()).map_err(|error| {
-            Error::failed("the table has more pages than can be counted").with_source(error)
-        })?;
-
-        for item in items.iter() {
-            records.push(hash_key(key, item, table)?, item, number, options)?;
-        }
-
-        records.items += items.len() as u64;
-        records.read_units += read_units;
-        records.wire += wire;
-        records.pages.push(location);
-
-        if let Some(reporter) = reporter {
-            reporter.report(Event::Progress {
-                items: items.len() as u64,
-                bytes: items.text_bytes(),
-            });
-        }
-    }
-
-    Ok(records)
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::event::SilentReporter;
     use crate::ops::compare::compare;
     use crate::ops::testing::{Answer, DEADLINE, Scripted, key};
 
     type Script = fn(&ScanRequest) -> Answer;
 
-    /// A reporter that panics on an event if `panics` is set.
-    struct Listener {
-        panics: bool,
-    }
-
-    impl Reporter for Listener {
-        fn report(&self, _event: Event) {
-            assert!(!self.panics, "provoked");
-        }
-    }
-
-    fn context(panics: bool) -> CompareContext {
+    fn context() -> CompareContext {
         CompareContext {
             key: key(),
             keys_only: false,
             sample: None,
-            reporter: Arc::new(Listener { panics }),
+            reporter: Arc::new(SilentReporter),
         }
     }
 
@@ -319,22 +217,16 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_failed_scan_ends_recording_and_the_reverse() {
+    async fn a_failed_scan_ends_the_digest_and_the_reverse() {
         for (segments, pages) in [1, 8, 9, 32]
             .into_iter()
             .flat_map(|segments| [(segments, 1), (segments, 32)])
         {
             let case = format!("{segments} segments, room for {pages}");
-            let all_pages: Script = |_| Answer::Page;
-            let cases = scripts()
-                .into_iter()
-                .map(|(script, message)| (script, false, message));
-            for (script, panics, message) in
-                cases.chain([(all_pages, true, "the comparison was cut off")])
-            {
+            for (script, message) in scripts() {
                 let side = side(script, segments, pages);
-                let context = context(panics);
-                let records = side.read_records(&context, Some(&context.reporter));
+                let context = context();
+                let records = side.read_records(&context, &context.reporter);
                 let error = timeout(DEADLINE, records)
                     .await
                     .unwrap_or_else(|_| panic!("hangs: {case}, {message}"))
@@ -361,8 +253,7 @@ mod tests {
                     let source = side(source, segments, 1);
                     let target = side(target, segments, 1);
 
-                    let compared =
-                        timeout(DEADLINE, compare(source, target, &context(false))).await;
+                    let compared = timeout(DEADLINE, compare(source, target, &context())).await;
                     let error = compared
                         .unwrap_or_else(|_| panic!("hangs: {segments} segments, {message}"))
                         .err();

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::copy::until_both_end;
+use super::copy::collision_detector;
 use super::plan::DumpPlan;
 use super::run::new_progress;
-use super::scan::{MAX_PAGES, remaining_scans, scan_segments};
+use super::segments::remaining_scans;
 use super::size_probe::probe_size;
-use super::transformed::page_chunks;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::collision_detector::CollisionDetector;
+use crate::ops;
 use crate::ops::cost::WriteCostModel;
-use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions, interrupted};
-use crate::ops::run_blocking;
+use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
+use crate::ops::source::ScanSource;
 use crate::store::Reader;
 
 /// Reads the table and applies the transform of `plan`; `None` if it has none. Sets the number of segments of `plan` if the size of the
@@ -48,41 +46,18 @@ pub async fn dry_run(
 
     probe_size(store, plan, cancel).await?;
     let key = plan.schema.key_schema()?;
-    // A filter cannot change keys, so no two items can collide.
-    let collisions = if transform.changes_items() {
-        Some(CollisionDetector::new(key.clone(), key.clone(), true)?)
-    } else {
-        None
-    };
-
     let dry_run = DryRun::new(
         key,
         WriteCostModel::without_capacity(&plan.schema),
         &transform,
-        collisions,
+        collision_detector(plan)?,
         InvalidItems::Count,
         preview,
-    )
-    .with_limit(plan.limit);
-
-    let (sender, pages) = mpsc::channel(MAX_PAGES);
-    let reading = scan_segments(
-        store.clone(),
-        remaining_scans(plan, &new_progress(plan))?,
-        None,
-        sender,
-        cancel.clone(),
     );
 
-    let (reporter, cancelled) = (Arc::clone(reporter), cancel.clone());
-    let work = move || dry_run.run(page_chunks(pages), &reporter, &cancelled);
-    let (read, report) = until_both_end(reading, run_blocking("the dry run", work)).await;
-    let report = report?;
-    if cancel.is_cancelled() {
-        return Err(interrupted());
-    }
-
-    read?;
+    let requests = remaining_scans(plan, &new_progress(plan))?;
+    let source = ScanSource::new(store.clone(), requests).start(cancel);
+    let report = ops::dry_run::dry_run(source, plan.limit, dry_run, reporter, cancel).await?;
 
     Ok(Some(report))
 }

@@ -11,14 +11,11 @@
 mod copy;
 mod dry_run;
 mod interrupted;
-mod page;
-mod page_writer;
 mod plan;
 mod rejects;
 mod run;
-mod scan;
+mod segments;
 mod size_probe;
-mod transformed;
 
 use std::path::PathBuf;
 

@@ -23,24 +23,6 @@ pub(crate) fn open_rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result
     })
 }
 
-/// Syncs the file of rejects to disk, and records its size in `changes`.
-pub(crate) fn sync_rejects(
-    rejects: &mut LazyLinesFile,
-    changes: &mut TransformCounts,
-) -> Result<()> {
-    let Some(file) = rejects
-        .file_mut()
-        .filter(|file| file.bytes() > changes.rejects_bytes)
-    else {
-        return Ok(());
-    };
-
-    file.flush_to_sync()?()?;
-    changes.rejects_bytes = file.bytes();
-
-    Ok(())
-}
-
 /// Deletes the rejects of an interrupted dump that is discarded.
 pub(crate) fn discard_rejects(plan: &DumpPlan) -> Result<()> {
     possible_paths(plan)

@@ -9,9 +9,8 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::copy::copy;
+use super::copy::{CopiedItems, copy};
 use super::interrupted::dump_origin;
-use super::page_writer::{CopyState, checkpoint_timer};
 use super::plan::{DumpPlan, masks_key};
 use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
@@ -22,6 +21,7 @@ use crate::backup::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::sink::DumpState;
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
@@ -46,9 +46,12 @@ pub async fn run(
     let resumed = plan.resumed_size();
     let state = prepare(store, &mut plan, &reporter, &cancel).await?;
     let settings = spawn_capture(store, &plan);
-    let mut state = copy_items(store, &plan, state, &reporter, &cancel).await?;
+    let CopiedItems {
+        mut state,
+        is_limited,
+        collisions,
+    } = copy_items(store, &plan, state, &reporter, &cancel).await?;
 
-    let collisions = std::mem::take(&mut state.collisions);
     if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         discard(state.writer, &plan).await?;
         return Err(collision_error(&collisions, &plan));
@@ -63,12 +66,10 @@ pub async fn run(
         state.writer.stop(&state.progress)?;
     }
 
-    let CopyState {
+    let DumpState {
         writer,
         progress,
         wire,
-        is_limited,
-        ..
     } = state;
     let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
@@ -125,7 +126,7 @@ async fn prepare(
     plan: &mut DumpPlan,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<CopyState> {
+) -> Result<DumpState> {
     let probe = probe_size(store, plan, cancel).await?;
     let mut progress = initial_progress(plan);
     progress.consumed_read_units += probe.read_units;
@@ -136,24 +137,26 @@ async fn prepare(
         discard_rejects(plan)?;
     }
 
-    Ok(CopyState {
+    Ok(DumpState {
         writer,
         progress,
         wire: probe.wire,
-        is_limited: false,
-        collisions: KeyCollisions::default(),
     })
 }
 
 async fn copy_items(
     store: &Reader,
     plan: &DumpPlan,
-    state: CopyState,
+    state: DumpState,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
-) -> Result<CopyState> {
+) -> Result<CopiedItems> {
     if !plan.request.content.includes_items() {
-        return Ok(state);
+        return Ok(CopiedItems {
+            state,
+            is_limited: false,
+            collisions: KeyCollisions::default(),
+        });
     }
 
     let remaining = plan.remaining_size();
@@ -163,7 +166,7 @@ async fn copy_items(
         bytes: Some(remaining.bytes),
     });
 
-    copy(store, plan, state, reporter, cancel, checkpoint_timer()).await
+    copy(store, plan, state, reporter, cancel).await
 }
 
 /// Deletes a dump that cannot be resumed.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::interrupted;
-use super::page::PageCost;
 use super::plan::DumpPlan;
 use crate::error::Result;
+use crate::ops::chunk::ReadCost;
 use crate::store::{Reader, ScanPage, ScanRequest};
 
 /// Number of segments for a table that is not small, but whose size is unknown.
@@ -28,9 +28,9 @@ pub(crate) async fn probe_size(
     store: &Reader,
     plan: &mut DumpPlan,
     cancel: &CancellationToken,
-) -> Result<PageCost> {
+) -> Result<ReadCost> {
     if !needs_probe(plan) {
-        return Ok(PageCost::default());
+        return Ok(ReadCost::default());
     }
 
     let request = ScanRequest {
@@ -51,7 +51,7 @@ pub(crate) async fn probe_size(
     };
     plan.segments = segments_for_page(&page);
 
-    Ok(PageCost {
+    Ok(ReadCost {
         read_units: page.read_units,
         wire: page.wire,
     })

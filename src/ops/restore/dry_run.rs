@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::empty::nothing_to_write;
-use super::lane_readers::LaneReaders;
 use super::plan::RestorePlan;
 use super::table_action::TableAction;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
+use crate::ops;
 use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
-use crate::ops::run_blocking;
-use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
+use crate::ops::source::StoredSource;
+use crate::ops::source::lanes::is_unmodified_scan;
 
 /// Reads the items of the dump and transforms them as planned; `None` if no item would be written.
 ///
@@ -60,14 +60,8 @@ pub async fn dry_run(
         show,
     );
 
-    let readers = LaneReaders::open(
-        &plan.prepared.source,
-        &LanePositions::Whole { mark: 0 },
-        None,
-    )?;
-    let (work_reporter, work_cancel) = (Arc::clone(reporter), cancel.clone());
-    let work = move || trying.run(readers.chunks(), &work_reporter, &work_cancel);
-    let trial = run_blocking("the dry run", work).await?;
+    let items = StoredSource::open_whole(&plan.prepared.source)?.start(cancel);
+    let trial = ops::dry_run::dry_run(items, None, trying, reporter, cancel).await?;
 
     let source = plan.prepared.source.as_ref();
     let warning = source.accept_incomplete(request.accept_incomplete)?;

@@ -43,7 +43,7 @@ impl<S: ScanPages> ScanSource<S> {
         Self { limit_hint, ..self }
     }
 
-    #[cfg(test)]
+    /// Requests at most this many pages at a time.
     pub(crate) fn with_max_pages(self, max_pages: usize) -> Self {
         Self { max_pages, ..self }
     }

@@ -108,6 +108,15 @@ impl<P> ChunkStream<P> {
         self
     }
 
+    /// Continues another stream: the tasks that read for it end with this one.
+    pub(crate) fn continues<Q>(self, source: &mut ChunkStream<Q>) -> Self {
+        Self {
+            worth_waiting: source.worth_waiting,
+            tasks: std::mem::take(&mut source.tasks),
+            ..self
+        }
+    }
+
     /// After an interruption, waits this long for requests that are in flight.
     pub(crate) fn worth_waiting(self, time: Duration) -> Self {
         Self {

@@ -1,0 +1,259 @@
+//! The digest as a sink: each item becomes a record of its key, its contents and its place, in scratch files.
+//!
+//! The records of two sources can be compared partition by partition, so memory does not depend on the number of items.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::item::{KeySchema, Sample, item_digest};
+use crate::ops::chunk::Chunk;
+use crate::place::ScratchPartitions;
+use crate::store::WireBytes;
+
+use super::worker::ChunkWorker;
+
+/// Number of partitions of the scratch files. With ten million items, each has about 10,000 records.
+pub(crate) const PARTITIONS: usize = 1024;
+
+/// Size of an encoded record: key hash, digest and chunk number, in this order.
+pub(crate) const RECORD_BYTES: usize = 36;
+
+/// Memory for the records of one source before they are written to disk, in bytes.
+const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
+
+/// An item, reduced to what a comparison needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Hash of the key.
+    pub(crate) key: u128,
+    /// Digest of the contents.
+    pub(crate) digest: u128,
+    /// Index of the chunk that holds the item, if the source can read chunks again.
+    pub(crate) chunk: u32,
+}
+
+impl Record {
+    /// The partition for this key. Both sides of a comparison use the same, so that partitions can be compared one by one.
+    pub(crate) fn partition(&self) -> usize {
+        usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.chunk.to_le_bytes());
+
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Self {
+        // Converting a slice to an array can fail, which would need an error here.
+        let number = |range: std::ops::Range<usize>| {
+            bytes[range]
+                .iter()
+                .rev()
+                .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+        };
+
+        Self {
+            key: number(0..16),
+            digest: number(16..32),
+            chunk: u32::try_from(number(32..36)).unwrap_or(0),
+        }
+    }
+}
+
+/// Creates scratch files for records.
+///
+/// # Errors
+/// A file cannot be created.
+pub(crate) fn scratch_records() -> Result<ScratchPartitions<RECORD_BYTES>> {
+    ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)
+}
+
+/// What a digest is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct DigestOptions {
+    pub(crate) key: KeySchema,
+    /// Digest keys only: items with the same key are equal.
+    pub(crate) keys_only: bool,
+    /// Digest only the keys in this sample; all if `None`. A sample consists of complete item collections, so that a dump of a sample
+    /// can be compared with the same sample of a table.
+    pub(crate) sample: Option<Sample>,
+    /// The live table that is read, if it is one: its items have a key, and its chunks can be read again.
+    pub(crate) table: Option<String>,
+}
+
+/// Where a chunk of a source starts, and how many items it has.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkLocation<P> {
+    pub(crate) lane: usize,
+    /// `None` is the beginning of the lane.
+    pub(crate) start: Option<P>,
+    /// Number of items.
+    pub(crate) items: usize,
+}
+
+/// Records of all items of a source, and the cost of reading them.
+pub(crate) struct SourceRecords<P> {
+    pub(crate) records: ScratchPartitions<RECORD_BYTES>,
+    /// Items after the transform.
+    pub(crate) items: u64,
+    /// Items with a record.
+    pub(crate) compared: u64,
+    /// Items without a usable key, which have no record.
+    pub(crate) without_key: u64,
+    /// The chunks of a table, by the number in their records. Empty for other sources.
+    pub(crate) chunks: Vec<ChunkLocation<P>>,
+    pub(crate) read_units: f64,
+    pub(crate) wire: WireBytes,
+}
+
+impl<P> SourceRecords<P> {
+    /// No records.
+    ///
+    /// # Errors
+    /// A scratch file cannot be created.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            records: scratch_records()?,
+            items: 0,
+            compared: 0,
+            without_key: 0,
+            chunks: Vec::new(),
+            read_units: 0.0,
+            wire: WireBytes::default(),
+        })
+    }
+}
+
+/// Makes records of items.
+pub(crate) struct DigestWorker<P> {
+    options: DigestOptions,
+    /// The key schema without the sort key.
+    partition_key: KeySchema,
+    records: SourceRecords<P>,
+    /// Where the next chunk of each lane starts.
+    next_starts: HashMap<usize, P>,
+}
+
+impl<P> DigestWorker<P> {
+    /// A worker without records.
+    ///
+    /// # Errors
+    /// A scratch file cannot be created.
+    pub(crate) fn new(options: DigestOptions) -> Result<Self> {
+        let partition_key = KeySchema {
+            partition: options.key.partition.clone(),
+            sort: None,
+        };
+
+        Ok(Self {
+            options,
+            partition_key,
+            records: SourceRecords::new()?,
+            next_starts: HashMap::new(),
+        })
+    }
+
+    /// Adds the record of an item, unless the item is not in the sample.
+    fn add_item(&mut self, item: &[u8], chunk: u32) -> Result<()> {
+        self.records.items += 1;
+        let key = match (self.options.key.hash128(item), &self.options.table) {
+            (Ok(key), _) => key,
+            (Err(_), None) => {
+                self.records.without_key += 1;
+                return Ok(());
+            }
+            (Err(error), Some(table)) => {
+                return Err(Error::failed(format!(
+                    "table {table} returned an item without its key"
+                ))
+                .with_source(error));
+            }
+        };
+
+        // Checked first, because the digest is expensive and items outside the sample need none.
+        if let Some(sample) = self.options.sample
+            && self
+                .partition_key
+                .hash128(item)
+                .is_ok_and(|partition| !sample.contains(partition))
+        {
+            return Ok(());
+        }
+
+        // Equal digests make items with the same key equal, whatever else they contain.
+        let digest = if self.options.keys_only {
+            Ok(0)
+        } else {
+            item_digest(item)
+        };
+
+        let digest =
+            digest.map_err(|error| Error::damaged("an item cannot be read").with_source(error))?;
+        let record = Record { key, digest, chunk };
+        self.records.compared += 1;
+
+        self.records
+            .records
+            .push(record.partition(), &record.to_bytes())
+    }
+
+    /// The number of a chunk that can be read again; 0 if it cannot.
+    fn number_of(&mut self, chunk: &mut Chunk<P>) -> Result<u32>
+    where
+        P: Clone,
+    {
+        if self.options.table.is_none() {
+            return Ok(0);
+        }
+
+        let number = u32::try_from(self.records.chunks.len()).map_err(|error| {
+            Error::failed("the table has more pages than can be counted").with_source(error)
+        })?;
+
+        let start = match chunk.position.take() {
+            Some(position) => self.next_starts.insert(chunk.lane, position),
+            None => self.next_starts.get(&chunk.lane).cloned(),
+        };
+
+        self.records.chunks.push(ChunkLocation {
+            lane: chunk.lane,
+            start,
+            items: chunk.items.len(),
+        });
+
+        Ok(number)
+    }
+}
+
+impl<P: Clone + Send + 'static> ChunkWorker<P> for DigestWorker<P> {
+    type Output = SourceRecords<P>;
+
+    fn add(&mut self, mut chunk: Chunk<P>) -> Result<()> {
+        let number = self.number_of(&mut chunk)?;
+        self.records.read_units += chunk.cost.read_units;
+        self.records.wire += chunk.cost.wire;
+
+        let Some(outcomes) = chunk.outcomes.take() else {
+            return chunk
+                .items
+                .iter()
+                .try_for_each(|item| self.add_item(item, number));
+        };
+
+        for (item, outcome) in chunk.original_items().iter().zip(&outcomes) {
+            for output in outcome.items(item) {
+                self.add_item(output, number)?;
+            }
+        }
+
+        Ok(())
+    }
+
+    fn finish(self) -> Result<SourceRecords<P>> {
+        Ok(self.records)
+    }
+}

@@ -1,0 +1,12 @@
+//! Sinks: what takes the items of a source. Each implements [`Sink`](super::transfer::Sink).
+
+mod digest;
+mod dump;
+mod worker;
+
+pub(crate) use digest::{
+    ChunkLocation, DigestOptions, DigestWorker, PARTITIONS, RECORD_BYTES, Record, SourceRecords,
+    scratch_records,
+};
+pub(crate) use dump::{DumpRejects, DumpState, DumpWorker};
+pub(crate) use worker::{ChunkWorker, WorkerSink};
