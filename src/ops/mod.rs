@@ -24,7 +24,6 @@ pub mod table_location;
 mod testing;
 mod transfer;
 mod transform_stage;
-mod transform_stream;
 pub mod verify;
 
 pub use cap::Cap;

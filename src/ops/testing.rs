@@ -1,7 +1,6 @@
 //! A table that answers Scan calls as a test has scripted them, with bounded memory for pages like the real one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,13 +34,6 @@ pub(crate) struct Scripted {
     pages: u32,
     script: fn(&ScanRequest) -> Answer,
     rooms: Arc<Semaphore>,
-    seen: Arc<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    waiting: AtomicU32,
-    answered: AtomicU32,
 }
 
 impl Scripted {
@@ -50,18 +42,7 @@ impl Scripted {
             pages,
             script,
             rooms: Arc::new(Semaphore::new(ROOMS as usize)),
-            seen: Arc::default(),
         }
-    }
-
-    /// Calls that wait for memory.
-    pub(crate) fn waiting(&self) -> u32 {
-        self.seen.waiting.load(Ordering::SeqCst)
-    }
-
-    /// Pages that were handed out.
-    pub(crate) fn answered(&self) -> u32 {
-        self.seen.answered.load(Ordering::SeqCst)
     }
 
     /// Blocks until nobody holds a page.
@@ -119,12 +100,10 @@ impl ScanPages for Scripted {
             Answer::Never => std::future::pending().await,
         }
 
-        self.seen.waiting.fetch_add(1, Ordering::SeqCst);
         let room = Arc::clone(&self.rooms)
             .acquire_owned()
             .await
             .expect("it is never closed");
-        self.seen.waiting.fetch_sub(1, Ordering::SeqCst);
 
         let page: u32 = request.start.as_ref().map_or(0, |start| {
             start.as_json()[8..]
@@ -146,7 +125,6 @@ impl ScanPages for Scripted {
             request.segment * self.pages + page
         ));
         let items = Items::concat([&item]).expect("an item");
-        self.seen.answered.fetch_add(1, Ordering::SeqCst);
         Ok(ScanPage {
             items,
             keys: Arc::default(),

@@ -53,6 +53,31 @@ pub(crate) enum SinkProgress {
     Finished,
 }
 
+/// Saves from time to time how far a transfer has come, so that a later run can continue.
+pub(crate) trait Checkpoints<K>: Send {
+    /// Whether it is time for the next checkpoint.
+    fn is_due(&self) -> bool;
+
+    /// Saves what the sink has settled.
+    ///
+    /// # Errors
+    /// What belongs to the checkpoint cannot be written.
+    fn save(&mut self, sink: &mut K) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// For transfers that cannot be continued, and sinks that write their own checkpoints.
+struct NoCheckpoints;
+
+impl<K: Send> Checkpoints<K> for NoCheckpoints {
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    async fn save(&mut self, _sink: &mut K) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// One transfer from a source to a sink.
 pub(crate) struct Transfer<'a> {
     pub(crate) reporter: &'a Arc<dyn Reporter>,
@@ -70,7 +95,21 @@ impl Transfer<'_> {
         chunks: &mut ChunkStream<P>,
         sink: &mut K,
     ) -> Result<()> {
-        let Err(error) = self.run_until_end(chunks, sink).await else {
+        self.run_with_checkpoints(chunks, sink, &mut NoCheckpoints)
+            .await
+    }
+
+    /// [`run`](Self::run), with checkpoints on the way.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run) and of the checkpoints.
+    pub(crate) async fn run_with_checkpoints<P, K: Sink<P>>(
+        self,
+        chunks: &mut ChunkStream<P>,
+        sink: &mut K,
+        checkpoints: &mut impl Checkpoints<K>,
+    ) -> Result<()> {
+        let Err(error) = self.run_until_end(chunks, sink, checkpoints).await else {
             return Ok(());
         };
 
@@ -91,6 +130,7 @@ impl Transfer<'_> {
         &self,
         chunks: &mut ChunkStream<P>,
         sink: &mut K,
+        checkpoints: &mut impl Checkpoints<K>,
     ) -> Result<()> {
         let mut has_ended = false;
         loop {
@@ -100,6 +140,10 @@ impl Transfer<'_> {
                 progress = sink.progress() => {
                     if self.report(progress?) {
                         return Ok(());
+                    }
+
+                    if checkpoints.is_due() {
+                        checkpoints.save(sink).await?;
                     }
                 }
                 chunk = chunks.next(), if !has_ended && sink.has_room() => match chunk {

@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::OnConflict;
-use super::counts::RestoreCounts;
 use super::identity::{RestoreIdentity, table_id};
-use super::rejects::{RejectFileSize, RejectPaths};
 use crate::backup::{self, Source};
 use crate::error::{Error, Result};
+use crate::ops::sink::table::RestoreCounts;
+use crate::ops::sink::table::{RejectFileSize, RejectPaths};
 use crate::ops::source::lanes::LanePositions;
 use crate::place;
 use crate::schema::TableSchema;

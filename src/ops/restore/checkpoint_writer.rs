@@ -1,18 +1,17 @@
 //! Writer of checkpoints: saves them in the background, as often as it costs little time.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::task::JoinHandle;
 
 use super::checkpoint::RestoreCheckpoint;
-use super::counts::RestoreCounts;
-use super::ledger::Ledger;
-use super::rejects::{FlushedRejects, RejectFiles};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
-use crate::store::WriteOutcome;
+use crate::ops::sink::table::{FlushedRejects, TableSink, TableStart, WriteCosts};
+use crate::ops::transfer::Checkpoints;
 
 /// Minimum time between two checkpoints.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
@@ -34,11 +33,12 @@ pub(crate) struct CheckpointWriter {
     task: Option<JoinHandle<Result<Duration>>>,
     last_saved: Instant,
     interval: Duration,
+    reporter: Arc<dyn Reporter>,
 }
 
 impl CheckpointWriter {
     /// Starts with `checkpoint`. Saves nothing before [`save_at`](Self::save_at).
-    pub(crate) fn new(checkpoint: RestoreCheckpoint) -> Self {
+    pub(crate) fn new(checkpoint: RestoreCheckpoint, reporter: Arc<dyn Reporter>) -> Self {
         Self {
             checkpoint,
             first: None,
@@ -46,6 +46,7 @@ impl CheckpointWriter {
             task: None,
             last_saved: Instant::now(),
             interval: MIN_INTERVAL,
+            reporter,
         }
     }
 
@@ -55,74 +56,31 @@ impl CheckpointWriter {
         self.path = path;
     }
 
-    /// The marks of the lanes.
-    pub(crate) fn marks(&self) -> Vec<u64> {
-        self.checkpoint.lanes.marks()
+    /// Where the transfer starts.
+    pub(crate) fn start_of_transfer(&self) -> TableStart<u64> {
+        TableStart {
+            positions: self.checkpoint.lanes.marks(),
+            counts: self.checkpoint.counts,
+            costs: WriteCosts {
+                write_units: self.checkpoint.write_units,
+                throttled_calls: self.checkpoint.throttled_calls,
+            },
+        }
     }
 
-    /// Counts of the items below the marks.
-    pub(crate) fn counts(&self) -> RestoreCounts {
-        self.checkpoint.counts
-    }
-
-    /// Adds the cost of a call.
-    pub(crate) fn add_cost(&mut self, written: &WriteOutcome) {
-        self.checkpoint.write_units += written.write_units;
-        self.checkpoint.throttled_calls += written.throttled_calls;
-    }
-
-    /// Write units and throttled calls so far.
-    pub(crate) fn totals(&self) -> (f64, u64) {
-        (self.checkpoint.write_units, self.checkpoint.throttled_calls)
-    }
-
-    /// Whether the next checkpoint is due.
-    pub(crate) fn is_due(&self) -> bool {
-        self.path.is_some()
-            && self.last_saved.elapsed() >= self.interval
-            && self.task.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Starts to save a checkpoint of the ledger, after a sync of the rejects files that it counts. If it cannot be saved, the run
-    /// continues with a warning, and the previous checkpoint remains valid.
+    /// Saves a checkpoint, and waits until it is on disk.
     ///
     /// # Errors
     /// The rejects files cannot be written.
-    pub(crate) async fn save(
-        &mut self,
-        ledger: &Ledger,
-        rejects: &mut RejectFiles,
-        reporter: &dyn Reporter,
-    ) -> Result<()> {
-        self.wait_for_task(reporter).await;
-        let Some(path) = self.path.clone() else {
-            return Ok(());
-        };
-
-        let FlushedRejects {
-            rejects,
-            conflicts,
-            syncs,
-        } = rejects.flush_to_sync()?;
-
-        self.checkpoint.lanes.set_marks(ledger.marks());
-        self.checkpoint.counts = ledger.counts();
-        (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
-        self.checkpoint.saved_at = Utc::now();
-        let checkpoint = self.checkpoint.clone();
-        self.first.get_or_insert_with(|| checkpoint.clone());
-        self.last_saved = Instant::now();
-        self.start(move || {
-            // The checkpoint must not count lines that are not on disk.
-            syncs.into_iter().try_for_each(|sync| sync())?;
-            checkpoint.save(&path)
-        });
+    pub(crate) async fn save_now(&mut self, sink: &mut TableSink<u64>) -> Result<()> {
+        self.save(sink).await?;
+        self.wait_for_task().await;
 
         Ok(())
     }
 
     /// Starts the background task, and measures its time.
-    fn start(&mut self, write: impl FnOnce() -> Result<()> + Send + 'static) {
+    fn start_task(&mut self, write: impl FnOnce() -> Result<()> + Send + 'static) {
         self.task = Some(tokio::task::spawn_blocking(move || {
             let started = Instant::now();
             write()?;
@@ -131,18 +89,18 @@ impl CheckpointWriter {
     }
 
     /// Saves the first checkpoint of this run again, so that the next run repeats all of this one.
-    pub(crate) async fn restore_first(&mut self, reporter: &dyn Reporter) {
-        self.wait_for_task(reporter).await;
+    pub(crate) async fn restore_first(&mut self) {
+        self.wait_for_task().await;
         let Some((path, checkpoint)) = self.path.clone().zip(self.first.clone()) else {
             return;
         };
 
-        self.start(move || checkpoint.save(&path));
-        self.wait_for_task(reporter).await;
+        self.start_task(move || checkpoint.save(&path));
+        self.wait_for_task().await;
     }
 
     /// Waits until the background task has ended.
-    pub(crate) async fn wait_for_task(&mut self, reporter: &dyn Reporter) {
+    async fn wait_for_task(&mut self) {
         let Some(task) = self.task.take() else {
             return;
         };
@@ -156,9 +114,53 @@ impl CheckpointWriter {
                 let message = format!(
                     "there is no checkpoint from now on, so --resume goes back further: {error}"
                 );
-                reporter.report(Event::Warning(message));
+                self.reporter.report(Event::Warning(message));
                 self.path = None;
             }
         }
+    }
+}
+
+impl Checkpoints<TableSink<u64>> for CheckpointWriter {
+    fn is_due(&self) -> bool {
+        self.path.is_some()
+            && self.last_saved.elapsed() >= self.interval
+            && self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Starts to save a checkpoint, after a sync of the rejects files that it counts. If it cannot be saved, the run continues with a
+    /// warning, and the previous checkpoint remains valid.
+    async fn save(&mut self, sink: &mut TableSink<u64>) -> Result<()> {
+        self.wait_for_task().await;
+        let Some(path) = self.path.clone() else {
+            return Ok(());
+        };
+
+        let FlushedRejects {
+            rejects,
+            conflicts,
+            syncs,
+        } = sink.flush_rejects()?;
+
+        let WriteCosts {
+            write_units,
+            throttled_calls,
+        } = sink.costs();
+        self.checkpoint.lanes.set_marks(sink.positions());
+        self.checkpoint.counts = sink.counts();
+        self.checkpoint.write_units = write_units;
+        self.checkpoint.throttled_calls = throttled_calls;
+        (self.checkpoint.rejects, self.checkpoint.conflicts) = (rejects, conflicts);
+        self.checkpoint.saved_at = Utc::now();
+        let checkpoint = self.checkpoint.clone();
+        self.first.get_or_insert_with(|| checkpoint.clone());
+        self.last_saved = Instant::now();
+        self.start_task(move || {
+            // The checkpoint must not count lines that are not on disk.
+            syncs.into_iter().try_for_each(|sync| sync())?;
+            checkpoint.save(&path)
+        });
+
+        Ok(())
     }
 }

@@ -2,32 +2,24 @@
 //!
 //! ```text
 //! plan: open and check the dump, describe the target   (changes nothing)
-//! run:  ensure the table ─► read items, in stripes ─► batches ─► in-flight requests ─► ledger ─► rejects, checkpoint
+//! run:  ensure the table ─► transfer of the items into the table, with rejects and checkpoints
 //!       ─► verify ─► settings
 //! ```
 //!
 //! Writing requires a store that was opened with a `Confirmation`.
 
-mod acknowledged_keys;
 mod apply_boost;
 mod apply_settings;
-mod batch;
 mod boost;
 mod checkpoint;
 mod checkpoint_writer;
-mod counts;
 mod diff;
 mod dry_run;
 mod empty;
 mod identity;
-mod items;
-mod lane_readers;
-mod ledger;
 mod marker;
 mod plan;
 mod reconcile;
-mod refusals;
-mod rejects;
 mod request;
 mod resume;
 mod run;
@@ -44,13 +36,13 @@ mod transfer_totals;
 mod unit_caps;
 mod verify;
 mod warnings_and_questions;
-mod writer;
 
+pub use crate::ops::sink::table::OnConflict;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};
 pub use diff::{NotCompared, SchemaDifferences, diff};
 pub use dry_run::dry_run;
 pub use plan::{RestorePlan, Verification, plan};
-pub use request::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
+pub use request::{ExistingTable, RestoreRequest, VerifyMode};
 pub use resume::{ResumePoint, find_interrupted};
 pub use run::run;
 pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::ops::sink::table::OnConflict;
 use crate::ops::{Cap, ContentScope};
 use crate::schema::{Boost, Overrides, SettingChoice};
 use crate::transform::Transform;
@@ -126,31 +127,6 @@ pub enum ExistingTable {
     Keep,
     /// Delete it and create it from the schema.
     Replace,
-}
-
-/// What to do with an item whose key the table already has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnConflict {
-    /// Overwrite the item in the table.
-    #[default]
-    Overwrite,
-    /// Keep the item in the table and list the other as skipped. Equal items do not conflict.
-    Skip,
-    /// Keep the item in the table and reject the other. Equal items do not conflict.
-    Fail,
-}
-
-impl OnConflict {
-    /// Its value on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Overwrite => "overwrite",
-            Self::Skip => "skip",
-            Self::Fail => "fail",
-        }
-    }
 }
 
 /// How the result is verified, as requested.

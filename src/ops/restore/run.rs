@@ -12,7 +12,7 @@ use super::identity::table_id;
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{EnsuredTable, TargetTable, wait_interrupted};
-use super::transfer::ItemTransfer;
+use super::transfer::{ItemTransfer, TransferOutcome};
 use super::transfer_totals::TransferTotals;
 use super::{
     BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
@@ -229,7 +229,7 @@ async fn write_items(
     };
 
     let key = transfer.key.clone();
-    let (totals, result) = transfer.write_all(plan, reporter).await?;
+    let TransferOutcome { totals, result } = transfer.write_all(plan, reporter, cancel).await?;
     if let Err(error) = result {
         let error = totals.describe_stop(error);
         let is_anything_changed = totals.is_sent || plan.prepared.marker_state.is_table_changed;

@@ -6,23 +6,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::RestoreCheckpoint;
 use super::checkpoint_writer::CheckpointWriter;
-use super::counts::RestoreCounts;
 use super::empty::nothing_to_write;
-use super::items::{ItemPipeline, ItemStream};
 use super::marker::MarkerFile;
 use super::plan::RestorePlan;
-use super::rejects::{RejectFiles, RejectPaths};
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
-use super::writer::{ItemWriter, WriteOptions};
 use crate::backup::{KeyCollisions, Source};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::invalid_item::InvalidItem;
+use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
+use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::run_blocking;
+use crate::ops::sink::table::{RejectFiles, RejectPaths, RestoreCounts, TableSink, WriteOptions};
 use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
+use crate::ops::source::{ChunkStream, StoredSource};
+use crate::ops::transfer::Transfer;
+use crate::ops::transform_stage::TransformStage;
 use crate::store::Writer;
 
 /// Warning for empty standard input: if the command that writes to the pipe fails, it looks the same.
@@ -31,10 +32,18 @@ const EMPTY_STREAM: &str = "standard input held no items: where another command 
 
 /// A transfer whose source is being read.
 pub(crate) struct ItemTransfer {
-    writer: ItemWriter,
-    items: ItemStream,
+    chunks: ChunkStream<u64>,
+    sink: TableSink<u64>,
+    checkpoints: CheckpointWriter,
     pub(crate) key: KeySchema,
-    pipeline: ItemPipeline,
+    /// Items with the same key after the transform, if there can be any; set when all items were read.
+    collisions: Arc<OnceLock<CollisionReport>>,
+}
+
+/// What was transferred, and how it ended.
+pub(crate) struct TransferOutcome {
+    pub(crate) totals: TransferTotals,
+    pub(crate) result: Result<()>,
 }
 
 impl ItemTransfer {
@@ -59,13 +68,14 @@ impl ItemTransfer {
 
         let mut checkpoint = take_start_checkpoint(plan, &key)?;
         let rejects = open_rejects(plan, &key, &mut checkpoint).await?;
-        let pipeline = new_pipeline(plan, &key, reporter);
-        let items = ItemStream::start(
-            &plan.prepared.source,
-            &checkpoint.lanes,
-            pipeline.clone(),
-            cancel,
-        )?;
+        let keys = ItemKeys::new(plan, &key);
+        let collisions = Arc::<OnceLock<CollisionReport>>::default();
+
+        // If the key changes, its hash in the source is useless for the table.
+        let hashed_key = (!keys.change()).then_some(&key);
+        let source = StoredSource::open(&plan.prepared.source, &checkpoint.lanes, hashed_key)?;
+        let stage = transform_stage(plan, &keys, &collisions)?;
+        let chunks = stage.connect(source.start(cancel), reporter)?;
 
         let request = &plan.prepared.request;
         let options = WriteOptions {
@@ -76,43 +86,33 @@ impl ItemTransfer {
             strict: request.strict,
         };
 
-        let writer = ItemWriter::new(
-            store.clone(),
-            options,
-            rejects,
-            CheckpointWriter::new(checkpoint),
-            Arc::clone(reporter),
-            cancel.clone(),
-        )?;
+        let checkpoints = CheckpointWriter::new(checkpoint, Arc::clone(reporter));
+        let start = checkpoints.start_of_transfer();
+        let sink = TableSink::new(store.clone(), options, rejects, start)?;
 
         Self {
-            writer,
-            items,
+            chunks,
+            sink,
+            checkpoints,
             key,
-            pipeline,
+            collisions,
         }
-        .wait_for_first_item(plan)
+        .wait_for_first_item(plan, cancel)
         .await
         .map(Some)
     }
 
     /// Waits for the first item that can be written.
-    async fn wait_for_first_item(mut self, plan: &RestorePlan) -> Result<Self> {
-        // DynamoDB itself checks the size. Before a table is created or replaced, it must be certain that an item fits.
-        let (key, checks_size) = (&self.key, plan.action.creates());
-        let misfit = |item: &[u8]| match InvalidItem::check(item, key)? {
-            InvalidItem::TooLarge(_) if !checks_size => None,
-            misfit => Some(misfit.message()),
-        };
-        let found = self
-            .writer
-            .read_first_writable(&mut self.items, misfit)
-            .await;
-        match found {
+    async fn wait_for_first_item(
+        mut self,
+        plan: &RestorePlan,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        match self.find_first_item(plan.action.creates(), cancel).await {
             Ok(true) => Ok(self),
             Ok(false) if !plan.needs_item() => Ok(self),
             Ok(false) => {
-                let (totals, _) = self.writer.finish()?;
+                let (totals, _) = TransferTotals::of_sink(self.sink)?;
                 Err(nothing_to_write(
                     &plan.prepared.source,
                     &plan.target.table,
@@ -120,37 +120,56 @@ impl ItemTransfer {
                 ))
             }
             Err(error) => {
-                let (totals, _) = self.writer.finish()?;
+                let (totals, _) = TransferTotals::of_sink(self.sink)?;
                 Err(totals.describe_stop(error))
             }
         }
     }
 
-    /// Writes all items. Returns the totals even if that failed, with the result.
+    /// Takes chunks until one has an item that can be written. Returns whether there is one.
+    async fn find_first_item(
+        &mut self,
+        checks_size: bool,
+        cancel: &CancellationToken,
+    ) -> Result<bool> {
+        // DynamoDB itself checks the size. Before a table is created or replaced, it must be certain that an item fits.
+        let key = self.key.clone();
+        let misfit = |item: &[u8]| match InvalidItem::check(item, &key)? {
+            InvalidItem::TooLarge(_) if !checks_size => None,
+            misfit => Some(misfit.message()),
+        };
+
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+                }
+                chunk = self.chunks.next() => chunk.transpose()?,
+            };
+
+            let Some(chunk) = chunk else {
+                return Ok(false);
+            };
+
+            if self.sink.take_first(chunk, misfit)? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Writes all items.
+    ///
+    /// # Errors
+    /// The rejects files cannot be written; the keys cannot be counted.
     pub(crate) async fn write_all(
-        self,
+        mut self,
         plan: &RestorePlan,
         reporter: &Arc<dyn Reporter>,
-    ) -> Result<(TransferTotals, Result<()>)> {
-        let Self {
-            mut writer,
-            items,
-            pipeline,
-            ..
-        } = self;
-
-        // Without an identity, as for standard input, no later run could resume.
-        let marker = plan
-            .prepared
-            .marker
-            .as_ref()
-            .filter(|_| plan.prepared.identity.is_some());
-
-        writer.save_checkpoints_at(
-            marker.map(MarkerFile::checkpoint_path),
-            plan.prepared.marker_state.table_id.clone(),
-        );
-        let counts = writer.counts();
+        cancel: &CancellationToken,
+    ) -> Result<TransferOutcome> {
+        self.save_checkpoints(plan);
+        let counts = self.sink.counts();
         reporter.report(Event::Phase {
             phase: Phase::Writing,
             items: plan
@@ -163,33 +182,126 @@ impl ItemTransfer {
                 .map(|all| all.saturating_sub(counts.bytes)),
         });
 
-        let result = writer.write_all(items).await;
-        let (totals, acknowledged) = writer.finish()?;
+        let result = self.run(reporter, cancel).await;
+        let (totals, acknowledged) = TransferTotals::of_sink(self.sink)?;
         let repeated = run_blocking("counting the items", move || acknowledged.repeated()).await?;
-        let counts = totals.counts.without_repeated(repeated);
-        let collisions = if result.is_ok() {
-            find_collisions(&plan.prepared.source, pipeline, counts).await?
-        } else {
-            KeyCollisions::default()
-        };
-
-        let totals = TransferTotals {
-            counts,
-            collisions,
+        let mut totals = TransferTotals {
+            counts: totals.counts.without_repeated(repeated),
             ..totals
         };
 
         if result.is_ok() {
-            if totals.counts.read == 0 && plan.prepared.source.is_stream() {
-                reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
-            }
+            let found = Arc::into_inner(self.collisions).and_then(OnceLock::into_inner);
+            totals.collisions = match found {
+                Some(report) => report.collisions,
+                None => find_collisions(plan, &self.key, totals.counts, reporter, cancel).await?,
+            };
 
-            for warning in plan.prepared.request.transform.warnings() {
-                reporter.report(Event::Warning(warning));
-            }
+            warn_at_end(plan, &totals, reporter.as_ref());
         }
 
-        Ok((totals, result))
+        Ok(TransferOutcome { totals, result })
+    }
+
+    /// Saves checkpoints from now on, if a later run could continue from them: without an identity, as for standard input, it cannot.
+    fn save_checkpoints(&mut self, plan: &RestorePlan) {
+        let marker = plan
+            .prepared
+            .marker
+            .as_ref()
+            .filter(|_| plan.prepared.identity.is_some());
+
+        self.checkpoints.save_at(
+            marker.map(MarkerFile::checkpoint_path),
+            plan.prepared.marker_state.table_id.clone(),
+        );
+    }
+
+    /// Runs the transfer. The last checkpoint is saved whether it fails or not.
+    async fn run(
+        &mut self,
+        reporter: &Arc<dyn Reporter>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        self.checkpoints.save_now(&mut self.sink).await?;
+        self.sink.start()?;
+
+        let transfer = Transfer { reporter, cancel };
+        let result = transfer
+            .run_with_checkpoints(&mut self.chunks, &mut self.sink, &mut self.checkpoints)
+            .await;
+
+        if self.sink.is_refused_entirely() {
+            // The next run must try all of them again.
+            self.checkpoints.restore_first().await;
+            return result;
+        }
+
+        let saved = self.checkpoints.save_now(&mut self.sink).await;
+
+        result.and(saved)
+    }
+}
+
+/// The keys of the items in the source and in the table.
+struct ItemKeys {
+    source: KeySchema,
+    target: KeySchema,
+    /// Whether the source is an unmodified Scan, whose items have different keys.
+    is_scan: bool,
+}
+
+impl ItemKeys {
+    fn new(plan: &RestorePlan, target: &KeySchema) -> Self {
+        let source = plan.prepared.destination.source_key.as_ref();
+
+        Self {
+            source: source.unwrap_or(target).clone(),
+            target: target.clone(),
+            is_scan: is_unmodified_scan(&plan.prepared.source),
+        }
+    }
+
+    /// Whether an item has another key in the table than in the source.
+    fn change(&self) -> bool {
+        self.source != self.target
+    }
+
+    fn collision_detector(&self) -> Result<CollisionDetector> {
+        CollisionDetector::new(self.source.clone(), self.target.clone(), self.is_scan)
+    }
+}
+
+/// The transform, and what looks at its results: items that the table cannot store, and items with the same key.
+fn transform_stage(
+    plan: &RestorePlan,
+    keys: &ItemKeys,
+    collisions: &Arc<OnceLock<CollisionReport>>,
+) -> Result<TransformStage<u64>> {
+    let transform = plan.prepared.request.transform.clone();
+    let may_collide = transform.changes_items() || keys.change();
+    let is_transformed = !transform.is_empty();
+    let mut stage = TransformStage::new(transform);
+    if is_transformed {
+        stage = stage.observed_by(InvalidOutputs::new(keys.target.clone()));
+    }
+
+    if may_collide {
+        let detector = keys.collision_detector()?;
+        stage = stage.observed_by(CollisionObserver::new(detector, Arc::clone(collisions)));
+    }
+
+    Ok(stage)
+}
+
+/// Reports what is known only at the end.
+fn warn_at_end(plan: &RestorePlan, totals: &TransferTotals, reporter: &dyn Reporter) {
+    if totals.counts.read == 0 && plan.prepared.source.is_stream() {
+        reporter.report(Event::Warning(EMPTY_STREAM.to_owned()));
+    }
+
+    for warning in plan.prepared.request.transform.warnings() {
+        reporter.report(Event::Warning(warning));
     }
 }
 
@@ -228,38 +340,34 @@ async fn open_rejects(
     Ok(rejects)
 }
 
-fn new_pipeline(plan: &RestorePlan, key: &KeySchema, reporter: &Arc<dyn Reporter>) -> ItemPipeline {
-    ItemPipeline {
-        transform: plan.prepared.request.transform.clone(),
-        source_key: plan
-            .prepared
-            .destination
-            .source_key
-            .clone()
-            .unwrap_or_else(|| key.clone()),
-        target_key: key.clone(),
-        is_scan: is_unmodified_scan(&plan.prepared.source),
-        reporter: Arc::clone(reporter),
-        collisions: Arc::<OnceLock<KeyCollisions>>::default(),
-    }
-}
-
-/// Different items with the same key. An unmodified Scan has none, unless somebody edited the dump. Only if items were superseded, it
-/// is read again to find them.
+/// Finds different items with the same key in a source whose items were not expected to have any. An unmodified Scan has none, unless
+/// somebody edited the dump. Only if items were superseded, it is read again to find them.
 async fn find_collisions(
-    source: &Arc<Source>,
-    pipeline: ItemPipeline,
+    plan: &RestorePlan,
+    key: &KeySchema,
     counts: RestoreCounts,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
 ) -> Result<KeyCollisions> {
-    if pipeline.is_scan && !pipeline.may_collide() && counts.superseded > 0 {
-        let source = Arc::clone(source);
-        return run_blocking("reading the dump", move || {
-            pipeline.find_collisions(&source)
-        })
-        .await;
+    let keys = ItemKeys::new(plan, key);
+    if !keys.is_scan || counts.superseded == 0 {
+        return Ok(KeyCollisions::default());
     }
 
-    Ok(pipeline.collisions.get().cloned().unwrap_or_default())
+    let found = Arc::<OnceLock<CollisionReport>>::default();
+    let observer = CollisionObserver::new(keys.collision_detector()?, Arc::clone(&found));
+    let source = StoredSource::open_whole(&plan.prepared.source)?.start(cancel);
+    let mut chunks = TransformStage::new(plan.prepared.request.transform.clone())
+        .observed_by(observer)
+        .connect(source, reporter)?;
+
+    while let Some(chunk) = chunks.next().await {
+        chunk?;
+    }
+
+    let report = Arc::into_inner(found).and_then(OnceLock::into_inner);
+
+    Ok(report.unwrap_or_default().collisions)
 }
 
 /// Appends the unreadable pieces of a damaged dump to the rejects. Returns their number.

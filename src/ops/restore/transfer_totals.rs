@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::counts::RestoreCounts;
 use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops::sink::table::{AcknowledgedKeys, RestoreCounts, TableSink};
 
 /// Totals of this run and of the interrupted runs that it resumes.
 #[derive(Debug, Default)]
@@ -23,6 +23,26 @@ pub(crate) struct TransferTotals {
 }
 
 impl TransferTotals {
+    /// The totals of a sink, and the keys of the items that were acknowledged.
+    ///
+    /// # Errors
+    /// The rejects files cannot be written.
+    pub(crate) fn of_sink(sink: TableSink<u64>) -> Result<(Self, AcknowledgedKeys)> {
+        let result = sink.into_result()?;
+        let totals = Self {
+            counts: result.counts,
+            is_sent: result.is_sent,
+            open: result.open_items,
+            write_units: result.costs.write_units,
+            throttled_calls: result.costs.throttled_calls,
+            rejects_file: result.files.rejects,
+            conflicts_file: result.files.conflicts,
+            collisions: KeyCollisions::default(),
+        };
+
+        Ok((totals, result.acknowledged))
+    }
+
     /// Checks that every item to write is accounted for, and that as many items were read as `expected`.
     pub(crate) fn check(&self, expected: Option<u64>) -> Result<()> {
         let RestoreCounts { read, out, .. } = self.counts;

@@ -2,6 +2,7 @@
 
 mod digest;
 mod dump;
+pub(crate) mod table;
 mod worker;
 
 pub(crate) use digest::{

@@ -1,4 +1,6 @@
-//! Item counts of a restore.
+//! Counts of the items that are written to a table.
+
+use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,5 +53,21 @@ impl RestoreCounts {
     pub(crate) fn add_unreadable(&mut self, pieces: u64) {
         self.read += pieces;
         self.rejected += pieces;
+    }
+}
+
+impl AddAssign for RestoreCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.written += other.written;
+        self.already_there += other.already_there;
+        self.superseded += other.superseded;
+        self.rejected += other.rejected;
+        self.skipped += other.skipped;
+        self.out += other.out;
+        self.changed += other.changed;
+        self.filtered += other.filtered;
+        self.unwritten += other.unwritten;
+        self.bytes += other.bytes;
     }
 }

@@ -1,13 +1,13 @@
 //! Outcomes of items: each item of a finished call is recorded as written, superseded, rejected or skipped.
 
-use super::ItemWriter;
-use crate::error::{Error, ErrorKind, Result};
-use crate::ops::restore::OnConflict;
-use crate::ops::restore::batch::{Batch, BatchItem, PendingItem};
-use crate::ops::restore::ledger::{ItemOutcome, Ticket};
+use super::OnConflict;
+use super::batch::{Batch, BatchItem, PendingItem};
+use super::ledger::{ItemOutcome, Ticket};
+use super::sink::TableSink;
+use crate::error::{Error, Result};
 use crate::store::{RejectedItem, WriteOutcome};
 
-impl ItemWriter {
+impl<P: Clone + Send> TableSink<P> {
     /// Records the outcome of every item of a batch.
     pub(super) fn settle_batch(&mut self, batch: Batch, written: WriteOutcome) -> Result<()> {
         let outcomes = written.items + (written.rejected.len() + written.conflicts.len()) as u64;
@@ -66,12 +66,15 @@ impl ItemWriter {
             },
         )?;
         counted?;
-        self.requeued
-            .extend(earlier_versions.into_iter().map(|earlier| PendingItem {
+
+        // Before all others, the oldest first.
+        for earlier in earlier_versions.into_iter().rev() {
+            self.waiting.push_front(PendingItem {
                 text: earlier.text,
                 ticket: earlier.ticket,
                 key: Some(earlier.key),
-            }));
+            });
+        }
 
         Ok(())
     }
@@ -86,7 +89,7 @@ impl ItemWriter {
         if self.options.on_conflict == OnConflict::Fail {
             self.reject(item.ticket, refused)
         } else {
-            self.settle(item.ticket, ItemOutcome::Skipped(Box::new(refused)))
+            self.settle(item.ticket, ItemOutcome::Skipped(refused))
         }
     }
 
@@ -110,28 +113,8 @@ impl ItemWriter {
             .collect()
     }
 
-    /// Rejects an item. With `strict`, it remains unsettled, so that the next run tries it again.
-    pub(super) fn reject(&mut self, ticket: Ticket, refused: RejectedItem) -> Result<()> {
-        if self.options.strict {
-            return Err(self.strict_error(&refused));
-        }
-
-        self.settle(ticket, ItemOutcome::Rejected(Box::new(refused)))
-    }
-
-    pub(super) fn strict_error(&self, refused: &RejectedItem) -> Error {
-        let item = self.rejects.name(&refused.item, &self.options.key);
-        let message = format!(
-            "stopped at the first rejected item, {item}: {}",
-            refused.reason
-        );
-        Error::new(ErrorKind::Rejected, message).with_hint(
-            "fix or remove the item, or omit --strict: rejected items are then listed in a file",
-        )
-    }
-
     /// Records the outcome of one item to write.
-    fn settle(&mut self, ticket: Ticket, outcome: ItemOutcome) -> Result<()> {
+    pub(super) fn settle(&mut self, ticket: Ticket, outcome: ItemOutcome) -> Result<()> {
         self.ledger.settle(ticket, outcome);
         self.append_rejects()
     }

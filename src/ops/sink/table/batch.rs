@@ -167,6 +167,11 @@ impl Batcher {
         OfferResult::Added
     }
 
+    /// Bytes of text of the open batch.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open.bytes
+    }
+
     /// The hash of an item's key, if it has one.
     pub(crate) fn key_of(&self, item: &[u8]) -> Option<u128> {
         self.key.hash128(item).ok()
@@ -201,9 +206,11 @@ impl Batcher {
 #[cfg(test)]
 mod tests {
     use super::super::counts::RestoreCounts;
-    use super::super::ledger::{ItemOutput, Ledger};
+    use super::super::ledger::Ledger;
     use super::*;
+    use crate::item::Items;
     use crate::item::{KeyAttribute, KeyType};
+    use crate::ops::chunk::Chunk;
 
     fn batcher(batch_size: usize, last_wins: bool) -> Batcher {
         let partition = KeyAttribute {
@@ -225,13 +232,14 @@ mod tests {
     }
 
     fn entry(text: Bytes) -> PendingItem {
+        let chunk = Chunk::new(0, Items::default(), 1_u64);
+        let mut ledger = Ledger::new(vec![0], RestoreCounts::default());
         PendingItem {
             text,
-            ticket: Ledger::new([0], RestoreCounts::default()).register(
-                0,
-                1,
-                ItemOutput::Unchanged,
-            ),
+            ticket: Ticket {
+                chunk: ledger.register(&chunk),
+                item: 0,
+            },
             key: None,
         }
     }

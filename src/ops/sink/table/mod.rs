@@ -1,0 +1,45 @@
+//! A table as a sink.
+//!
+//! `sink` coordinates batches, calls in flight and the ledger, which says what is settled.
+
+mod acknowledged_keys;
+mod batch;
+mod counts;
+mod cursor;
+mod ledger;
+mod refusals;
+mod rejects;
+mod settle;
+mod sink;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use acknowledged_keys::AcknowledgedKeys;
+pub(crate) use counts::RestoreCounts;
+pub(crate) use rejects::{FlushedRejects, RejectFileSize, RejectFiles, RejectPaths};
+pub(crate) use sink::{TableSink, TableStart, WriteCosts, WriteOptions};
+
+/// What to do with an item whose key the table already has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// Overwrite the item in the table.
+    #[default]
+    Overwrite,
+    /// Keep the item in the table and list the other as skipped. Equal items do not conflict.
+    Skip,
+    /// Keep the item in the table and reject the other. Equal items do not conflict.
+    Fail,
+}
+
+impl OnConflict {
+    /// Its value on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overwrite => "overwrite",
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+        }
+    }
+}

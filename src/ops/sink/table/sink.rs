@@ -1,0 +1,441 @@
+//! A table as a sink: chunks become batches, a limited number of which are in flight; the store retries.
+//!
+//! Every item to write ends in exactly one of four counts: written, superseded, rejected or skipped (the last two together are
+//! `unwritten`). If the run stops before that, the item is after the positions of the ledger. Items that a transform filters out are
+//! counted separately.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+
+use super::OnConflict;
+use super::acknowledged_keys::AcknowledgedKeys;
+use super::batch::{Batch, Batcher, OfferResult, PendingItem};
+use super::counts::RestoreCounts;
+use super::cursor::ChunkCursor;
+use super::ledger::{ItemOutcome, Ledger, Ticket};
+use super::refusals::ConsecutiveRefusals;
+use super::rejects::{FlushedRejects, RejectFilePaths, RejectFiles};
+use crate::error::{Error, ErrorKind, Result};
+use crate::item::KeySchema;
+use crate::ops::chunk::Chunk;
+use crate::ops::transfer::{Sink, SinkProgress};
+use crate::store::{RejectedItem, WriteOutcome, Writer};
+use crate::transform::Outcome;
+
+/// Batches per allowed in-flight call; some of them wait for a permit or a retry. An interruption waits for all of them, so there are
+/// few.
+const BATCHES_PER_CALL: usize = 2;
+
+/// Maximum bytes of item text in flight, so that memory is bounded for items of any size. One batch always fits.
+const MAX_BYTES_IN_FLIGHT: usize = 6 * 1024 * 1024;
+
+/// How long a stopping run waits for its calls: longer than one call takes, shorter than retries on a throttled table.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How items are written.
+pub(crate) struct WriteOptions {
+    pub(crate) table: String,
+    pub(crate) key: KeySchema,
+    pub(crate) batch_size: usize,
+    pub(crate) on_conflict: OnConflict,
+    /// Whether to stop at the first rejected item.
+    pub(crate) strict: bool,
+}
+
+/// What the calls have cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct WriteCosts {
+    pub(crate) write_units: f64,
+    pub(crate) throttled_calls: u64,
+}
+
+/// Where a transfer into a table starts: what earlier runs have settled.
+pub(crate) struct TableStart<P> {
+    pub(crate) positions: Vec<P>,
+    pub(crate) counts: RestoreCounts,
+    pub(crate) costs: WriteCosts,
+}
+
+/// What was written, when nothing is in flight any more.
+pub(crate) struct TableResult {
+    pub(crate) counts: RestoreCounts,
+    pub(crate) costs: WriteCosts,
+    /// Whether a request was sent that may have written items.
+    pub(crate) is_sent: bool,
+    /// Items taken but not counted, because the transfer stopped.
+    pub(crate) open_items: usize,
+    pub(crate) files: RejectFilePaths,
+    pub(crate) acknowledged: AcknowledgedKeys,
+}
+
+/// A batch and the result of its call.
+struct FinishedCall {
+    batch: Batch,
+    result: Result<WriteOutcome>,
+}
+
+/// A table that is being written.
+pub(crate) struct TableSink<P> {
+    store: Writer,
+    pub(super) options: Arc<WriteOptions>,
+    pub(super) batcher: Batcher,
+    /// The chunk of which some items are not in a batch yet.
+    current: Option<ChunkCursor<P>>,
+    /// Items to add before those of the chunk: one that found no room, and those whose later version was rejected.
+    pub(super) waiting: VecDeque<PendingItem>,
+    has_ended: bool,
+    is_sent: bool,
+    pub(super) acknowledged: AcknowledgedKeys,
+    pub(super) refusals: ConsecutiveRefusals,
+    calls: JoinSet<FinishedCall>,
+    bytes_in_flight: usize,
+    /// Items that the transform left out, which no call will report.
+    unreported: u64,
+    pub(super) ledger: Ledger<P>,
+    pub(super) rejects: RejectFiles,
+    costs: WriteCosts,
+}
+
+impl<P: Clone + Send> TableSink<P> {
+    /// A sink that has sent nothing yet.
+    ///
+    /// # Errors
+    /// A temporary file cannot be created.
+    pub(crate) fn new(
+        store: Writer,
+        options: WriteOptions,
+        rejects: RejectFiles,
+        start: TableStart<P>,
+    ) -> Result<Self> {
+        // Conditional writes exist only for single items.
+        let overwrites = options.on_conflict == OnConflict::Overwrite;
+        let batch_size = if overwrites { options.batch_size } else { 1 };
+
+        Ok(Self {
+            store,
+            batcher: Batcher::new(options.key.clone(), batch_size, overwrites),
+            options: Arc::new(options),
+            current: None,
+            waiting: VecDeque::new(),
+            has_ended: false,
+            is_sent: false,
+            acknowledged: AcknowledgedKeys::new()?,
+            refusals: ConsecutiveRefusals::default(),
+            calls: JoinSet::new(),
+            bytes_in_flight: 0,
+            unreported: 0,
+            ledger: Ledger::new(start.positions, start.counts),
+            rejects,
+            costs: start.costs,
+        })
+    }
+
+    /// Takes a chunk before the table is ready, without sending a request. Returns whether it has an item that can be written: it is
+    /// kept then, and the items before it are rejected; otherwise, all are. `misfit` says why the table cannot store an item.
+    ///
+    /// # Errors
+    /// An item is rejected in strict mode.
+    pub(crate) fn take_first(
+        &mut self,
+        chunk: Chunk<P>,
+        misfit: impl Fn(&[u8]) -> Option<String>,
+    ) -> Result<bool> {
+        let mut cursor = self.register(chunk)?;
+        while let Some(outputs) = cursor.outputs() {
+            if outputs.iter().any(|text| misfit(text).is_none()) {
+                self.current = Some(cursor);
+                return Ok(true);
+            }
+
+            let ticket = cursor.ticket();
+            for text in outputs {
+                let reason = misfit(&text).unwrap_or_default();
+                self.reject(ticket, RejectedItem { item: text, reason })?;
+            }
+
+            cursor.skip_item();
+        }
+
+        Ok(false)
+    }
+
+    /// Starts to write what [`take_first`](Self::take_first) has kept.
+    ///
+    /// # Errors
+    /// An item is rejected in strict mode.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        self.advance()
+    }
+
+    /// Registers a chunk in the ledger.
+    fn register(&mut self, chunk: Chunk<P>) -> Result<ChunkCursor<P>> {
+        if self.options.strict {
+            self.check_no_reject(&chunk)?;
+        }
+
+        for outcome in chunk.outcomes.iter().flatten() {
+            self.unreported += u64::from(outcome.output_count() == 0);
+        }
+
+        let ticket = self.ledger.register(&chunk);
+        self.append_rejects()?;
+
+        Ok(ChunkCursor::new(chunk, ticket))
+    }
+
+    /// Fails if the transform rejected an item.
+    fn check_no_reject(&self, chunk: &Chunk<P>) -> Result<()> {
+        for (index, outcome) in chunk.outcomes.iter().flatten().enumerate() {
+            if let Outcome::Rejected(reason) = outcome {
+                return Err(self.strict_error(&RejectedItem {
+                    item: chunk.items.get(index).unwrap_or_default(),
+                    reason: reason.to_string(),
+                }));
+            }
+        }
+
+        Ok(())
+    }
+
+    /// Puts items into batches and sends full ones, until a call has to end first or another chunk is needed.
+    fn advance(&mut self) -> Result<()> {
+        while let Some(entry) = self.next_item() {
+            match self.batcher.offer(entry) {
+                OfferResult::Added => {}
+                OfferResult::NoKey { entry, reason } => {
+                    let item = entry.text;
+                    self.reject(entry.ticket, RejectedItem { item, reason })?;
+                }
+                OfferResult::KeyInFlight(entry) => {
+                    self.waiting.push_front(entry);
+                    return Ok(());
+                }
+                OfferResult::BatchFull(entry) => {
+                    self.waiting.push_front(entry);
+                    if !self.can_send() {
+                        return Ok(());
+                    }
+
+                    self.send_batch();
+                }
+            }
+        }
+
+        // Without a call in flight, nothing else would empty the ledger.
+        let is_stuck = self.ledger.is_full() && self.calls.is_empty();
+        if (self.has_ended || is_stuck) && self.can_send() {
+            self.send_batch();
+        }
+
+        Ok(())
+    }
+
+    /// The next item to put into a batch.
+    fn next_item(&mut self) -> Option<PendingItem> {
+        if let Some(waiting) = self.waiting.pop_front() {
+            return Some(waiting);
+        }
+
+        let item = self.current.as_mut()?.next();
+        if item.is_none() {
+            self.current = None;
+        }
+
+        item
+    }
+
+    /// Whether the limits of in-flight batches allow to send the open one.
+    fn can_send(&self) -> bool {
+        let max_calls = BATCHES_PER_CALL * self.store.max_in_flight(&self.options.table);
+        let is_within_limits = self.calls.len() < max_calls
+            && self.bytes_in_flight + self.batcher.open_bytes() <= MAX_BYTES_IN_FLIGHT;
+
+        self.calls.is_empty() || is_within_limits
+    }
+
+    fn send_batch(&mut self) {
+        let Some(batch) = self.batcher.take() else {
+            return;
+        };
+
+        self.bytes_in_flight += batch.bytes;
+        self.is_sent = true;
+        let (store, options) = (self.store.clone(), Arc::clone(&self.options));
+        self.calls.spawn(async move {
+            let result = write_batch(&store, &options, &batch).await;
+            FinishedCall { batch, result }
+        });
+    }
+
+    /// Settles the items of a call that has ended.
+    fn finish_call(&mut self, joined: Result<FinishedCall, JoinError>) -> Result<SinkProgress> {
+        let FinishedCall { batch, result } =
+            joined.map_err(|error| Error::failed("a write was cut off").with_source(error))?;
+        self.bytes_in_flight -= batch.bytes;
+        self.batcher.complete(&batch);
+        let written = result?;
+        self.costs.write_units += written.write_units;
+        self.costs.throttled_calls += written.throttled_calls;
+        let progress = SinkProgress::Settled {
+            items: written.items,
+            bytes: written.bytes,
+        };
+        self.settle_batch(batch, written)?;
+
+        Ok(progress)
+    }
+
+    /// Appends the items that the positions have passed to the rejects files.
+    pub(super) fn append_rejects(&mut self) -> Result<()> {
+        while let Some(entry) = self.ledger.next_entry() {
+            self.rejects.append(&entry)?;
+        }
+
+        Ok(())
+    }
+
+    /// Waits for all in-flight calls; returns the first failure.
+    async fn drain(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        while let Some(joined) = self.calls.join_next().await {
+            result = result.and(self.finish_call(joined).map(|_| ()));
+        }
+
+        result
+    }
+
+    /// Whether no item was accepted, for a cause that can be fixed.
+    pub(crate) fn is_refused_entirely(&self) -> bool {
+        self.refusals.applies_to_all()
+    }
+
+    /// Counts of the items before the positions.
+    pub(crate) fn counts(&self) -> RestoreCounts {
+        self.ledger.counts()
+    }
+
+    pub(crate) fn costs(&self) -> WriteCosts {
+        self.costs
+    }
+
+    /// The positions of all lanes.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = P> {
+        self.ledger.positions()
+    }
+
+    /// Flushes the rejects files, so that they contain what the positions have passed.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(crate) fn flush_rejects(&mut self) -> Result<FlushedRejects> {
+        self.rejects.flush_to_sync()
+    }
+
+    /// Syncs the rejects files. Returns what was written.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub(crate) fn into_result(self) -> Result<TableResult> {
+        Ok(TableResult {
+            counts: self.ledger.counts(),
+            costs: self.costs,
+            is_sent: self.is_sent,
+            open_items: self.ledger.open_items(),
+            files: self.rejects.finish()?,
+            acknowledged: self.acknowledged,
+        })
+    }
+
+    /// The error for a rejected item in strict mode.
+    pub(super) fn strict_error(&self, refused: &RejectedItem) -> Error {
+        let item = self.rejects.name(&refused.item, &self.options.key);
+        let message = format!(
+            "stopped at the first rejected item, {item}: {}",
+            refused.reason
+        );
+        Error::new(ErrorKind::Rejected, message).with_hint(
+            "fix or remove the item, or omit --strict: rejected items are then listed in a file",
+        )
+    }
+
+    /// Rejects an item. With `strict`, it remains unsettled, so that the next run tries it again.
+    pub(super) fn reject(&mut self, ticket: Ticket, refused: RejectedItem) -> Result<()> {
+        if self.options.strict {
+            return Err(self.strict_error(&refused));
+        }
+
+        self.settle(ticket, ItemOutcome::Rejected(refused))
+    }
+}
+
+impl<P: Clone + Send> Sink<P> for TableSink<P> {
+    fn has_room(&self) -> bool {
+        self.current.is_none() && self.waiting.is_empty() && !self.ledger.is_full()
+    }
+
+    fn take(&mut self, chunk: Chunk<P>) -> Result<()> {
+        self.current = Some(self.register(chunk)?);
+        self.advance()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.has_ended = true;
+        self.advance()
+    }
+
+    async fn progress(&mut self) -> Result<SinkProgress> {
+        if self.unreported > 0 {
+            let items = std::mem::take(&mut self.unreported);
+            return Ok(SinkProgress::Settled { items, bytes: 0 });
+        }
+
+        let Some(joined) = self.calls.join_next().await else {
+            if self.has_ended && self.waiting.is_empty() {
+                return Ok(SinkProgress::Finished);
+            }
+
+            return std::future::pending().await;
+        };
+
+        // Nothing below waits, so nothing is lost if this future is dropped.
+        let progress = self.finish_call(joined)?;
+        self.advance()?;
+
+        Ok(progress)
+    }
+
+    /// Waits for in-flight calls, but not for those that are retried for a long time. The next run writes their items again.
+    async fn stop(&mut self) -> Result<()> {
+        if let Ok(drained) = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.drain()).await {
+            return drained;
+        }
+
+        self.calls.shutdown().await;
+
+        Ok(())
+    }
+}
+
+async fn write_batch(
+    store: &Writer,
+    options: &WriteOptions,
+    batch: &Batch,
+) -> Result<WriteOutcome> {
+    let mut items = batch.items.iter().map(|item| item.text.clone());
+    match (options.on_conflict, batch.items.len()) {
+        (OnConflict::Skip | OnConflict::Fail, 1) => {
+            let item = items.next().unwrap_or_default();
+            store
+                .put_if_absent(&options.table, &options.key, item)
+                .await
+        }
+        _ => {
+            store
+                .write(&options.table, &options.key, items.collect())
+                .await
+        }
+    }
+}
