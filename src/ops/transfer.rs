@@ -110,6 +110,7 @@ impl Transfer<'_> {
         checkpoints: &mut impl Checkpoints<K>,
     ) -> Result<()> {
         let Err(error) = self.run_until_end(chunks, sink, checkpoints).await else {
+            chunks.close();
             return Ok(());
         };
 

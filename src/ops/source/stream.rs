@@ -134,13 +134,13 @@ impl<P> ChunkStream<P> {
         self.is_limited
     }
 
-    /// Ends what reads: no chunk is wanted any more.
+    /// Ends what reads, and drops the chunks that nobody has taken: they hold memory that others may wait for.
     pub(crate) fn close(&mut self) {
-        self.messages.close();
+        // What a task sends before it notices is dropped with the channel.
+        let (_, closed) = mpsc::channel(1);
+        self.messages = closed;
+        self.open_lanes = 0;
         self.tasks.abort_all();
-
-        // Chunks that were read hold memory that others may wait for.
-        while self.messages.try_recv().is_ok() {}
     }
 
     /// The next chunk; `None` when all lanes have ended. Can be cancelled without losing a chunk.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use tokio::sync::mpsc;
@@ -6,6 +7,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::backup::SegmentProgress;
 use crate::event::SilentReporter;
+use crate::ops::sink::{ChunkWorker, WorkerSink};
 use crate::ops::source::ScanSource;
 use crate::ops::testing::{Answer, DEADLINE, Scripted, scans};
 use crate::ops::transform_stage::TransformStage;
@@ -302,4 +304,40 @@ async fn an_interruption_does_not_wait_for_a_request_that_hangs() {
 
     assert_eq!(end.expect_err("interrupted").kind(), ErrorKind::Interrupted);
     assert!(sink.is_stopped && started.elapsed().as_secs() < 10);
+}
+
+/// A sink of its own: counts the items of each lane.
+#[derive(Default)]
+struct ItemsPerLane(BTreeMap<usize, u64>);
+
+impl<P> ChunkWorker<P> for ItemsPerLane {
+    type Output = BTreeMap<usize, u64>;
+
+    fn add(&mut self, chunk: Chunk<P>) -> Result<()> {
+        *self.0.entry(chunk.lane).or_default() += chunk.output_count();
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Self::Output> {
+        Ok(self.0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_sink_needs_no_change_to_anything_else() {
+    let store = Scripted::new(PAGES_PER_SEGMENT, |_| Answer::Page);
+    let cancel = CancellationToken::new();
+    let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
+    let mut chunks = ScanSource::new(store, scans(3)).start(&cancel);
+    let mut sink = WorkerSink::start("counting", ItemsPerLane::default());
+    let transfer = Transfer {
+        reporter: &reporter,
+        cancel: &cancel,
+    };
+
+    transfer.run(&mut chunks, &mut sink).await.expect("it ends");
+
+    let counted = sink.into_output().expect("the counts");
+    let expected = (0..3).map(|lane| (lane, u64::from(PAGES_PER_SEGMENT)));
+    assert_eq!(counted, expected.collect());
 }
