@@ -15,26 +15,28 @@ use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
 use crate::ops::chunk::Chunk;
 
-/// A chunk of a source with one lane is complete when it reaches one of these sizes: large enough for a transform to use all cores.
-const WHOLE_CHUNK: ChunkSize = ChunkSize {
+/// A source with one lane: its chunks are large enough for a transform to use all cores.
+const ONE_LANE: ChunkLimits = ChunkLimits {
     items: 256,
     bytes: 256 * 1024,
+    queued: 4,
 };
 
-/// A chunk of one of several lanes is small, so that the items in flight come from all of them.
-const LANE_CHUNK: ChunkSize = ChunkSize {
+/// A source with several lanes: its chunks are small, so that the items in flight come from all of them.
+const SEVERAL_LANES: ChunkLimits = ChunkLimits {
     items: 16,
     bytes: 64 * 1024,
+    queued: 32,
 };
 
-/// A small buffer: it only has to hide the latency between the threads.
-const MAX_CHUNKS: usize = 32;
-
-/// A chunk is complete when it has this many items or bytes.
+/// How large chunks get, and how many wait for the sink.
 #[derive(Clone, Copy)]
-struct ChunkSize {
+struct ChunkLimits {
+    /// A chunk is complete when it has this many items or bytes.
     items: usize,
     bytes: usize,
+    /// Few chunks: they only have to hide the latency between the threads.
+    queued: usize,
 }
 
 /// The lanes of stored items that are not at their end, each read from its position.
@@ -117,25 +119,30 @@ impl StoredSource {
     /// Starts to read on a thread, which stops when the stream is dropped or `cancel` fires. A thread that waits for standard input
     /// cannot be stopped: it is left alone.
     pub(crate) fn start(self, cancel: &CancellationToken) -> ChunkStream<u64> {
-        let (sender, stream) = ChunkStream::new(self.lanes.len(), MAX_CHUNKS);
+        let limits = if self.lanes.len() == 1 {
+            ONE_LANE
+        } else {
+            SEVERAL_LANES
+        };
+
+        let (sender, stream) = ChunkStream::new(self.lanes.len(), limits.queued);
         let cancel = cancel.clone();
-        tokio::task::spawn_blocking(move || self.send_all(&sender, &cancel));
+        tokio::task::spawn_blocking(move || self.send_all(limits, &sender, &cancel));
 
         stream
     }
 
     /// Sends a chunk of each lane in turn until all lanes have ended.
-    fn send_all(mut self, sender: &ChunkSender<u64>, cancel: &CancellationToken) {
-        let size = if self.lanes.len() == 1 {
-            WHOLE_CHUNK
-        } else {
-            LANE_CHUNK
-        };
-
+    fn send_all(
+        mut self,
+        limits: ChunkLimits,
+        sender: &ChunkSender<u64>,
+        cancel: &CancellationToken,
+    ) {
         while !self.lanes.is_empty() {
             let mut next = 0;
             while let Some(lane) = self.lanes.get_mut(next) {
-                let LaneChunk { chunk, end } = lane.next_chunk(size);
+                let LaneChunk { chunk, end } = lane.next_chunk(limits);
                 let is_received = chunk.is_none_or(|chunk| sender.blocking_send(chunk));
                 if !is_received || cancel.is_cancelled() {
                     return;
@@ -156,14 +163,14 @@ impl StoredSource {
 
 impl Lane {
     /// Reads the next chunk. The items before an error are returned with it.
-    fn next_chunk(&mut self, size: ChunkSize) -> LaneChunk {
-        let mut texts: Vec<Bytes> = Vec::with_capacity(size.items);
-        let mut key_hashes = Vec::with_capacity(size.items);
+    fn next_chunk(&mut self, limits: ChunkLimits) -> LaneChunk {
+        let mut texts: Vec<Bytes> = Vec::with_capacity(limits.items);
+        let mut key_hashes = Vec::with_capacity(limits.items);
         let mut position = None;
         let mut bytes = 0;
         let mut end = None;
 
-        while texts.len() < size.items && bytes < size.bytes {
+        while texts.len() < limits.items && bytes < limits.bytes {
             match self.reader.next_item() {
                 Ok(Some(item)) => {
                     bytes += item.text.len();
