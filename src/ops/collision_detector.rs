@@ -101,7 +101,7 @@ impl CollisionDetector {
     }
 }
 /// What a [`CollisionObserver`] has found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CollisionReport {
     pub(crate) collisions: KeyCollisions,
     /// A warning about items without a usable key.

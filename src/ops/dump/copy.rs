@@ -67,11 +67,10 @@ pub(crate) async fn copy(
         })?;
 
     let state = sink.into_output()?;
-    let report = Arc::into_inner(found).and_then(OnceLock::into_inner);
     let CollisionReport {
         collisions,
         warning,
-    } = report.unwrap_or_default();
+    } = found.get().cloned().unwrap_or_default();
     if let Some(warning) = warning {
         reporter.report(Event::Warning(warning));
     }

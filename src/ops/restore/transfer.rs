@@ -73,7 +73,11 @@ impl ItemTransfer {
 
         // If the key changes, its hash in the source is useless for the table.
         let hashed_key = (!keys.change()).then_some(&key);
-        let source = StoredSource::open(&plan.prepared.source, &checkpoint.lanes, hashed_key)?;
+        let mut source = StoredSource::open(&plan.prepared.source, &checkpoint.lanes, hashed_key)?;
+        if !plan.prepared.request.transform.is_empty() {
+            source = source.in_large_chunks();
+        }
+
         let stage = transform_stage(plan, &keys, &collisions)?;
         let chunks = stage.connect(source.start(cancel), reporter)?;
 
@@ -191,9 +195,8 @@ impl ItemTransfer {
         };
 
         if result.is_ok() {
-            let found = Arc::into_inner(self.collisions).and_then(OnceLock::into_inner);
-            totals.collisions = match found {
-                Some(report) => report.collisions,
+            totals.collisions = match self.collisions.get() {
+                Some(report) => report.collisions.clone(),
                 None => find_collisions(plan, &self.key, totals.counts, reporter, cancel).await?,
             };
 
@@ -365,9 +368,7 @@ async fn find_collisions(
         chunk?;
     }
 
-    let report = Arc::into_inner(found).and_then(OnceLock::into_inner);
-
-    Ok(report.unwrap_or_default().collisions)
+    Ok(found.get().cloned().unwrap_or_default().collisions)
 }
 
 /// Appends the unreadable pieces of a damaged dump to the rejects. Returns their number.

@@ -15,18 +15,18 @@ use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
 use crate::ops::chunk::Chunk;
 
-/// A source with one lane: its chunks are large enough for a transform to use all cores.
-const ONE_LANE: ChunkLimits = ChunkLimits {
-    items: 256,
-    bytes: 256 * 1024,
-    queued: 4,
-};
-
-/// A source with several lanes: its chunks are small, so that the items in flight come from all of them.
-const SEVERAL_LANES: ChunkLimits = ChunkLimits {
+/// Small chunks: positions are exact to a few items, and the items in flight come from all lanes.
+const SMALL_CHUNKS: ChunkLimits = ChunkLimits {
     items: 16,
     bytes: 64 * 1024,
     queued: 32,
+};
+
+/// Large chunks: passing them between threads costs little, and a transform can use all cores.
+const LARGE_CHUNKS: ChunkLimits = ChunkLimits {
+    items: 256,
+    bytes: 256 * 1024,
+    queued: 4,
 };
 
 /// How large chunks get, and how many wait for the sink.
@@ -42,6 +42,7 @@ struct ChunkLimits {
 /// The lanes of stored items that are not at their end, each read from its position.
 pub(crate) struct StoredSource {
     lanes: Vec<Lane>,
+    limits: ChunkLimits,
 }
 
 struct Lane {
@@ -105,44 +106,44 @@ impl StoredSource {
             }
         }
 
-        Ok(Self { lanes })
+        Ok(Self {
+            lanes,
+            limits: SMALL_CHUNKS,
+        })
     }
 
-    /// Opens all items as one lane, in their order.
+    /// Reads in large chunks, for work whose cost per chunk matters more than the distance between positions.
+    pub(crate) fn in_large_chunks(self) -> Self {
+        Self {
+            limits: LARGE_CHUNKS,
+            ..self
+        }
+    }
+
+    /// Opens all items as one lane, in their order, in large chunks.
     ///
     /// # Errors
     /// The source cannot be opened.
     pub(crate) fn open_whole(source: &Source) -> Result<Self> {
-        Self::open(source, &LanePositions::Whole { mark: 0 }, None)
+        Self::open(source, &LanePositions::Whole { mark: 0 }, None).map(Self::in_large_chunks)
     }
 
     /// Starts to read on a thread, which stops when the stream is dropped or `cancel` fires. A thread that waits for standard input
     /// cannot be stopped: it is left alone.
     pub(crate) fn start(self, cancel: &CancellationToken) -> ChunkStream<u64> {
-        let limits = if self.lanes.len() == 1 {
-            ONE_LANE
-        } else {
-            SEVERAL_LANES
-        };
-
-        let (sender, stream) = ChunkStream::new(self.lanes.len(), limits.queued);
+        let (sender, stream) = ChunkStream::new(self.lanes.len(), self.limits.queued);
         let cancel = cancel.clone();
-        tokio::task::spawn_blocking(move || self.send_all(limits, &sender, &cancel));
+        tokio::task::spawn_blocking(move || self.send_all(&sender, &cancel));
 
         stream
     }
 
     /// Sends a chunk of each lane in turn until all lanes have ended.
-    fn send_all(
-        mut self,
-        limits: ChunkLimits,
-        sender: &ChunkSender<u64>,
-        cancel: &CancellationToken,
-    ) {
+    fn send_all(mut self, sender: &ChunkSender<u64>, cancel: &CancellationToken) {
         while !self.lanes.is_empty() {
             let mut next = 0;
             while let Some(lane) = self.lanes.get_mut(next) {
-                let LaneChunk { chunk, end } = lane.next_chunk(limits);
+                let LaneChunk { chunk, end } = lane.next_chunk(self.limits);
                 let is_received = chunk.is_none_or(|chunk| sender.blocking_send(chunk));
                 if !is_received || cancel.is_cancelled() {
                     return;
