@@ -234,6 +234,9 @@ fn killed_between_zstd_frames_in_a_storm() {
     );
 }
 
+/// Items that are read, and counted, together.
+const CHUNK_ITEMS: usize = 16;
+
 #[test]
 fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
     let scene = Scene::new(
@@ -285,13 +288,15 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
     let resumed = run(shell, Vec::new()).exits(0);
     scene.has_all();
     let summary = &resumed.report()["summary"];
-    assert_eq!(summary["resumed"]["items"], written, "{summary:#}");
+    let kept = summary["resumed"]["items"].as_u64().expect("a count");
+    let kept = usize::try_from(kept).expect("a small count");
 
-    // What was in flight had ended: the rest fills so many calls and no more.
-    assert_eq!(
-        scene.proxy.seen(WRITE) - before,
-        (400 - written).div_ceil(4)
+    // What was in flight had ended: only the items of a chunk that was cut are written again.
+    assert!(
+        kept <= written && written - kept < CHUNK_ITEMS,
+        "{summary:#}"
     );
+    assert_eq!(scene.proxy.seen(WRITE) - before, (400 - kept).div_ceil(4));
 }
 
 #[test]
