@@ -147,13 +147,14 @@ impl Transfer<'_> {
                         checkpoints.save(sink).await?;
                     }
                 }
-                chunk = chunks.next(), if !has_ended && sink.has_room() => match chunk {
-                    Some(chunk) => sink.take(chunk?)?,
-                    None => {
+                chunk = chunks.next(), if !has_ended && sink.has_room() => {
+                    if let Some(chunk) = chunk {
+                        sink.take(chunk?)?;
+                    } else {
                         has_ended = true;
                         sink.end()?;
                     }
-                },
+                }
             }
         }
     }

@@ -48,13 +48,13 @@ pub(crate) async fn copy(
     let requests = remaining_scans(plan, &state.progress)?;
     let source = ScanSource::new(store.clone(), requests).with_limit_hint(limit_hint);
     let rejects = dump_rejects(plan, &state.progress.changes)?;
-    let mut stage = TransformStage::new(transform).with_limit(remaining);
+    let mut steps = TransformStage::new(transform).with_limit(remaining);
     let found = Arc::<OnceLock<CollisionReport>>::default();
     if let Some(detector) = collision_detector(plan)? {
-        stage = stage.observed_by(CollisionObserver::new(detector, Arc::clone(&found)));
+        steps = steps.observed_by(CollisionObserver::new(detector, Arc::clone(&found)));
     }
 
-    let mut chunks = stage.connect(source.start(cancel), reporter)?;
+    let mut chunks = steps.connect(source.start(cancel), reporter)?;
     let worker = DumpWorker::new(state, rejects, Arc::clone(reporter));
     let mut sink = WorkerSink::start("writing the dump", worker);
     let transfer = Transfer { reporter, cancel };

@@ -16,6 +16,9 @@ use crate::transform::Transform;
 
 const PAGES_PER_SEGMENT: u32 = 12;
 
+/// What the table answers to a Scan.
+type TableScript = fn(&ScanRequest) -> Answer;
+
 /// What a sink under test does with the first chunk that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Script {
@@ -114,7 +117,7 @@ impl Sink<SegmentProgress> for CountingSink {
 
 /// Runs a transfer. Returns whether the limit ended it.
 async fn run(
-    script: fn(&ScanRequest) -> Answer,
+    script: TableScript,
     segments: u32,
     max_pages: usize,
     limit: Option<u64>,
@@ -205,7 +208,7 @@ async fn a_sink_that_fails_ends_the_source() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_fails_stops_the_sink() {
-    let scripts: [(fn(&ScanRequest) -> Answer, &str); 2] = [
+    let scripts: [(TableScript, &str); 2] = [
         (
             |request| match (request.segment, &request.start) {
                 (0, Some(_)) => Answer::Fails,
@@ -264,7 +267,7 @@ async fn an_interruption_ends_every_wait() {
     for (segments, max_pages) in sizes() {
         let cancel = CancellationToken::new();
         *CANCELLED_AT.lock().expect("not poisoned") = Some(cancel.clone());
-        let script: fn(&ScanRequest) -> Answer = |request| {
+        let script: TableScript = |request| {
             if request.start.is_none() {
                 return Answer::Page;
             }
@@ -287,7 +290,7 @@ async fn an_interruption_ends_every_wait() {
 #[tokio::test(start_paused = true)]
 async fn an_interruption_does_not_wait_for_a_request_that_hangs() {
     let cancel = CancellationToken::new();
-    let script: fn(&ScanRequest) -> Answer = |request| match request.start {
+    let script: TableScript = |request| match request.start {
         None => Answer::Page,
         Some(_) => Answer::Never,
     };

@@ -85,9 +85,12 @@ impl Taken {
         let originals: Vec<Bytes> = numbers.clone().map(text).collect();
         let outcomes: Vec<Outcome> = numbers
             .zip(&chunk.items)
-            .map(|(number, kind)| match chunk.is_transformed {
-                true => transformed(*kind, number + 1000),
-                false => Outcome::Unchanged,
+            .map(|(number, kind)| {
+                if chunk.is_transformed {
+                    transformed(*kind, number + 1000)
+                } else {
+                    Outcome::Unchanged
+                }
             })
             .collect();
 
@@ -249,16 +252,17 @@ fn memory_is_bounded() {
         position += 1;
         let padding = "x".repeat(400_000);
         let item = Bytes::from(format!(r#"{{"id":{{"S":"{padding}"}}}}"#));
-        let items = Items::concat(&[item.clone()]).expect("an item");
+        let items = Items::concat([&item]).expect("an item");
         let is_transformed = position % 2 == 0;
         let chunk = ledger.register(&Chunk {
             outcomes: is_transformed.then(|| vec![Outcome::Changed(text(1))]),
             ..Chunk::new(0, items, position)
         });
 
-        let outcome = match is_transformed {
-            true => ItemOutcome::Written { bytes: 5 },
-            false => ItemOutcome::Rejected(refused(item)),
+        let outcome = if is_transformed {
+            ItemOutcome::Written { bytes: 5 }
+        } else {
+            ItemOutcome::Rejected(refused(item))
         };
         ledger.settle(Ticket { chunk, item: 0 }, outcome);
     }
