@@ -413,8 +413,13 @@ impl<'a> SourceChecker<'a> {
             entry.map_or(u64::MAX, |entry| entry.bytes),
         )?;
 
-        self.inspection.data_sha256 = Some(seen.sha256());
-        let result = entry.map_or(Ok(()), |entry| check_digest(path, seen, entry));
+        let sha256 = seen
+            .sha256()
+            .map_err(|error| io_error("read", path, error))?;
+        let result = entry.map_or(Ok(()), |entry| {
+            check_digest(path, seen.bytes(), &sha256, entry)
+        });
+        self.inspection.data_sha256 = Some(sha256);
 
         self.report(result)
     }
@@ -517,12 +522,12 @@ fn read_rest(file: &Arc<File>, path: &Path, seen: &StreamHash, most: u64) -> Res
         .map_err(|error| io_error("read", path, error))
 }
 
-fn check_digest(path: &Path, seen: &StreamHash, entry: &FileEntry) -> Result<()> {
-    if seen.bytes() != entry.bytes {
-        return Err(size_mismatch(path, seen.bytes(), entry.bytes));
+fn check_digest(path: &Path, bytes: u64, sha256: &str, entry: &FileEntry) -> Result<()> {
+    if bytes != entry.bytes {
+        return Err(size_mismatch(path, bytes, entry.bytes));
     }
 
-    if seen.sha256() == entry.sha256 {
+    if sha256 == entry.sha256 {
         Ok(())
     } else {
         Err(checksum_mismatch(path))

@@ -34,6 +34,8 @@ struct HashState {
 enum Hasher {
     Inline(Sha256),
     Threaded(HashThread),
+    /// The thread panicked. Its state is lost, so there is no digest.
+    Failed,
 }
 
 /// A hasher on a separate thread. Blocks are returned empty, to be reused.
@@ -44,15 +46,17 @@ struct HashThread {
 }
 
 impl StreamHash {
-    fn add(&self, bytes: &[u8]) {
+    fn add(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         state.bytes += bytes.len() as u64;
         state.block.extend_from_slice(bytes);
 
         if state.block.len() >= BLOCK_BYTES {
             let block = mem::take(&mut state.block);
-            state.block = state.hasher.add(block);
+            state.block = state.hasher.add(block)?;
         }
+
+        Ok(())
     }
 
     /// Bytes read so far.
@@ -61,14 +65,17 @@ impl StreamHash {
     }
 
     /// SHA-256 of the bytes read so far, in hex.
-    pub(crate) fn sha256(&self) -> String {
+    ///
+    /// # Errors
+    /// The thread that computes it panicked.
+    pub(crate) fn sha256(&self) -> io::Result<String> {
         let mut state = self.state();
-        let mut hasher = mem::take(&mut state.hasher).end();
+        let mut hasher = mem::replace(&mut state.hasher, Hasher::Failed).end()?;
         hasher.update(&state.block);
         state.block.clear();
         state.hasher = Hasher::Inline(hasher.clone());
 
-        finalize_hex(hasher)
+        Ok(finalize_hex(hasher))
     }
 
     fn state(&self) -> MutexGuard<'_, HashState> {
@@ -84,43 +91,50 @@ impl Default for Hasher {
 
 impl Hasher {
     /// Hashes a block and returns an empty one for reuse.
-    fn add(&mut self, mut block: Vec<u8>) -> Vec<u8> {
+    fn add(&mut self, mut block: Vec<u8>) -> io::Result<Vec<u8>> {
         if let Self::Inline(hasher) = self {
             let Ok(hash_thread) = HashThread::start(hasher.clone()) else {
                 // No thread can be started: hash on this one.
                 hasher.update(&block);
                 block.clear();
-                return block;
+                return Ok(block);
             };
 
             *self = Self::Threaded(hash_thread);
         }
 
         let Self::Threaded(hash_thread) = self else {
-            return block;
+            return Err(hash_thread_panicked());
         };
 
-        // Sending fails only if the thread panicked; `end` then returns a fresh hasher and the
-        // digest does not match.
-        let _ = hash_thread.blocks.send(block);
+        // The thread ends before its queue does only if it panics.
+        hash_thread
+            .blocks
+            .send(block)
+            .map_err(|_| hash_thread_panicked())?;
 
-        hash_thread.used.try_recv().unwrap_or_default()
+        Ok(hash_thread.used.try_recv().unwrap_or_default())
     }
 
     /// Waits for the thread and returns the hasher.
-    fn end(self) -> Sha256 {
+    fn end(self) -> io::Result<Sha256> {
         match self {
-            Self::Inline(hasher) => hasher,
+            Self::Inline(hasher) => Ok(hasher),
             Self::Threaded(HashThread {
                 blocks,
                 used,
                 thread,
             }) => {
                 drop((blocks, used));
-                thread.join().unwrap_or_default()
+                thread.join().map_err(|_| hash_thread_panicked())
             }
+            Self::Failed => Err(hash_thread_panicked()),
         }
     }
+}
+
+fn hash_thread_panicked() -> io::Error {
+    io::Error::other("the thread that computes its SHA-256 panicked")
 }
 
 impl HashThread {
@@ -164,7 +178,7 @@ impl<R: Read> HashingReader<R> {
 impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.read.read(buffer)?;
-        self.seen.add(&buffer[..count]);
+        self.seen.add(&buffer[..count])?;
         Ok(count)
     }
 }
@@ -182,14 +196,52 @@ mod tests {
             let mut reader = HashingReader::new(&content[..length], seen.clone());
             io::copy(&mut reader, &mut io::sink()).unwrap();
             assert_eq!(
-                (seen.bytes(), seen.sha256()),
+                (seen.bytes(), seen.sha256().unwrap()),
                 (length as u64, hex_sha256(&content[..length])),
                 "{length}"
             );
 
             let mut rest = HashingReader::new(&content[length..], seen.clone());
             io::copy(&mut rest, &mut io::sink()).unwrap();
-            assert_eq!(seen.sha256(), hex_sha256(&content), "{length}");
+            assert_eq!(seen.sha256().unwrap(), hex_sha256(&content), "{length}");
         }
+    }
+
+    /// A hash whose thread has panicked.
+    fn failed() -> StreamHash {
+        let (blocks, queue) = mpsc::sync_channel(QUEUED_BLOCKS);
+        let (_, used) = mpsc::channel();
+        let thread = thread::spawn(move || -> Sha256 {
+            drop(queue);
+            panic!("provoked")
+        });
+        while !thread.is_finished() {
+            thread::yield_now();
+        }
+
+        let seen = StreamHash::default();
+        seen.state().hasher = Hasher::Threaded(HashThread {
+            blocks,
+            used,
+            thread,
+        });
+
+        seen
+    }
+
+    #[test]
+    fn a_hash_thread_that_panics_is_an_error_and_never_a_digest() {
+        const PANICKED: &str = "the thread that computes its SHA-256 panicked";
+        let seen = failed();
+        for _ in 0..2 {
+            assert_eq!(seen.sha256().unwrap_err().to_string(), PANICKED);
+        }
+
+        let content = vec![b'x'; BLOCK_BYTES];
+        let read = |seen: StreamHash| {
+            io::copy(&mut HashingReader::new(&content[..], seen), &mut io::sink())
+        };
+        assert_eq!(read(seen).unwrap_err().to_string(), PANICKED);
+        assert_eq!(read(failed()).unwrap_err().to_string(), PANICKED);
     }
 }

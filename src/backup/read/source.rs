@@ -248,9 +248,11 @@ impl Source {
 
         let seen = StreamHash::default();
         let mut read = HashingReader::new(FileReader::new(Arc::clone(file), 0), seen.clone());
-        io::copy(&mut read, &mut io::sink()).map_err(|error| io_error("read", path, error))?;
+        let sha256 = io::copy(&mut read, &mut io::sink()).and_then(|_| seen.sha256());
 
-        Ok(Some(seen.sha256()))
+        sha256
+            .map(Some)
+            .map_err(|error| io_error("read", path, error))
     }
 
     /// Warnings about a readable source.

@@ -6,8 +6,9 @@
 //!          └─► compression threads ─► (in the order of the blocks) ─┘      (one frame per block)
 //! ```
 //!
-//! All queues are bounded, so memory does not depend on the length of the file: about eight blocks,
-//! or two per thread with compression. The first error ends the threads; the next call receives it.
+//! All queues are bounded, so memory depends neither on the length of the file nor on the number of
+//! cores: about eight blocks, or two per thread with compression. The first error ends the threads;
+//! the next call receives it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -33,9 +34,14 @@ const FRAME_BYTES: usize = 2 * 1024 * 1024;
 /// Blocks queued for a thread.
 const QUEUED_BLOCKS: usize = 2;
 
-/// Maximum number of compression threads. Each takes about 12 MB, and no table is read fast enough
-/// for more.
-const COMPRESSING_THREADS: usize = 16;
+/// Maximum number of compression threads, however many cores there are.
+///
+/// A dump may use 64 MB in all. About 16 MB of that belong to the program, its pages in flight and
+/// the open block. The rest is for compression: up to 12 MB per thread, which are two blocks (one
+/// being compressed, one queued) of 2 MiB plus one item, their compressed frames, for which as much
+/// is reserved until their length is known, and 2 MB of state of the compressor. Items that compress
+/// well take about 4 MB per thread.
+const COMPRESSING_THREADS: usize = 4;
 
 /// The default level of zstd.
 const ZSTD_LEVEL: i32 = 3;
@@ -152,15 +158,24 @@ impl WritePipeline {
         compression: Compression,
         begun: InitialState,
     ) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+
+        Self::start_on(cores, sink, compression, begun)
+    }
+
+    fn start_on(
+        cores: usize,
+        sink: DataOutput,
+        compression: Compression,
+        begun: InitialState,
+    ) -> io::Result<Self> {
         let (recycle, used) = mpsc::channel();
         let mut pool = Vec::new();
         let mut jobs = None;
         let threads = match compression {
             Compression::None => QUEUED_BLOCKS,
             Compression::Gzip | Compression::Zstd => {
-                let threads = thread::available_parallelism()
-                    .map_or(1, usize::from)
-                    .min(COMPRESSING_THREADS);
+                let threads = cores.min(COMPRESSING_THREADS);
                 let (sender, receiver) = mpsc::channel();
                 let receiver = Arc::new(Mutex::new(receiver));
                 for _ in 0..threads {
@@ -264,9 +279,7 @@ impl WritePipeline {
             .take()
             .map_or_else(|| Err(ended_early()), joined);
         for thread in self.pool.drain(..) {
-            thread
-                .join()
-                .map_err(|_| io::Error::other("a compressing thread panicked"))?;
+            thread.join().map_err(|_| panicked("compresses"))?;
         }
 
         written
@@ -289,9 +302,12 @@ fn spawn<T: Send + 'static>(
 }
 
 fn joined<T>(thread: JoinHandle<io::Result<T>>) -> io::Result<T> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(io::Error::other("a thread that writes the dump panicked")))
+    thread.join().unwrap_or_else(|_| Err(panicked("writes")))
+}
+
+/// The error for a bug: a thread of the pipeline panicked. `action` is what it does to the dump.
+fn panicked(action: &str) -> io::Error {
+    io::Error::other(format!("the thread that {action} the dump panicked"))
 }
 
 fn ended_early() -> io::Error {
@@ -306,23 +322,23 @@ fn write_blocks(
     recycle: Option<Sender<Vec<u8>>>,
     begun: InitialState,
 ) -> io::Result<WrittenFile> {
-    let (to_hash, written) = mpsc::sync_channel(QUEUED_BLOCKS);
     let InitialState {
         mut bytes,
         hasher,
         mut frames,
     } = begun;
 
-    let hashing = spawn("hash", move || {
-        hash_blocks(hasher, &written, recycle.as_ref())
-    })?;
+    let hash = HashThread::start(move |blocks| hash_blocks(hasher, blocks, recycle.as_ref()))?;
     loop {
         let packed = match blocks.recv().map_err(|_| ended_early())? {
             WriteCommand::Ready(packed) => packed,
-            WriteCommand::Compressing(reply) => reply.recv().map_err(|_| ended_early())??,
+            // Compressing threads end early only if they panic.
+            WriteCommand::Compressing(reply) => {
+                reply.recv().map_err(|_| panicked("compresses"))??
+            }
             WriteCommand::Sync(then) => {
                 sink.sync()?;
-                let sha256 = current_digest(&to_hash)?;
+                let sha256 = hash.digest()?;
                 then(&SyncedData {
                     bytes,
                     sha256,
@@ -343,16 +359,11 @@ fn write_blocks(
 
         // Too many frames: drop the index, the file is readable without it.
         frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
-        to_hash
-            .send(HashCommand::Block(packed.bytes))
-            .map_err(|_| ended_early())?;
+        hash.add(packed.bytes)?;
     }
 
-    drop(to_hash);
     sink.sync()?;
-    let sha256 = hashing
-        .join()
-        .map_err(|_| io::Error::other("the hashing thread panicked"))?;
+    let sha256 = hash.finish()?;
     Ok(WrittenFile {
         bytes,
         sha256,
@@ -360,12 +371,42 @@ fn write_blocks(
     })
 }
 
-fn current_digest(hashing: &SyncSender<HashCommand>) -> io::Result<String> {
-    let (reply, digest) = mpsc::sync_channel(1);
-    hashing
-        .send(HashCommand::Digest(reply))
-        .map_err(|_| ended_early())?;
-    digest.recv().map_err(|_| ended_early())
+/// The thread that hashes what was written. It ends early only if it panics.
+struct HashThread {
+    commands: SyncSender<HashCommand>,
+    thread: JoinHandle<String>,
+}
+
+impl HashThread {
+    /// Starts the thread with `work`, which returns the digest of all blocks.
+    fn start(
+        work: impl FnOnce(&Receiver<HashCommand>) -> String + Send + 'static,
+    ) -> io::Result<Self> {
+        let (commands, received) = mpsc::sync_channel(QUEUED_BLOCKS);
+        let thread = spawn("hash", move || work(&received))?;
+
+        Ok(Self { commands, thread })
+    }
+
+    fn add(&self, block: Vec<u8>) -> io::Result<()> {
+        self.send(HashCommand::Block(block))
+    }
+
+    /// The digest of all blocks so far.
+    fn digest(&self) -> io::Result<String> {
+        let (reply, digest) = mpsc::sync_channel(1);
+        self.send(HashCommand::Digest(reply))?;
+        digest.recv().map_err(|_| panicked("hashes"))
+    }
+
+    fn finish(self) -> io::Result<String> {
+        drop(self.commands);
+        self.thread.join().map_err(|_| panicked("hashes"))
+    }
+
+    fn send(&self, command: HashCommand) -> io::Result<()> {
+        self.commands.send(command).map_err(|_| panicked("hashes"))
+    }
 }
 
 fn hash_blocks(
@@ -508,6 +549,52 @@ mod tests {
                 .kind(),
             io::ErrorKind::StorageFull
         );
+    }
+
+    #[test]
+    fn many_cores_do_not_start_more_compressing_threads_than_fit_into_memory() {
+        for (cores, expected) in [(1, 1), (3, 3), (4, 4), (5, 4), (64, 4), (1024, 4)] {
+            for compression in [Compression::Gzip, Compression::Zstd] {
+                let pipeline = WritePipeline::start_on(
+                    cores,
+                    DataOutput::Stream(Box::new(io::sink())),
+                    compression,
+                    InitialState::default(),
+                )
+                .unwrap();
+                assert_eq!(pipeline.pool.len(), expected, "{cores} cores");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hash_thread_that_panics_is_an_error_that_names_it() {
+        let panicking = || {
+            let hash = HashThread::start(|blocks| {
+                drop(blocks.recv());
+                panic!("provoked")
+            });
+            let hash = hash.unwrap();
+            hash.add(b"first".to_vec()).unwrap();
+            // Only once the thread has ended is its queue closed.
+            while !hash.thread.is_finished() {
+                thread::yield_now();
+            }
+
+            hash
+        };
+
+        let failures = [
+            panicking().add(b"second".to_vec()),
+            panicking().digest().map(drop),
+            panicking().finish().map(drop),
+        ];
+        for failure in failures {
+            assert_eq!(
+                failure.unwrap_err().to_string(),
+                "the thread that hashes the dump panicked"
+            );
+        }
     }
 
     #[test]
