@@ -1,8 +1,9 @@
-//! Finds different items that end up with the same key after a transform: exact, in bounded memory.
+//! Finds different items that end up with the same key after a transform, exactly.
 //!
 //! The hashes of the new and the old key are partitioned by the new key into scratch space. Items
 //! with different old keys and the same new key would overwrite each other; two versions of one
-//! item have the same old key and are not a collision.
+//! item have the same old key and are not a collision. Memory grows slowly with the number of keys,
+//! as in `duplicate_keys.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -35,7 +36,8 @@ pub struct KeyCollisions {
 }
 
 impl KeyCollisionFinder {
-    /// Creates an empty finder. It takes about 4 MB of memory and 40 bytes of disk per key.
+    /// Creates an empty finder. It takes 40 bytes of disk per key and 4 MB of memory; in addition,
+    /// about 2 MB for ten million keys and 230 MB for a billion.
     ///
     /// # Errors
     /// A temporary file cannot be created.
