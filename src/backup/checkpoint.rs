@@ -218,6 +218,13 @@ impl CheckpointPaths {
         )
     }
 
+    /// Whether there is a checkpoint, of any version.
+    pub(crate) fn exist(&self) -> bool {
+        self.0
+            .iter()
+            .any(|path| existing_file(path) == ExistingFile::Checkpoint)
+    }
+
     /// Reads the checkpoint, if there is one.
     ///
     /// # Errors

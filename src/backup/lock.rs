@@ -5,18 +5,18 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::place::FileLock;
 use crate::place::local::files::io_error;
-use crate::place::local::lock::{LockFailure, acquire_at};
+use crate::place::local::lock::{LockFailure, acquire_at, is_lock_file};
 use crate::place::local::names::{LOCK_SUFFIX, sibling, state_name};
 
 /// Holds the lock of one dump until it is dropped.
 #[derive(Debug)]
 pub struct DumpLock {
-    _lock: FileLock,
+    lock: FileLock,
 }
 
 impl DumpLock {
@@ -34,7 +34,7 @@ impl DumpLock {
                 Err(LockFailure::Io(error)) if fs::symlink_metadata(&lock_path).is_err() => {
                     refusal = Some((lock_path, error));
                 }
-                Ok(lock) => return Ok(Self { _lock: lock }),
+                Ok(lock) => return Ok(Self { lock }),
                 Err(refused) => {
                     return Err(
                         refused.into_error(&lock_path, |holder| held(&dump, &lock_path, holder))
@@ -51,19 +51,34 @@ impl DumpLock {
         };
 
         let path = state_dir.join(state_name(&dump, LOCK_SUFFIX));
-        FileLock::acquire(&path, |holder| held(&dump, &path, holder))
-            .map(|lock| Self { _lock: lock })
+        FileLock::acquire(&path, |holder| held(&dump, &path, holder)).map(|lock| Self { lock })
+    }
+
+    /// Whether an earlier run left its lock file; see [`FileLock::was_left`].
+    pub(crate) fn was_left(&self) -> bool {
+        self.lock.was_left()
+    }
+
+    /// Keeps the lock file when the lock is dropped.
+    pub(crate) fn keep_file(&mut self) {
+        self.lock.keep_file();
     }
 }
 
 /// Whether a process holds the lock of the dump at `dump`, which is resolved. Creates nothing.
 pub(crate) fn is_held(dump: &Path, state_dir: Option<&Path>) -> bool {
-    let places = sibling(dump, LOCK_SUFFIX)
+    lock_paths(dump, state_dir).any(|path| FileLock::holder(&path).is_some())
+}
+
+/// Whether there is a lock file of the dump at `dump`, which is resolved, held or not.
+pub(crate) fn has_lock_file(dump: &Path, state_dir: Option<&Path>) -> bool {
+    lock_paths(dump, state_dir).any(|path| is_lock_file(&path))
+}
+
+fn lock_paths(dump: &Path, state_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    sibling(dump, LOCK_SUFFIX)
         .into_iter()
-        .chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))));
-    places
-        .into_iter()
-        .any(|path| FileLock::holder(&path).is_some())
+        .chain(state_dir.map(|dir| dir.join(state_name(dump, LOCK_SUFFIX))))
 }
 
 fn held(dump: &Path, path: &Path, holder: &str) -> Error {

@@ -2,6 +2,7 @@
 
 pub(crate) mod documents;
 pub(crate) mod encoder;
+mod partial_file;
 pub(crate) mod pipeline;
 pub(crate) mod resume;
 pub(crate) mod target;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::documents::{FolderDocuments, complete_metadata};
 use super::encoder::{DataFileEncoder, EncodedDataFile};
+use super::partial_file::PartialFile;
 use super::pipeline::DataOutput;
 use super::resume::{PartialDataFile, ProgressFn};
 use super::target::{DumpOptions, DumpTarget, inspect_file_target, item_file_kind, prepare_target};
@@ -26,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::item::Items;
 use crate::place::Access;
 use crate::place::local::files::{create_file, io_error, remove_file, rename, sync_folder};
-use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::schema::TableSchema;
 
 /// A finished dump.
@@ -59,8 +59,7 @@ enum OutputTarget {
     },
     File {
         target: PathBuf,
-        partial: PathBuf,
-        _lock: DumpLock,
+        partial: PartialFile,
     },
     Stream,
 }
@@ -150,8 +149,7 @@ impl DumpWriter {
             }
             _ => OutputTarget::File {
                 target: path,
-                partial: part.path,
-                _lock: lock,
+                partial: PartialFile::resumed(part.path, places.clone(), lock),
             },
         };
 
@@ -217,20 +215,14 @@ impl DumpWriter {
     fn begin_file(path: &Path, options: &DumpOptions) -> Result<Self> {
         let kind = item_file_kind(path, options)?;
         let target = prepare_target(path, inspect_file_target)?;
-        let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+        let partial = PartialFile::begin(&target, options.state_dir.as_deref())?;
 
         // Inspect again under the lock: another run may have written there meanwhile.
         inspect_file_target(&target)?;
         let checkpoints = checkpoints(&target, options)?;
-        let partial = sibling(&target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
-        remove_file(&partial)?;
-        let file = create_file(&partial, options.access)?;
-        sync_folder(partial.parent().unwrap_or(&partial))?;
-        let place = OutputTarget::File {
-            target,
-            partial,
-            _lock: lock,
-        };
+        let file = create_file(partial.path(), options.access)?;
+        sync_folder(target.parent().unwrap_or(&target))?;
+        let place = OutputTarget::File { target, partial };
 
         let encoder = DataFileEncoder::new(DataOutput::from_file(file), kind)
             .map_err(|error| place.write_error(kind, error))?;
@@ -319,7 +311,11 @@ impl DumpWriter {
             .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
         match &self.place {
             OutputTarget::Folder { partial, .. } => remove_dump(partial),
-            OutputTarget::File { partial, .. } => remove_file(partial),
+            OutputTarget::File { target, partial } => {
+                // Durably: without the lock file, nothing would prove that the file is ours.
+                remove_file(partial.path())?;
+                sync_folder(target.parent().unwrap_or(target))
+            }
             OutputTarget::Stream => Ok(()),
         }
     }
@@ -355,9 +351,9 @@ impl DumpWriter {
 
                 self.finish_folder(target, documents, schema)
             }
-            OutputTarget::File {
-                target, partial, ..
-            } => self.finish_file(target, partial, encoded, draft),
+            OutputTarget::File { target, partial } => {
+                self.finish_file(target, partial.path(), encoded, draft)
+            }
             OutputTarget::Stream => Ok(FinishedDump {
                 paths: Vec::new(),
                 metadata: complete_metadata(draft, encoded, "-"),
@@ -431,7 +427,7 @@ impl OutputTarget {
     fn write_error(&self, kind: DataFile, error: io::Error) -> Error {
         match self {
             Self::Folder { partial, .. } => io_error("write", &partial.join(kind.name()), error),
-            Self::File { partial, .. } => io_error("write", partial, error),
+            Self::File { partial, .. } => io_error("write", partial.path(), error),
             Self::Stream => Error::failed(format!("cannot write to the output stream: {error}"))
                 .with_source(error),
         }

@@ -1,29 +1,43 @@
 //! Lock files, held through an operating system lock, which ends with the process.
 //!
-//! The text in the file (who holds it, since when) is only for the error message of another
-//! process.
+//! The text in the file (who holds it, since when) is for the error message of another process, and
+//! tells the next holder that this one was killed.
+//!
+//! A holder has an exclusive lock. Whoever only asks tries a shared one, which does not keep
+//! others from asking. A process that wants the lock tells the two apart by trying a shared lock
+//! as well: if it gets that one, nobody holds the file, and it tries again.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
-use super::files::{Access, create_folders, io_error, open_lock_file, remove_file};
+use super::files::{Access, create_folders, io_error, open_lock_file, open_to_read, remove_file};
 use crate::error::{Error, Result};
 
-/// Attempts to lock a file that its holder keeps removing at the same moment.
+/// Attempts to lock a file that its holder removes, or that others ask about, at the same moment.
 const ATTEMPTS: usize = 100;
+
+/// Pause before the next attempt. Asking takes microseconds.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Bytes of a lock file that are read for the error message.
 const HOLDER_BYTES: u64 = 200;
+
+/// Start of the text in a lock file.
+const HOLDER_PREFIX: &str = "process ";
 
 /// Holds a lock file until it is dropped.
 #[derive(Debug)]
 pub struct FileLock {
     path: PathBuf,
     _file: File,
+    was_left: bool,
+    keeps_file: bool,
 }
 
 impl FileLock {
@@ -37,16 +51,32 @@ impl FileLock {
         acquire_at(path).map_err(|refused| refused.into_error(path, held))
     }
 
-    /// A description of the process that holds the lock, if any. Creates nothing.
+    /// Whether an earlier holder left its lock file, because it was killed or because it
+    /// [kept](Self::keep_file) it.
+    pub(crate) fn was_left(&self) -> bool {
+        self.was_left
+    }
+
+    /// Keeps the file when the lock is dropped, to tell the next holder that something was left.
+    pub(crate) fn keep_file(&mut self) {
+        self.keeps_file = true;
+    }
+
+    /// A description of the process that holds the lock, if any. Creates nothing, and does not
+    /// keep another process from taking the lock.
     #[must_use]
     pub fn holder(path: &Path) -> Option<String> {
         let file = File::open(path).ok()?;
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock)).then(|| holder(&file))
+        matches!(is_held(&file), Ok(true)).then(|| holder(&file))
     }
 }
 
 impl Drop for FileLock {
     fn drop(&mut self) {
+        if self.keeps_file {
+            return;
+        }
+
         // Remove the file while the lock is held: a process that opened it before locks a file
         // without a name, notices, and creates a new one. If removing fails, the leftover file does
         // no harm.
@@ -74,22 +104,54 @@ impl LockFailure {
 pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(LockFailure::Held(holder(&file))),
-            Err(TryLockError::Error(error)) => return Err(LockFailure::Io(error)),
-            Ok(()) => {}
-        }
-
-        if is_still_linked(&file, path) {
-            write_holder(&mut file).map_err(LockFailure::Io)?;
-            return Ok(FileLock {
-                path: path.to_owned(),
-                _file: file,
-            });
+        match try_lock(&file).map_err(LockFailure::Io)? {
+            Attempt::Held => return Err(LockFailure::Held(holder(&file))),
+            Attempt::Asked => thread::sleep(PAUSE),
+            Attempt::Locked if is_still_linked(&file, path) => {
+                let was_left = begins_like_a_lock(&mut file);
+                write_holder(&mut file).map_err(LockFailure::Io)?;
+                return Ok(FileLock {
+                    path: path.to_owned(),
+                    _file: file,
+                    was_left,
+                    keeps_file: false,
+                });
+            }
+            Attempt::Locked => {}
         }
     }
 
     Err(LockFailure::Io(io::ErrorKind::ResourceBusy.into()))
+}
+
+/// The outcome of one attempt to lock a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Attempt {
+    Locked,
+    /// Another process holds the lock.
+    Held,
+    /// Another process asked who holds it, at the same moment.
+    Asked,
+}
+
+fn try_lock(file: &File) -> io::Result<Attempt> {
+    match file.try_lock() {
+        Ok(()) => Ok(Attempt::Locked),
+        Err(TryLockError::WouldBlock) if is_held(file)? => Ok(Attempt::Held),
+        Err(TryLockError::WouldBlock) => Ok(Attempt::Asked),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether another process holds the lock of this file.
+fn is_held(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        // Explicitly: closing the file would not release it if a process that is being started has
+        // inherited it.
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Whether `path` still names the file that was locked.
@@ -101,18 +163,33 @@ fn is_still_linked(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether there is a lock file that a holder has written, whether or not it still holds it.
+pub(crate) fn is_lock_file(path: &Path) -> bool {
+    open_to_read(path).is_ok_and(|mut file| begins_like_a_lock(&mut file))
+}
+
+fn begins_like_a_lock(file: &mut File) -> bool {
+    let mut head = [0; HOLDER_PREFIX.len()];
+    let read = file.rewind().and_then(|()| file.read_exact(&mut head));
+
+    read.is_ok() && head == HOLDER_PREFIX.as_bytes()
+}
+
 fn write_holder(file: &mut File) -> io::Result<()> {
     let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let holder = format!(
-        "process {} on {} since {since}\n",
+        "{HOLDER_PREFIX}{} on {} since {since}\n",
         std::process::id(),
         host_name()
     );
 
-    file.set_len(0)?;
+    // Overwrite, then truncate: the file must begin like a lock file even if the process is killed
+    // in between. Sync, because it must do so after a power failure too.
     file.rewind()?;
+    file.write_all(holder.as_bytes())?;
+    file.set_len(holder.len() as u64)?;
 
-    file.write_all(holder.as_bytes())
+    file.sync_all()
 }
 
 fn host_name() -> String {
@@ -136,5 +213,74 @@ fn holder(file: &File) -> String {
         "another run".to_owned()
     } else {
         holder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn asking_who_holds_a_lock_is_never_taken_for_holding_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let (asker, taker) = (
+            open_lock_file(&path).unwrap(),
+            open_lock_file(&path).unwrap(),
+        );
+
+        // In the middle of the question of another process.
+        asker.try_lock_shared().unwrap();
+        assert_eq!(FileLock::holder(&path), None);
+        assert_eq!(try_lock(&taker).unwrap(), Attempt::Asked);
+        asker.unlock().unwrap();
+        assert_eq!(try_lock(&taker).unwrap(), Attempt::Locked);
+        assert_eq!(try_lock(&asker).unwrap(), Attempt::Held);
+        assert!(FileLock::holder(&path).is_some());
+    }
+
+    #[test]
+    fn the_next_holder_is_told_of_a_lock_file_that_was_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let acquire = || FileLock::acquire(&path, |_| unreachable!()).unwrap();
+        assert!(!acquire().was_left());
+        assert!(!path.exists());
+
+        acquire().keep_file();
+        assert!(is_lock_file(&path));
+        assert!(acquire().was_left());
+        assert!(!acquire().was_left());
+
+        open_lock_file(&path).unwrap().write_all(b"notes").unwrap();
+        assert!(!is_lock_file(&path));
+        assert!(!acquire().was_left());
+    }
+
+    #[test]
+    fn a_lock_is_taken_while_others_keep_asking_who_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    drop(FileLock::holder(&path));
+                }
+            });
+
+            let taken = (0..200).try_for_each(|_| {
+                // As a killed run leaves it, so that there is a file to ask about.
+                open_lock_file(&path).map_err(LockFailure::Io)?;
+                acquire_at(&path).map(drop)
+            });
+            is_done.store(true, Ordering::Relaxed);
+            let error = taken
+                .err()
+                .map(|error| error.into_error(&path, |holder| Error::failed(holder.to_owned())));
+            assert!(error.is_none(), "{error:?}");
+        });
     }
 }

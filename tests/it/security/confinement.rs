@@ -280,6 +280,25 @@ fn links_beside_a_dump_lead_no_write_elsewhere() {
 }
 
 #[test]
+fn a_partial_file_of_another_program_is_named_and_kept() {
+    let (_engine, project) = dump_of(5);
+    project.write("new.jsonl.partial", "half of a download");
+    for _ in 0..2 {
+        project
+            .dumpdb(["--output=new.jsonl"])
+            .exits(1)
+            .says("new.jsonl.partial` is in the way")
+            .says("hint: move it elsewhere");
+        assert_eq!(project.text("new.jsonl.partial"), "half of a download");
+        assert!(!project.path("new.jsonl").exists());
+        assert!(!project.path("new.jsonl.lock").exists());
+    }
+
+    fs::remove_file(project.path("new.jsonl.partial")).expect("the file is moved away");
+    project.dumpdb(["--output=new.jsonl"]).exits(0);
+}
+
+#[test]
 fn a_folder_that_is_a_link_to_a_dump_stays_one() {
     let (_engine, project) = dump_of(5);
     fs::create_dir(project.path("disk")).expect("a folder");

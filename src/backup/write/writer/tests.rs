@@ -371,16 +371,12 @@ fn a_file_of_items_is_replaced_whole() {
     for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
         let path = dir.path().join(name);
         write_file(&path, b"old", Access::Shared).unwrap();
-        write_file(
-            &dir.path().join(format!("{name}.partial")),
-            b"stale",
-            Access::Shared,
-        )
-        .unwrap();
+        for _ in 0..2 {
+            let mut unfinished =
+                DumpWriter::begin(&DumpTarget::file(&path), &DumpOptions::default()).unwrap();
+            unfinished.append(&items(&TWO)).unwrap();
+        }
 
-        let unfinished =
-            DumpWriter::begin(&DumpTarget::file(&path), &DumpOptions::default()).unwrap();
-        drop(unfinished);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         let finished = dump(&DumpTarget::file(&path), &DumpOptions::default(), "t");
         let kind = DataFile::for_item_file(&path).unwrap();
@@ -390,6 +386,22 @@ fn a_file_of_items_is_replaced_whole() {
     }
 
     assert_eq!(names(dir.path()), ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"]);
+}
+
+#[test]
+fn a_partial_file_that_is_not_ours_is_refused_and_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let partial = dir.path().join("a.jsonl.partial");
+    write_file(&partial, b"precious", Access::Shared).unwrap();
+    let target = DumpTarget::file(dir.path().join("a.jsonl"));
+    for _ in 0..2 {
+        let refusal = DumpWriter::begin(&target, &DumpOptions::default())
+            .err()
+            .unwrap();
+        assert!(refusal.to_string().contains("a.jsonl.partial"), "{refusal}");
+        assert_eq!(fs::read(&partial).unwrap(), b"precious");
+        assert_eq!(names(dir.path()), ["a.jsonl.partial"]);
+    }
 }
 
 #[test]
