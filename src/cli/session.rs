@@ -19,6 +19,7 @@ use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
+use crate::ops;
 use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
 
 /// Requests need little CPU time; compression and file access have threads of their own.
@@ -162,26 +163,35 @@ impl Session {
         Ok(environment)
     }
 
-    /// Connects to the environment's DynamoDB. `missing_database` applies to the embedded engine.
+    /// Connects to the environment's DynamoDB. `missing_database` applies to the embedded engine, whose
+    /// new database is filled from the environment's sample.
     ///
     /// # Errors
-    /// See [`Reader::open`]; [`ErrorKind::Interrupted`] after a signal.
+    /// See [`Reader::open`]; the sample cannot be loaded; [`ErrorKind::Interrupted`] after a signal.
     pub(crate) async fn open(
         &self,
         environment: &Environment,
         common: &CommonOptions,
         missing_database: MissingDatabase,
     ) -> Result<Reader> {
-        let options = StoreOptions {
-            give_up_after: common.give_up_after,
-            wait: common.wait,
-            concurrency: common.concurrency,
-            wire_compression: common.wire_compression,
-            missing_database,
-            reporter: self.reporter(),
+        let opening = async {
+            #[cfg(feature = "embedded")]
+            let initial_database = ops::sample::load(environment, missing_database).await?;
+            let options = StoreOptions {
+                give_up_after: common.give_up_after,
+                wait: common.wait,
+                concurrency: common.concurrency,
+                wire_compression: common.wire_compression,
+                missing_database,
+                #[cfg(feature = "embedded")]
+                initial_database,
+                reporter: self.reporter(),
+            };
+
+            Box::pin(Reader::open(environment, options)).await
         };
 
-        unless_cancelled(&self.cancel, Box::pin(Reader::open(environment, options))).await
+        unless_cancelled(&self.cancel, Box::pin(opening)).await
     }
 
     /// The receiver of events.

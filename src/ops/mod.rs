@@ -1,5 +1,5 @@
 //! The operations: dump, restore, verify. Each first computes a plan, which changes nothing, and then executes it. They report events
-//! and print nothing.
+//! and print nothing. `sample` fills a new embedded database, before any of them.
 //!
 //! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which requires a
 //! [`Confirmation`](crate::environment::Confirmation).
@@ -16,6 +16,8 @@ mod invalid_item;
 mod item_formatter;
 mod recreated;
 pub mod restore;
+#[cfg(feature = "embedded")]
+pub mod sample;
 mod scan_segments;
 mod sink;
 mod source;

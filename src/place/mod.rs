@@ -14,7 +14,7 @@ pub use local::files::Access;
 pub use local::lock::FileLock;
 pub use scratch::ScratchPartitions;
 pub use side_files::{
-    LazyLinesFile, LinesFile, check_lines_file, create_atomically, create_parent_folders,
+    LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
     file_size, partial_path, publish_lines_file, read_rejects, remove_marker, short_file_name,
     side_path, side_path_in_state, write_marker,
 };

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::digest::hex_sha256;
 use super::local::files::{
     Access, create_file, create_folders, io_error, open_existing_to_write, remove_file, rename,
-    replace_with, sync_folder, write_file,
+    rename_unless_exists, replace_with, sync_file, sync_folder, write_file,
 };
 use super::local::names::{PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
@@ -383,8 +383,8 @@ pub fn write_marker(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-/// Removes a marker and temporary files that killed processes left of it. A missing marker is not
-/// an error.
+/// Removes a marker and temporary files that killed processes left of it. The removal is durable
+/// when this returns. A missing marker is not an error.
 ///
 /// # Errors
 /// An I/O error.
@@ -410,7 +410,10 @@ pub fn remove_marker(path: &Path) -> Result<()> {
         .flatten()
         .filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
     left.map(|entry| entry.path())
-        .try_for_each(|path| remove_file(&path))
+        .try_for_each(|path| remove_file(&path))?;
+
+    // Even if there was no marker: a process that removed it may have been killed before it synced.
+    sync_folder(folder)
 }
 
 /// Size of a regular file in bytes; `None` if there is none.
@@ -437,22 +440,51 @@ fn create_folders_above(path: &Path, access: Access) -> Result<()> {
     }
 }
 
-/// Creates or replaces a file atomically: `make` writes it under a temporary name, which contains
-/// the process ID so that two processes do not use the same one.
+/// Creates or replaces a file atomically: `make` writes it under a temporary name.
 ///
 /// # Errors
 /// Errors of `make`; I/O errors.
-pub fn create_atomically(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+fn create_atomically(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     create_parent_folders(path)?;
-    let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
-    let partial = sibling(path, &suffix)
-        .ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))?;
 
-    replace_with(&partial, path, make)
+    replace_with(&partial_of_process(path)?, path, make)
+}
+
+/// Creates a file atomically, unless there is one: `make` writes it under a temporary name. The file
+/// and its name are synced when this returns. Returns whether the file was created; an existing one
+/// is never replaced, even if another process creates it at the same moment.
+///
+/// # Errors
+/// Errors of `make`; I/O errors.
+pub fn create_unless_exists(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<bool> {
+    create_parent_folders(path)?;
+    let partial = partial_of_process(path)?;
+    remove_file(&partial)?;
+    let created = make(&partial)
+        .and_then(|()| sync_file(&partial))
+        .and_then(|()| rename_unless_exists(&partial, path));
+
+    // It is of no use to anyone. The first error is the one to report.
+    let _ = remove_file(&partial);
+    if created? {
+        sync_folder(path.parent().unwrap_or(path))?;
+        return Ok(true);
+    }
+
+    Ok(false)
+}
+
+/// The temporary path of a file. It contains the process ID, so that two processes do not use the
+/// same one.
+fn partial_of_process(path: &Path) -> Result<PathBuf> {
+    let suffix = format!(".{}{PARTIAL_SUFFIX}", std::process::id());
+    sibling(path, &suffix)
+        .ok_or_else(|| Error::failed(format!("`{}` names no file", path.display())))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::local::files::test_syncs::synced;
     use super::*;
 
     #[test]
@@ -477,6 +509,51 @@ mod tests {
         names.sort();
         assert_eq!(names, ["mark.json.bak.partial", "other.json.4711.partial"]);
         remove_marker(&mark).unwrap();
+    }
+
+    #[test]
+    fn the_removal_of_a_marker_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = dir.path().join("marker.json");
+        write_marker(&marker, b"{}").unwrap();
+        assert_eq!(synced(), [dir.path()]);
+
+        // The second one was removed by a process that was killed before it synced.
+        for _ in 0..2 {
+            remove_marker(&marker).unwrap();
+            assert_eq!(synced(), [dir.path()]);
+        }
+
+        remove_marker(&dir.path().join("absent/marker.json")).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_another_process_creates_at_the_same_moment_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.db");
+        let created = create_unless_exists(&path, |partial| {
+            write_file(&path, b"theirs", Access::Shared)?;
+            write_file(partial, b"ours", Access::Shared)
+        });
+        assert!(!created.unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        std::fs::remove_file(&path).unwrap();
+        let create = |content: &[u8]| {
+            create_unless_exists(&path, |partial| {
+                let mut file = create_file(partial, Access::Shared)?;
+                file.write_all(content).unwrap();
+                Ok(())
+            })
+        };
+        synced();
+        assert!(create(b"ours").unwrap());
+        let partial = partial_of_process(&path).unwrap();
+        assert_eq!(synced(), [partial.as_path(), dir.path()]);
+        assert!(!create(b"later").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"ours");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod compression;
 mod control;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "embedded")]
+mod embedded_database;
 mod endpoint_kind;
 mod environment;
 mod json;
@@ -38,6 +40,8 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
+#[cfg(feature = "embedded")]
+pub use embedded_database::EmbeddedDatabase;
 pub use environment::resolve_environment;
 pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compression::WireCompression;
+#[cfg(feature = "embedded")]
+use super::embedded_database::EmbeddedDatabase;
 use crate::event::{Reporter, SilentReporter};
 
 /// Options of a store.
@@ -19,12 +21,15 @@ pub struct StoreOptions {
     pub wire_compression: WireCompression,
     /// What to do when the embedded engine's database file is missing.
     pub missing_database: MissingDatabase,
+    /// Initial content of a database in memory, of an environment without a database file or with
+    /// [`MissingDatabase::InMemory`].
+    #[cfg(feature = "embedded")]
+    pub initial_database: Option<EmbeddedDatabase>,
     /// Receives retries and warnings.
     pub reporter: Arc<dyn Reporter>,
 }
 
-/// What to do when the embedded engine's database file is missing. If the environment has a sample,
-/// the file is created from it unless [`InMemory`](Self::InMemory) is requested.
+/// What to do when the embedded engine's database file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissingDatabase {
     /// Fail: there is nothing to read.
@@ -46,6 +51,8 @@ impl Default for StoreOptions {
             concurrency: None,
             wire_compression: WireCompression::default(),
             missing_database: MissingDatabase::default(),
+            #[cfg(feature = "embedded")]
+            initial_database: None,
             reporter: Arc::new(SilentReporter),
         }
     }

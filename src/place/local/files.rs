@@ -197,12 +197,28 @@ pub(crate) fn replace_with(
     sync_folder(path.parent().unwrap_or(path))
 }
 
+/// Syncs the content of a file that another library has written.
+///
+/// # Errors
+/// An I/O error, with the path.
+pub(crate) fn sync_file(path: &Path) -> Result<()> {
+    #[cfg(test)]
+    test_syncs::record(path);
+
+    open_existing_to_write(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| io_error("sync", path, error))
+}
+
 /// Syncs the names in a folder.
 ///
 /// # Errors
 /// An I/O error, with the path. File systems that cannot sync a folder are not an error: there is
 /// nothing to wait for.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    #[cfg(test)]
+    test_syncs::record(path);
+
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(error)
             if matches!(
@@ -220,6 +236,52 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
         .map_err(|error| io_error(&format!("rename to `{}`:", to.display()), from, error))
+}
+
+/// Renames a file unless `to` exists. Returns whether it was renamed.
+///
+/// # Errors
+/// An I/O error, with the path.
+pub(crate) fn rename_unless_exists(from: &Path, to: &Path) -> Result<bool> {
+    let renamed = match rename_no_replace(from, to) {
+        // Such as NFS. A second name can be created there, which never replaces a file either.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            link_unless_exists(from, to)
+        }
+        other => other,
+    };
+
+    match renamed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(io_error(
+            &format!("rename to `{}`:", to.display()),
+            from,
+            error,
+        )),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_no_replace(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn link_unless_exists(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
 }
 
 /// Exchanges two paths atomically.
@@ -286,6 +348,27 @@ pub(crate) fn io_error(action: &str, path: &Path, error: io::Error) -> Error {
     }
 }
 
+/// Records what a test's thread syncs by its path: whether a change is durable cannot be observed
+/// without cutting the power.
+#[cfg(test)]
+pub(crate) mod test_syncs {
+    use std::cell::RefCell;
+    use std::path::{Path, PathBuf};
+
+    thread_local! {
+        static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn record(path: &Path) {
+        SYNCED.with_borrow_mut(|synced| synced.push(path.to_owned()));
+    }
+
+    /// The paths synced since the last call.
+    pub(crate) fn synced() -> Vec<PathBuf> {
+        SYNCED.take()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -303,6 +386,22 @@ mod tests {
         assert!(open_lock_file(&link).is_err());
         assert_eq!(fs::read(&file).unwrap(), b"first");
         assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_rename_that_must_not_replace_does_not_on_any_file_system() {
+        for rename in [rename_no_replace, link_unless_exists] {
+            let dir = tempfile::tempdir().unwrap();
+            let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+            write_file(&from, b"first", Access::Shared).unwrap();
+            rename(&from, &to).unwrap();
+            assert!(!from.exists());
+            write_file(&from, b"second", Access::Shared).unwrap();
+            let refusal = rename(&from, &to).unwrap_err();
+            assert_eq!(refusal.kind(), io::ErrorKind::AlreadyExists);
+            assert!(!rename_unless_exists(&from, &to).unwrap());
+            assert_eq!(fs::read(&to).unwrap(), b"first");
+        }
     }
 
     #[test]

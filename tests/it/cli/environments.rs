@@ -1,5 +1,7 @@
 //! Selection of the environment, and the errors if it is missing or ambiguous.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::support::client::numbered;
@@ -514,6 +516,62 @@ fn the_embedded_engine_needs_no_server_and_is_filled_from_its_sample() {
         .dumpdb(["--env=demo", "--table=copy", "--output=again"])
         .exits(0);
     assert_eq!(project.json("again/table-data.json"), dumped);
+}
+
+/// An environment whose database is filled from the sample.
+fn sampled() -> Project {
+    let project = Project::empty();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample");
+    let file = format!(
+        "LOCAL_AWS_ENDPOINT=embedded:data/demo.db\nDYNADUMP_SAMPLE={sample}\nAWS_REGION={REGION}\nDYNAMODB_TABLE=FilmCatalogue\n"
+    );
+    project.write("envs/.env.demo", file);
+
+    project
+}
+
+#[test]
+fn first_commands_that_run_together_share_one_database() {
+    let project = sampled();
+    let dump = |number: usize| {
+        let output = format!("--output=out-{number}");
+        let mut command = project.command("dumpdb", ["--env=demo", &output]);
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dumpdb starts")
+    };
+
+    let running: Vec<_> = (0..4).map(dump).collect();
+    for (number, child) in running.into_iter().enumerate() {
+        let ended = child.wait_with_output().expect("dumpdb ends");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{errors}");
+        let metadata = project.json(format!("out-{number}/table-metadata.json"));
+        assert_eq!(metadata["items"], 312);
+    }
+
+    let left: Vec<_> = project
+        .names("data")
+        .into_iter()
+        .filter(|name| name.ends_with(".partial"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_plan_of_a_restore_does_not_create_the_database() {
+    let project = sampled();
+    project
+        .restoredb(["--env=demo", "--source=envs/none", "--dry-run"])
+        .exits(11);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample");
+    let source = format!("--source={sample}");
+    project
+        .restoredb(["--env=demo", &source, "--dry-run"])
+        .says("312 items");
+    assert!(!project.path("data").exists());
 }
 
 #[test]

@@ -18,10 +18,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("place", &[]),
     ("aws", &["environment"]),
     ("backup", &["item", "schema", "place"]),
-    (
-        "store",
-        &["environment", "item", "schema", "place", "aws", "backup"],
-    ),
+    ("store", &["environment", "item", "schema", "place", "aws"]),
     ("transform", &["item", "schema"]),
     (
         "ops",
@@ -174,6 +171,11 @@ fn a_planted_violation_is_found() {
             "store/mod.rs",
             "mod a { use crate::ops::Plan; }",
             "store may not use ops",
+        ),
+        (
+            "store/embedded.rs",
+            "use crate::backup::Source;",
+            "store may not use backup",
         ),
         ("ops/mod.rs", "use crate::cli;", "ops may not use cli"),
         (

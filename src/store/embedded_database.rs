@@ -1,0 +1,79 @@
+//! A database of the embedded engine that is built in memory before the engine is started, then used
+//! as it is or published as a file.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use dynoxide::Database;
+
+use super::write::batch_body;
+use crate::error::{Error, Result};
+use crate::place;
+use crate::schema::CreateTable;
+
+/// A database of the embedded engine in memory, before the engine is started.
+pub struct EmbeddedDatabase(pub(super) Database);
+
+impl EmbeddedDatabase {
+    /// Creates an empty database.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub fn in_memory() -> Result<Self> {
+        Database::memory()
+            .map(Self)
+            .map_err(|error| unusable_database("in memory", error))
+    }
+
+    /// Creates a table.
+    ///
+    /// # Errors
+    /// The engine rejects the request.
+    pub fn create_table(&self, request: &CreateTable) -> Result<()> {
+        let request = serde_json::from_slice(&request.body).map_err(rejected)?;
+        self.0.create_table(request).map(drop).map_err(rejected)
+    }
+
+    /// Writes items into a table, at most 25.
+    ///
+    /// # Errors
+    /// The engine rejects the request.
+    pub fn write(&self, table: &str, items: &[Bytes]) -> Result<()> {
+        let request = serde_json::from_slice(&batch_body(table, items)).map_err(rejected)?;
+        self.0.batch_write_item(request).map(drop).map_err(rejected)
+    }
+
+    /// Creates a database file with this content, atomically and durably, unless the file exists.
+    /// Returns whether it was created.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn publish(&self, file: &Path) -> Result<bool> {
+        place::create_unless_exists(file, |partial| {
+            let path = path_str(partial)?;
+            self.0
+                .vacuum_into(path)
+                .map_err(|error| unusable_database(path, error))
+        })
+    }
+}
+
+fn rejected(error: impl std::fmt::Display) -> Error {
+    Error::failed(error.to_string())
+}
+
+pub(super) fn path_str(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::environment(format!(
+            "the path of the embedded database is not UTF-8: {}",
+            path.display()
+        ))
+    })
+}
+
+pub(super) fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::failed(format!(
+        "the embedded database {what} cannot be used: {error}"
+    ))
+    .with_hint("is it a database of this engine, and is the folder writable?")
+}
