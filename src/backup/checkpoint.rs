@@ -285,7 +285,7 @@ impl CheckpointPaths {
         for path in self
             .0
             .iter()
-            .filter(|path| existing_file(path) != ExistingFile::Other)
+            .filter(|path| existing_file(path) != ExistingFile::Other && has_own_partial(path))
         {
             let made = path
                 .parent()
@@ -314,16 +314,29 @@ fn existing_file(path: &Path) -> ExistingFile {
         return ExistingFile::Absent;
     }
 
-    let mut head = Vec::new();
-    let read = open_partial(path)
-        .ok()
-        .flatten()
-        .map(|file| file.take(KIND.len() as u64).read_to_end(&mut head));
-    if matches!(read, Some(Ok(_))) && head == KIND {
+    if read_head(path).is_some_and(|head| head == KIND) {
         ExistingFile::Checkpoint
     } else {
         ExistingFile::Other
     }
+}
+
+/// The first bytes of a regular file, as many as [`KIND`] has.
+fn read_head(path: &Path) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = open_partial(path).ok()??;
+    file.take(KIND.len() as u64).read_to_end(&mut head).ok()?;
+
+    Some(head)
+}
+
+/// Whether the temporary file of the checkpoint at `path` may be replaced: there is none, or a
+/// killed run has written it, possibly only its beginning.
+fn has_own_partial(path: &Path) -> bool {
+    sibling(path, PARTIAL_SUFFIX).is_some_and(|partial| {
+        fs::symlink_metadata(&partial).is_err()
+            || read_head(&partial).is_some_and(|head| KIND.starts_with(&head))
+    })
 }
 
 /// Hint for an interrupted dump that cannot be resumed.

@@ -352,6 +352,36 @@ fn what_is_somebodys_own_is_neither_read_nor_removed() {
 }
 
 #[test]
+fn a_partial_checkpoint_of_somebody_is_not_removed_and_one_of_a_killed_run_is() {
+    for (content, is_ours) in [
+        (&b"weights"[..], false),
+        (b"", true),
+        (b"dynadump che", true),
+        (b"dynadump checkpoint 1 ", true),
+    ] {
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let partial = dir.path().join("dump.checkpoint.partial");
+        put(&partial, content);
+        let options = DumpOptions {
+            state_dir: Some(state.path().to_owned()),
+            ..options(PLAIN)
+        };
+        let target = DumpTarget::folder(dir.path().join("dump"));
+        let mut writer = DumpWriter::begin(&target, &options).unwrap();
+        writer.stop(&after(0)).unwrap();
+        drop(writer);
+
+        let found = target.unfinished(Some(state.path())).unwrap();
+        assert!(found.is_some(), "{content:?}");
+        assert_eq!(names(state.path()).is_empty(), is_ours, "{content:?}");
+        assert_eq!(partial.exists(), !is_ours, "{content:?}");
+        if !is_ours {
+            assert_eq!(fs::read(&partial).unwrap(), content);
+        }
+    }
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_left_is_told_and_the_dump_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
