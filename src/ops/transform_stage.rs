@@ -27,7 +27,12 @@ pub(crate) trait Observer<P>: Send {
     /// The transfer must stop.
     fn observe(&mut self, chunk: &mut Chunk<P>) -> Result<()>;
 
-    /// Notes that all chunks were seen. It is not called if the transfer ends before.
+    /// Whether no further chunk can matter: the transfer then ends as at a limit.
+    fn has_seen_enough(&self) -> bool {
+        false
+    }
+
+    /// Notes that all chunks were seen. It is not called if the transfer fails or is interrupted.
     ///
     /// # Errors
     /// The transfer has failed after all.
@@ -109,9 +114,9 @@ struct Forwarding<P> {
 }
 
 impl<P> Forwarding<P> {
-    /// Passes chunks on until they end, the limit is reached, they cannot be read, or nobody receives them.
+    /// Passes chunks on until they end, the limit is reached, an observer has seen enough, they cannot be read, or nobody receives them.
     fn run(mut self, mut chunks: impl Iterator<Item = Result<Chunk<P>>>) {
-        while self.remaining != Some(0) {
+        while !self.ends_early() {
             let Some(chunk) = chunks.next() else {
                 return self.end(false);
             };
@@ -131,6 +136,14 @@ impl<P> Forwarding<P> {
         self.end(true);
     }
 
+    /// Whether no further chunk is needed.
+    fn ends_early(&self) -> bool {
+        let is_limited = self.remaining == Some(0);
+        let mut observers = self.observers.iter();
+
+        is_limited || observers.any(|observer| observer.has_seen_enough())
+    }
+
     /// Applies the limit to a chunk and shows it to the observers.
     fn prepare(&mut self, mut chunk: Chunk<P>) -> Result<Chunk<P>> {
         if let Some(remaining) = &mut self.remaining {
@@ -145,14 +158,14 @@ impl<P> Forwarding<P> {
         Ok(chunk)
     }
 
-    fn end(mut self, is_limited: bool) {
+    fn end(mut self, is_early: bool) {
         for observer in &mut self.observers {
             if let Err(error) = observer.end() {
                 return self.sender.blocking_fail(error);
             }
         }
 
-        if is_limited {
+        if is_early {
             self.sender.blocking_end_at_limit();
         } else {
             self.sender.blocking_end_lane();

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use super::interrupted;
-use super::plan::DumpPlan;
+use super::plan::{DumpPlan, masks_key};
 use super::rejects::open_rejects;
 use super::segments::remaining_scans;
-use crate::backup::{KeyCollisions, SegmentProgress, TransformCounts};
+use crate::backup::{SegmentProgress, TransformCounts};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
@@ -24,8 +24,9 @@ pub(crate) struct CopiedItems {
     pub(crate) state: DumpState,
     /// Whether the limit stopped the scan before the end of the table.
     pub(crate) is_limited: bool,
-    /// Different items of this run that have the same key after the transform.
-    pub(crate) collisions: KeyCollisions,
+    /// Different items of this run that have the same key after the transform. If there are any and keys are masked, the copy may
+    /// have ended early.
+    pub(crate) found: CollisionReport,
 }
 
 /// Copies the remaining items of the table into the dump.
@@ -51,6 +52,13 @@ pub(crate) async fn copy(
     let mut steps = TransformStage::new(transform).with_limit(remaining);
     let found = Arc::<OnceLock<CollisionReport>>::default();
     if let Some(detector) = collision_detector(plan)? {
+        // With masked keys, a collision makes the dump useless, so the rest need not be read.
+        let detector = if masks_key(&plan.request, &plan.schema) {
+            detector.noticing_early()
+        } else {
+            detector
+        };
+
         steps = steps.observed_by(CollisionObserver::new(detector, Arc::clone(&found)));
     }
 
@@ -67,18 +75,15 @@ pub(crate) async fn copy(
         })?;
 
     let state = sink.into_output()?;
-    let CollisionReport {
-        collisions,
-        warning,
-    } = found.get().cloned().unwrap_or_default();
-    if let Some(warning) = warning {
-        reporter.report(Event::Warning(warning));
+    let found = found.get().cloned().unwrap_or_default();
+    if let Some(warning) = &found.warning {
+        reporter.report(Event::Warning(warning.clone()));
     }
 
     Ok(CopiedItems {
         is_limited: chunks.is_limited() && !is_whole(&state.progress.segments),
         state,
-        collisions,
+        found,
     })
 }
 

@@ -21,6 +21,7 @@ use crate::backup::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::collision_detector::CollisionReport;
 use crate::ops::sink::DumpState;
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
@@ -49,12 +50,12 @@ pub async fn run(
     let CopiedItems {
         mut state,
         is_limited,
-        collisions,
+        found,
     } = copy_items(store, &plan, state, &reporter, &cancel).await?;
 
-    if collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
+    if found.collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         discard(state.writer, &plan).await?;
-        return Err(collision_error(&collisions, &plan));
+        return Err(collision_error(&found, &plan));
     }
 
     report_warnings(plan.request.transform.warnings(), reporter.as_ref());
@@ -86,7 +87,7 @@ pub async fn run(
     let data_file = metadata.files.values().max_by_key(|file| file.bytes);
 
     Ok(DumpSummary {
-        transformed: transform_summary(&plan, &progress, collisions, rejects_file),
+        transformed: transform_summary(&plan, &progress, found.collisions, rejects_file),
         target: plan.target,
         files: display_paths(&finished.paths),
         items: metadata.items,
@@ -155,7 +156,7 @@ async fn copy_items(
         return Ok(CopiedItems {
             state,
             is_limited: false,
-            collisions: KeyCollisions::default(),
+            found: CollisionReport::default(),
         });
     }
 
@@ -176,7 +177,8 @@ async fn discard(writer: DumpWriter, plan: &DumpPlan) -> Result<()> {
 }
 
 /// The error for key collisions with masked keys. The masks are the cause only if one of their rules can make two keys equal.
-fn collision_error(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
+fn collision_error(found: &CollisionReport, plan: &DumpPlan) -> Error {
+    let collisions = &found.collisions;
     let transform = &plan.request.transform;
     let key = plan.schema.key_schema();
     let masks_can_collide = transform
@@ -197,16 +199,26 @@ fn collision_error(collisions: &KeyCollisions, plan: &DumpPlan) -> Error {
         ),
     };
 
+    let noun = if collisions.count == 1 {
+        "item"
+    } else {
+        "items"
+    };
     let message = format!(
-        "{cause} {} items a key that another item has",
+        "{cause} {} {noun} a key that another item has",
         collisions.count
     );
     let pairs = collisions
         .first
         .iter()
         .map(|(first, second)| format!("output items {first} and {second}"));
+    let stopped = found
+        .stopped_after
+        .map(|items| format!("the dump stopped after {items} output items"));
 
-    Error::failed(message).with_details(pairs).with_hint(hint)
+    Error::failed(message)
+        .with_details(pairs.chain(stopped))
+        .with_hint(hint)
 }
 
 /// Summary of the transform, if there is one.

@@ -15,7 +15,7 @@ enum Message<P> {
     Chunk(Chunk<P>),
     /// One more lane was read to its end.
     LaneEnd,
-    /// A limit ends all lanes.
+    /// All lanes end before their last chunk: a limit was reached, or nobody needs more.
     Limit,
 }
 
@@ -64,7 +64,7 @@ impl<P> ChunkSender<P> {
         let _ = self.0.blocking_send(Ok(Message::LaneEnd));
     }
 
-    /// Ends all lanes, because a limit was reached.
+    /// Ends all lanes, because a limit was reached or nobody needs more.
     pub(crate) fn blocking_end_at_limit(&self) {
         let _ = self.0.blocking_send(Ok(Message::Limit));
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Item, n, s, strings};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, calls};
+use crate::support::faults::{Fault, Proxy, always, calls};
 use crate::support::project::{Project, Run, run};
 
 const RULES: &str = r#"
@@ -237,6 +237,75 @@ fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
     masked(&project, &[r#"--transform=.id = S("same")"#])
         .exits(1)
         .says("the transform and the masks give 29 items a key");
+}
+
+/// Number of items on each page of [`scan_page`].
+const PAGE_ITEMS: usize = 300;
+
+/// A page of a table of `PAGES` pages, whose items have the keys `p0000000`, `p0000001`, …
+fn scan_page<const PAGES: usize>(request: &Value) -> Value {
+    let last_key = request["ExclusiveStartKey"]["id"]["S"].as_str();
+    let first = last_key.map_or(0, |key| {
+        key[1..].parse::<usize>().expect("a key of an earlier page") + 1
+    });
+
+    let keys =
+        (first..first + PAGE_ITEMS).map(|number| json!({ "id": { "S": format!("p{number:07}") } }));
+    let items: Vec<Value> = keys.collect();
+    let mut page = json!({ "Items": items, "Count": PAGE_ITEMS, "ScannedCount": PAGE_ITEMS });
+    if first + PAGE_ITEMS < PAGES * PAGE_ITEMS {
+        page["LastEvaluatedKey"] = page["Items"][PAGE_ITEMS - 1].clone();
+    }
+
+    page
+}
+
+#[test]
+fn keys_that_a_mask_makes_equal_end_the_scan_early() {
+    // Far more pages than are in memory between the request and the check.
+    const PAGES: usize = 1_000;
+
+    let (engine, table, project) = people("[[rule]]\npath = \"id\"\naction = \"redact\"\n");
+    let proxy = Proxy::with_rules(
+        &engine,
+        [always("Scan", Fault::Answered(scan_page::<PAGES>))],
+    );
+    let project = project.environment("dev", proxy.url(), &table);
+    let before = project.names(".");
+    for segments in ["--segments=1", "--segments=9"] {
+        let scans_before = proxy.count("Scan");
+        masked(&project, &["--env=dev", segments])
+            .exits(1)
+            .says("the masks give 255 items a key that another item has")
+            .says("output items 1 and 2")
+            .says("the dump stopped after 256 output items")
+            .says("mask keys with hash");
+        let scans = proxy.count("Scan") - scans_before;
+        assert!(scans < PAGES / 2, "{scans} pages were read");
+        assert_eq!(project.names("."), before, "nothing is left of the dump");
+    }
+}
+
+#[test]
+fn keys_that_a_transform_without_masks_makes_equal_do_not_end_the_scan() {
+    const PAGES: usize = 4;
+
+    let (engine, table, project) = people(RULES);
+    let proxy = Proxy::with_rules(
+        &engine,
+        [always("Scan", Fault::Answered(scan_page::<PAGES>))],
+    );
+    let project = project.environment("dev", proxy.url(), &table);
+    let constant = r#"--transform=.id = S("same")"#;
+    for mask in [None, Some("--mask=rules.toml")] {
+        let output = ["--env=dev", "--yes", "--json", "--output=out", constant];
+        let mut command = project.command("dumpdb", output.into_iter().chain(mask));
+        command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
+        let report = run(command, Vec::new()).exits(3).report();
+        let items = PAGES * PAGE_ITEMS;
+        assert_eq!(report["summary"]["items"], items);
+        assert_eq!(report["summary"]["transformed"]["collisions"], items - 1);
+    }
 }
 
 #[test]
