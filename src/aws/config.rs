@@ -2,7 +2,8 @@
 //!
 //! A local environment with its own credentials reads neither the process environment nor the
 //! shared AWS files, so nothing can redirect its calls. Every other environment uses `aws-config`,
-//! which supports profiles, SSO, credential processes, web identity and instance metadata.
+//! which supports profiles, SSO, credential processes, web identity and instance metadata; in a local
+//! one, its calls of STS go to the local endpoint, and it makes no others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl AwsSettings {
         let url = urls.dynamodb();
         // First: without it, an unknown profile would be reported as a missing region.
         let profile = ProfileChain::of(environment).await?;
-        let network = Network::load(environment).await?;
+        let network = Network::load(environment, urls.shared.as_deref()).await?;
         let fixed = fixed_credentials(environment.credentials());
         let has_static_keys =
             fixed.is_some() || profile.as_ref().is_some_and(ProfileChain::has_static_keys);
@@ -120,7 +121,7 @@ impl AwsSettings {
         };
 
         let shared = match environment.role() {
-            Some(role) => assume(role, &shared).await,
+            Some(role) => assume(environment, role, &shared).await,
             None => shared,
         };
         Ok(Self {
@@ -299,7 +300,7 @@ async fn from_shared_files(
         },
     };
 
-    Ok(explained(&loader.load().await, origin))
+    Ok(explained(environment, &loader.load().await, origin))
 }
 
 /// The profile whose settings apply. `None` leaves it to the SDK, for keys that come from elsewhere.
@@ -340,19 +341,25 @@ async fn resolve_region(environment: &Environment, config: &ProviderConfig) -> R
 }
 
 /// The same configuration with credentials whose errors say what to do.
-fn explained(config: &SdkConfig, origin: Origin) -> SdkConfig {
+fn explained(environment: &Environment, config: &SdkConfig, origin: Origin) -> SdkConfig {
     let Some(provider) = config.credentials_provider() else {
         return config.clone();
     };
 
-    let provider = ExplainedProvider { provider, origin };
+    let provider = ExplainedProvider {
+        provider,
+        origin,
+        local_url: environment
+            .is_local()
+            .then(|| environment.endpoint().to_string()),
+    };
     config
         .to_builder()
         .credentials_provider(SharedCredentialsProvider::new(provider))
         .build()
 }
 
-async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
+async fn assume(environment: &Environment, role: &Role, shared: &SdkConfig) -> SdkConfig {
     let mut provider = AssumeRoleProvider::builder(&role.arn.value).configure(shared);
     provider = provider.session_name(role.session_name.as_deref().unwrap_or("dynadump"));
     if let Some(id) = &role.external_id {
@@ -371,7 +378,7 @@ async fn assume(role: &Role, shared: &SdkConfig) -> SdkConfig {
         name: format!("role {} ({})", role.arn.value, role.source()),
     };
 
-    explained(&assumed, origin)
+    explained(environment, &assumed, origin)
 }
 
 fn region(environment: &Environment) -> Option<Region> {

@@ -34,6 +34,8 @@ pub(super) enum Origin {
 pub(super) struct ExplainedProvider {
     pub(super) provider: SharedCredentialsProvider,
     pub(super) origin: Origin,
+    /// The endpoint of a local environment, where roles are assumed too.
+    pub(super) local_url: Option<String>,
 }
 
 impl ProvideCredentials for ExplainedProvider {
@@ -49,10 +51,33 @@ impl ExplainedProvider {
     async fn provide(&self) -> ProviderResult {
         match self.provider.provide_credentials().await {
             // The network has explained its failure itself.
-            Err(error) if network_failure(&error).is_none() => Err(
-                CredentialsError::provider_error(self.origin.explain(&error)),
-            ),
+            Err(error) if network_failure(&error).is_none() => {
+                Err(CredentialsError::provider_error(self.explain(&error)))
+            }
             provided => provided,
+        }
+    }
+
+    /// Says why there are no credentials.
+    fn explain(&self, error: &CredentialsError) -> CredentialsProblem {
+        // The keys that a role is assumed with have an origin of their own.
+        if let Some(known) = CredentialsProblem::find(error) {
+            return known.clone();
+        }
+
+        let problem = self.origin.explain(error);
+        match &self.local_url {
+            // With a refusal, there is an STS that has said why.
+            Some(url) if self.origin.has_role() && Refusal::find(error).is_none() => {
+                CredentialsProblem {
+                    hint: format!(
+                        "the role is assumed at {url}, because a local environment calls nothing else; if it has no STS, use static \
+                         keys without a role, or no profile"
+                    ),
+                    ..problem
+                }
+            }
+            _ => problem,
         }
     }
 }
@@ -94,13 +119,19 @@ impl Refusal {
 }
 
 impl Origin {
+    /// Whether STS was asked for a role with credentials that need no other program.
+    fn has_role(&self) -> bool {
+        match self {
+            Self::Profile(chain) => {
+                chain.role.is_some() && chain.base_kind != CredentialKind::Process
+            }
+            Self::Role { .. } => true,
+            Self::Host { .. } => false,
+        }
+    }
+
     /// Says why there are no credentials.
     fn explain(&self, error: &CredentialsError) -> CredentialsProblem {
-        // The keys that a role is assumed with have an origin of their own.
-        if let Some(known) = CredentialsProblem::find(error) {
-            return known.clone();
-        }
-
         let refusal = Refusal::find(error);
         let other = |message: String, hint: String| CredentialsProblem {
             message,
@@ -212,7 +243,10 @@ fn failed_profile(chain: &ProfileChain, error: &CredentialsError) -> (String, St
             format!("the credential_process of {} failed", chain.located_base()),
             "run its command in a shell to see why".to_owned(),
         ),
-        CredentialKind::Sso | CredentialKind::StaticKeys | CredentialKind::Other => (
+        CredentialKind::Sso
+        | CredentialKind::StaticKeys
+        | CredentialKind::WebIdentity
+        | CredentialKind::Host => (
             format!("{} provides no credentials", chain.located()),
             format!(
                 "`aws sts get-caller-identity --profile {}` checks it",

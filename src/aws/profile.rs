@@ -9,7 +9,7 @@ use aws_config::profile::{Profile, ProfileSet, load};
 use super::shared_files::{
     config_file, config_file_with, credentials_file, default, file_of_profile, has_section,
 };
-use crate::environment::{Credentials, Environment, ValueSource};
+use crate::environment::{Credentials, Endpoint, Environment, ValueSource};
 use crate::error::{Error, Result};
 use crate::similar::similar_names;
 
@@ -33,8 +33,9 @@ pub(super) enum CredentialKind {
     StaticKeys,
     Sso,
     Process,
-    /// A web identity, or a named source such as `EcsContainer`.
-    Other,
+    WebIdentity,
+    /// `EcsContainer` or `Ec2InstanceMetadata`.
+    Host,
 }
 
 /// Why a profile cannot have credentials.
@@ -54,7 +55,7 @@ impl ProfileChain {
     /// profile, may lack credentials: the SDK then asks the container or instance for them.
     ///
     /// # Errors
-    /// The profile does not exist, or cannot have credentials.
+    /// The profile does not exist, or cannot have credentials, or gets them from a service that a local endpoint does not have.
     pub(super) async fn of(environment: &Environment) -> Result<Option<Self>> {
         let (name, source) = match environment.credentials() {
             Credentials::Profile { name, source } => (name.as_str(), Some(source)),
@@ -69,6 +70,10 @@ impl ProfileChain {
 
         let may_be_incomplete = matches!(source, None | Some(ValueSource::Process(_)));
         match follow(&profiles, name) {
+            Ok(chain) if environment.is_local() => {
+                chain.check_for_local(environment.endpoint(), source)?;
+                Ok(Some(chain))
+            }
             Ok(chain) => Ok(Some(chain)),
             Err(Broken::NoCredentials { profile }) if may_be_incomplete && profile == name => {
                 Ok(None)
@@ -78,6 +83,28 @@ impl ProfileChain {
             }
             Err(broken) => Err(broken.into_error(&profiles, name, source)),
         }
+    }
+
+    /// Checks that no service is needed that a local endpoint does not have.
+    fn check_for_local(&self, endpoint: &Endpoint, source: Option<&ValueSource>) -> Result<()> {
+        let provider = match self.base_kind {
+            CredentialKind::Sso => "SSO",
+            CredentialKind::Host => "a container or instance",
+            // STS is called at the endpoint.
+            CredentialKind::StaticKeys | CredentialKind::Process | CredentialKind::WebIdentity => {
+                return Ok(());
+            }
+        };
+
+        let named = source.map_or_else(String::new, |source| format!(" ({source})"));
+        Err(Error::environment(format!(
+            "{} gets its credentials from {provider}, but a local environment calls only its own endpoint ({endpoint})",
+            self.located_base()
+        ))
+        .with_hint(format!(
+            "remove profile {}{named} or use static keys: a local endpoint needs no credentials of AWS",
+            self.name
+        )))
     }
 
     /// Whether only their owner can replace the keys that the credentials come from.
@@ -101,7 +128,10 @@ impl ProfileChain {
             (Some(role), _) => format!(" (role {role})"),
             (None, CredentialKind::Sso) => " (SSO)".to_owned(),
             (None, CredentialKind::Process) => " (credential process)".to_owned(),
-            (None, CredentialKind::StaticKeys | CredentialKind::Other) => String::new(),
+            (
+                None,
+                CredentialKind::StaticKeys | CredentialKind::WebIdentity | CredentialKind::Host,
+            ) => String::new(),
         };
 
         format!(
@@ -229,12 +259,12 @@ fn credential_kind(profiles: &ProfileSet, profile: &Profile) -> Result<Credentia
         return Ok(if is_environment {
             CredentialKind::StaticKeys
         } else {
-            CredentialKind::Other
+            CredentialKind::Host
         });
     }
 
     if has_any(&["web_identity_token_file"]) {
-        return Ok(CredentialKind::Other);
+        return Ok(CredentialKind::WebIdentity);
     }
 
     if has_any(&SSO) {

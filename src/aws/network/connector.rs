@@ -20,35 +20,41 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use super::super::timeouts::CONNECT_TIMEOUT;
 use super::failure::{FailureKind, NetworkFailure, mentions};
 use super::handshake::handshake_failure;
+use super::local::LocalEndpoint;
 use super::proxy::{Proxies, Proxy, is_https};
 use super::tls_probe::speaks_tls;
 use super::trust::TrustedCas;
+use super::url::{address, authority, bare_host};
 use crate::environment::{Address, Environment};
 use crate::error::Result;
 
-/// Proxies and trusted certificates of an environment.
+/// Proxies and trusted certificates of an environment, or the only endpoint of a local one.
 #[derive(Debug, Clone)]
 pub(in crate::aws) struct Network(Arc<Settings>);
 
 #[derive(Debug)]
 struct Settings {
+    /// Set for a local environment.
+    only: Option<LocalEndpoint>,
     proxies: Option<Proxies>,
     trusted: TrustedCas,
 }
 
 impl Network {
-    /// Loads the settings. A local environment has none.
+    /// Loads the settings. `url` is the endpoint of every service, which is the only one that a local environment calls.
     ///
     /// # Errors
     /// A CA bundle cannot be read.
-    pub(in crate::aws) async fn load(environment: &Environment) -> Result<Self> {
+    pub(in crate::aws) async fn load(environment: &Environment, url: Option<&str>) -> Result<Self> {
         let settings = if environment.is_local() {
             Settings {
+                only: url.map(LocalEndpoint::new),
                 proxies: None,
                 trusted: TrustedCas::System,
             }
         } else {
             Settings {
+                only: None,
                 proxies: Some(Proxies::from_process()),
                 trusted: TrustedCas::from_settings(environment).await?,
             }
@@ -112,22 +118,6 @@ fn is_on_this_host(address: &Address) -> bool {
     }
 }
 
-/// Host and port of a URL that may have a query.
-fn address(url: &str) -> Option<Address> {
-    Address::from_url(url.split(['?', '#']).next()?)
-}
-
-/// Host and port as the URL spells them.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or(rest)
-}
-
-/// The host without the brackets of an IPv6 address.
-fn bare_host(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
 /// Connectors by their timeouts for connecting and reading: the SDK asks for one with each request.
 #[derive(Debug)]
 struct NetworkClient {
@@ -178,6 +168,11 @@ impl HttpConnector for Router {
 
 impl Routes {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = match &self.network.0.only {
+            Some(endpoint) => endpoint.confine(request).map_err(into_connector_error)?,
+            None => request,
+        };
+
         let url = request.uri().to_owned();
         let proxy = self.network.proxy_for(&url);
         let connector = self.connector(&url, proxy).map_err(into_connector_error)?;

@@ -76,7 +76,7 @@ fn the_region_of_a_profile_is_used_to_assume_its_role() {
     for config in configs {
         let sts = Stub::answering(|call| role_session(call, "ROLEKEY"));
         let project = Project::empty();
-        let mut command = dump_command(&project, &config, proxy.url(), &["--profile=ops"]);
+        let mut command = dump_command(&project, &config, &remote(&proxy), &["--profile=ops"]);
         command
             .env("AWS_ENDPOINT_URL_STS", sts.url())
             .env("AWS_ACCESS_KEY_ID", "BASEKEY")
@@ -114,7 +114,7 @@ fn the_region_of_a_profile_is_used_for_its_web_identity() {
     finish(dump_command(
         &project,
         &config,
-        proxy.url(),
+        &remote(&proxy),
         &["--profile=ci"],
     ))
     .exits(0);
@@ -419,8 +419,10 @@ fn a_role_that_does_not_enforce_mfa_is_assumed() {
         "{BASE}[profile ops]\nrole_arn = {ROLE}\nsource_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
     );
     let project = Project::empty();
-    let mut command = dump_command(&project, &config, proxy.url(), &["--profile=ops"]);
-    command.env("AWS_ENDPOINT_URL_STS", sts.url());
+    let mut command = dump_command(&project, &config, &remote(&proxy), &["--profile=ops"]);
+    command
+        .env("AWS_REGION", PROFILE_REGION)
+        .env("AWS_ENDPOINT_URL_STS", sts.url());
     finish(command).exits(0);
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod credentials;
 mod environments;
+mod local_credentials;
 mod option_pairs;
 mod permissions;
 mod profile_endpoints;

@@ -85,6 +85,44 @@ fn without(actions: &Actions, one: &str) -> Actions {
 
 #[test]
 #[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn the_role_of_a_profile_is_assumed_at_a_local_engine_that_checks_signatures() {
+    let stage = Stage::new();
+    let role = iam::role(stage.engine.url(), &any_action());
+    let project = Project::empty();
+    let write_config = |credentials: &Issued| {
+        project.write(
+            ".aws/config",
+            format!(
+                "[profile base]\naws_access_key_id = {}\naws_secret_access_key = {}\n[profile ops]\nrole_arn = {role}\n\
+                 source_profile = base\n",
+                credentials.key, credentials.secret
+            ),
+        );
+    };
+    let (url, table) = (stage.proxy.url(), &stage.table);
+    let lines = format!(
+        "LOCAL_AWS_ENDPOINT={url}\nAWS_REGION={REGION}\nDYNAMODB_TABLE={table}\nAWS_PROFILE=ops\n"
+    );
+    project.write("envs/.env.local", lines);
+
+    let user = stage.user(&Actions::from(["sts:AssumeRole".to_owned()]));
+    write_config(&user);
+    project.dumpdb(["--output=out"]).exits(0);
+    assert!(stage.proxy.count("AssumeRole") > 0);
+
+    // The signature is checked.
+    write_config(&Issued {
+        secret: "wrong".to_owned(),
+        ..user
+    });
+    project
+        .dumpdb(["--output=other"])
+        .exits(10)
+        .says("SignatureDoesNotMatch");
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
 fn the_right_credentials_dump_and_restore() {
     let stage = Stage::new();
     for credentials in [

@@ -61,6 +61,41 @@ pub(crate) fn user(url: &str, allowed: &Actions) -> Issued {
     issued(&answer)
 }
 
+/// The ARN of a new role that everyone may assume, and that may do these and nothing else.
+pub(crate) fn role(url: &str, allowed: &Actions) -> String {
+    let role = format!("role-{}", std::process::id());
+    let trust = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
+    });
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}],
+    });
+
+    call(
+        url,
+        "iam",
+        &[
+            ("Action", "CreateRole"),
+            ("RoleName", &role),
+            ("AssumeRolePolicyDocument", &trust.to_string()),
+        ],
+    );
+    call(
+        url,
+        "iam",
+        &[
+            ("Action", "PutRolePolicy"),
+            ("RoleName", &role),
+            ("PolicyName", "allowed"),
+            ("PolicyDocument", &policy.to_string()),
+        ],
+    );
+
+    format!("arn:aws:iam::000000000000:role/{role}")
+}
+
 /// A session that ends after so many seconds.
 pub(crate) fn session(url: &str, seconds: i32) -> Issued {
     let seconds = seconds.to_string();

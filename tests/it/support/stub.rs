@@ -66,16 +66,20 @@ pub(crate) fn role_session(call: &Received, access_key_id: &str) -> Answer {
     } else {
         "AssumeRole"
     };
+
+    (200, role_session_document(action, access_key_id))
+}
+
+/// The body of that answer.
+pub(crate) fn role_session_document(action: &str, access_key_id: &str) -> String {
     let expiration = in_an_hour();
-    let body = format!(
+    format!(
         r#"<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>
         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/dump/x</Arn></AssumedRoleUser>
         <Credentials><AccessKeyId>{access_key_id}</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>
         <SessionToken>role-token</SessionToken><Expiration>{expiration}</Expiration></Credentials>
         </{action}Result><ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata></{action}Response>"#
-    );
-
-    (200, body)
+    )
 }
 
 /// A refusal of STS.
