@@ -8,7 +8,7 @@ use crate::ops::chunk::Chunk;
 use crate::ops::transfer::{Sink, SinkProgress};
 
 /// Chunks that wait for the thread: enough to hide the time in which it gets one.
-const MAX_CHUNKS: usize = 2;
+const MAX_CHUNKS: usize = 4;
 
 /// What a thread does with the chunks of a transfer.
 pub(crate) trait ChunkWorker<P>: Send + Sized + 'static {

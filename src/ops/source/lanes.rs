@@ -6,8 +6,15 @@ use crate::backup::{Source, Stripe};
 use crate::error::Result;
 use crate::item::KeySchema;
 
-/// Maximum number of stripes of one dump.
-const MAX_STRIPES: u64 = 8;
+/// Maximum number of stripes of one dump. A partition takes 1,000 write units per second, so the items in flight should come from as
+/// many partitions as possible.
+const MAX_STRIPES: u64 = 64;
+
+/// Memory for what is read of all stripes, in bytes.
+const STRIPES_MEMORY: u64 = 8 * 1024 * 1024;
+
+/// Bytes that are read of a stripe at a time, besides its items.
+const BLOCK_BYTES: u64 = 64 * 1024;
 
 /// The lanes of a source. The mark of each is the offset below which every item is settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +43,7 @@ impl LanePositions {
             .and_then(|schema| schema.key_schema().ok())
             .is_some_and(|own| own == *key);
         let stripes = if is_unmodified_scan(source) && has_key && !is_changed {
-            source.stripes(MAX_STRIPES)?
+            source.stripes(max_stripes(source))?
         } else {
             None
         };
@@ -73,6 +80,18 @@ impl LanePositions {
             }
         }
     }
+}
+
+/// Maximum number of stripes within the memory for them: each holds a block, and an item that begins in it.
+fn max_stripes(source: &Source) -> u64 {
+    let item_bytes = source
+        .metadata()
+        .and_then(|metadata| metadata.data_bytes.checked_div(metadata.items))
+        .unwrap_or(0);
+
+    let stripe_bytes = item_bytes.saturating_mul(2).saturating_add(BLOCK_BYTES);
+
+    (STRIPES_MEMORY / stripe_bytes).clamp(1, MAX_STRIPES)
 }
 
 /// Whether `source` was written by a Scan without a transform: its items then have different keys.

@@ -19,7 +19,7 @@ use crate::ops::chunk::Chunk;
 const SMALL_CHUNKS: ChunkLimits = ChunkLimits {
     items: 16,
     bytes: 64 * 1024,
-    queued: 32,
+    queued: 16,
 };
 
 /// Large chunks: passing them between threads costs little, and a transform can use all cores.

@@ -96,14 +96,26 @@ fn large_items_out_and_in() {
 
     let engine = filled(180, 390_000);
     let project = Project::on(&engine, "films");
-    let dump = project
-        .dumpdb(["--output=out", "--segments=4", "--compress=zstd"])
-        .exits(0);
-    assert!(dump.peak_kib < MOST, "{} KiB\n{dump}", dump.peak_kib);
-    let restore = project.restoredb(["--source=out", "--table=copy"]).exits(0);
-    assert!(
-        restore.peak_kib < MOST,
-        "{} KiB\n{restore}",
-        restore.peak_kib
-    );
+    for compression in ["zstd", "none"] {
+        let dump = project
+            .dumpdb([
+                format!("--output={compression}"),
+                format!("--compress={compression}"),
+                "--segments=4".to_owned(),
+            ])
+            .exits(0);
+        assert!(dump.peak_kib < MOST, "{} KiB\n{dump}", dump.peak_kib);
+
+        let restore = project
+            .restoredb([
+                format!("--source={compression}"),
+                format!("--table={compression}"),
+            ])
+            .exits(0);
+        assert!(
+            restore.peak_kib < MOST,
+            "{compression}: {} KiB\n{restore}",
+            restore.peak_kib
+        );
+    }
 }
