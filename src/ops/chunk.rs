@@ -1,4 +1,4 @@
-//! Chunks: what a source hands over at once and a sink takes.
+//! Chunks: the unit in which items pass from a source to a sink.
 //!
 //! A chunk belongs to one lane, a part of the source that is read in order. Its position says where the lane continues. What a
 //! position is depends on the source: the next key of a segment, or an offset in a file. Sinks only keep it.
@@ -68,7 +68,7 @@ impl<P> Chunk<P> {
         self.key_hashes.get(index).copied().flatten()
     }
 
-    /// What becomes of the item at `index`.
+    /// The outcome of the item at `index`.
     pub(crate) fn outcome(&self, index: usize) -> &Outcome {
         self.outcomes
             .as_ref()

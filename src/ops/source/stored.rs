@@ -67,7 +67,7 @@ struct LaneItem {
     key_hash: Option<u128>,
 }
 
-/// What was read from a lane at once.
+/// What was read from a lane in one step.
 struct LaneChunk {
     chunk: Option<Chunk<u64>>,
     /// Set at the end of the lane, or where it cannot be read.

@@ -289,7 +289,10 @@ fn a_session_of_a_role_that_expires_is_renewed_until_the_keys_that_assume_it_exp
         ".aws/credentials",
         profile_with_keys("BASE").replace("[ops]", "[base]"),
     );
-    project.write("envs/.env.dev", environment_with_profile(&proxy));
+
+    // A local environment would assume the role at its own endpoint.
+    let remote = environment_with_profile(&proxy).replace("127.0.0.1", "0.0.0.0");
+    project.write("envs/.env.dev", remote);
     let mut command = project.command("dumpdb", DUMP);
     command.env("AWS_ENDPOINT_URL_STS", sts.url());
     run(command, Vec::new())

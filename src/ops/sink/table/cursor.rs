@@ -45,7 +45,7 @@ impl<P> ChunkCursor<P> {
         Some(SmallVec::from(outputs))
     }
 
-    /// Goes on to the next item of the source.
+    /// Moves to the next item of the source.
     pub(super) fn skip_item(&mut self) {
         self.item += 1;
         self.output = 0;
