@@ -197,7 +197,7 @@ impl ItemTransfer {
         if result.is_ok() {
             totals.collisions = match self.collisions.get() {
                 Some(report) => report.collisions.clone(),
-                None => find_collisions(plan, &self.key, totals.counts, reporter, cancel).await?,
+                None => find_collisions(plan, &self.key, totals.counts, reporter).await?,
             };
 
             warn_at_end(plan, &totals, reporter.as_ref());
@@ -350,7 +350,6 @@ async fn find_collisions(
     key: &KeySchema,
     counts: RestoreCounts,
     reporter: &Arc<dyn Reporter>,
-    cancel: &CancellationToken,
 ) -> Result<KeyCollisions> {
     let keys = ItemKeys::new(plan, key);
     if !keys.is_scan || counts.superseded == 0 {
@@ -359,7 +358,9 @@ async fn find_collisions(
 
     let found = Arc::<OnceLock<CollisionReport>>::default();
     let observer = CollisionObserver::new(keys.collision_detector()?, Arc::clone(&found));
-    let source = StoredSource::open_whole(&plan.prepared.source)?.start(cancel);
+
+    // Every item is written: an interruption would only hide what is wrong with the dump.
+    let source = StoredSource::open_whole(&plan.prepared.source)?.start(&CancellationToken::new());
     let mut chunks = TransformStage::new(plan.prepared.request.transform.clone())
         .observed_by(observer)
         .connect(source, reporter)?;
