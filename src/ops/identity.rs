@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::table_location::TableLocation;
 use crate::backup::Source;
 use crate::environment::{Address, Endpoint, Environment};
-use crate::schema::{OverriddenSchema, TableSchema};
+use crate::schema::{OverriddenSchema, TableSchema, any_account};
 use crate::store::Reader;
 
 /// Timeout for resolving a host name. A host that cannot be resolved in time may be any other.
@@ -237,7 +237,7 @@ pub(crate) async fn is_dumped_table(
         .description()
         .table_arn
         .as_deref()
-        .and_then(account_in);
+        .and_then(any_account);
     if !wanted.same_table(dumped, target.region.as_deref(), &target.table) {
         return false;
     }
@@ -256,16 +256,11 @@ pub(crate) async fn is_dumped_table(
     // The ARN of the existing table is more reliable than the configuration, and needs no call.
     let account = existing
         .and_then(|existing| existing.description().table_arn.as_deref())
-        .and_then(account_in);
+        .and_then(any_account);
     match account.or(target.account.as_deref()) {
         Some(account) => dumped == Some(account),
         None => dumped == store.account().await.as_deref(),
     }
-}
-
-/// The account in an ARN, including the invented one of a local engine.
-fn account_in(arn: &str) -> Option<&str> {
-    arn.split(':').nth(4)
 }
 
 /// Account and region of a table, as far as they are known.

@@ -15,6 +15,11 @@ pub fn account(arn: &str) -> Option<&str> {
     (twelve_digits && account != "000000000000").then_some(account)
 }
 
+/// The account in any ARN, including one that an engine invented.
+pub(crate) fn any_account(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
+}
+
 /// The region of `arn`: words and a number, joined by hyphens (`eu-west-1`, `us-gov-east-1`).
 pub(crate) fn region(arn: &str) -> Option<&str> {
     let region = table_arn_parts(arn)?[3];

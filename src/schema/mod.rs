@@ -23,6 +23,7 @@ mod vector_indexes;
 mod wording;
 
 pub use arn::account as account_of;
+pub(crate) use arn::any_account;
 pub use create::CreateTable;
 pub use description::{
     AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex,

@@ -11,7 +11,7 @@ use super::client::Client;
 use crate::aws::AwsSettings;
 use crate::environment::{Endpoint, Environment, Sourced};
 use crate::error::{Error, Result};
-use crate::schema::TableSchema;
+use crate::schema::{TableSchema, any_account};
 
 /// The account ID that engines other than AWS use in ARNs.
 pub(super) const EMULATOR_ACCOUNT: &str = "000000000000";
@@ -146,5 +146,5 @@ impl RequiredAccount {
 /// The account in the table's ARN, including one that an engine invented.
 fn account_in_arn(schema: &TableSchema) -> Option<&str> {
     let arn = schema.description().table_arn.as_deref()?;
-    arn.split(':').nth(4).filter(|account| !account.is_empty())
+    any_account(arn).filter(|account| !account.is_empty())
 }

@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::failure::{FailureKind, NetworkFailure};
+use crate::aws::shared_files::default;
 use crate::environment::{Credentials, Environment};
 use crate::error::{Error, Result};
 
@@ -94,11 +95,6 @@ async fn profile_bundle(environment: &Environment) -> Option<(PathBuf, String)> 
     let setting = format!("ca_bundle of profile {}", profiles.selected_profile());
 
     Some((path.into(), setting))
-}
-
-/// Creates a value of a type that `aws-config` takes but does not export.
-fn default<T: Default>() -> T {
-    T::default()
 }
 
 /// Reads the certificates in a PEM file that `setting` names.
