@@ -1,4 +1,4 @@
-//! Single faults between command and DynamoDB, and all of them at once: the items are the same in the end.
+//! Single faults between command and DynamoDB, and all of them together: the items are the same in the end.
 
 use std::time::Duration;
 

@@ -96,7 +96,7 @@ pub(crate) fn role(url: &str, allowed: &Actions) -> String {
     format!("arn:aws:iam::000000000000:role/{role}")
 }
 
-/// A session that ends after so many seconds.
+/// A session that ends after this number of seconds.
 pub(crate) fn session(url: &str, seconds: i32) -> Issued {
     let seconds = seconds.to_string();
     let answer = call(

@@ -20,7 +20,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 "#;
 
-/// Makes the clock of a command wrong by so many seconds.
+/// Makes the clock of a command wrong by this number of seconds.
 pub(crate) fn set_ahead(command: &mut Command, project: &Project, seconds: i64) {
     command
         .env("LD_PRELOAD", library(project))

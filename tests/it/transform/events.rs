@@ -62,7 +62,7 @@ pub(super) fn with_new_sort_key(mut event: Item) -> Item {
     event
 }
 
-/// A table `events` of so many events, on an engine.
+/// A table `events` with this number of events, on an engine.
 pub(super) fn events(count: usize) -> (Engine, String, Project) {
     let engine = Engine::any();
     let table = engine.table("events");

@@ -43,7 +43,7 @@ fn rejects_file_is_kept_as_long_as_its_dump() {
     assert!(none_is_left(), "the dump that stands now has no rejects");
 }
 
-/// What becomes of an item is told by its `do`: left out, rejected, three in its place, changed, or as it is.
+/// The outcome of an item follows from its `do`: left out, rejected, three in its place, changed, or as it is.
 const ERRATIC: &str = r#"(.do | num) as $do | if $do == 0 then empty elif $do == 1 then error("no") elif $do == 2
     then ., (.copy = N(1)), (.copy = N(2)) elif $do == 3 then .text = S("other") else . end"#;
 
