@@ -154,6 +154,14 @@ impl<P> Chunk<P> {
         }
     }
 
+    /// The items of the source with their outcomes.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Bytes, &Outcome)> {
+        (0..self.items.len()).filter_map(|index| {
+            let item = self.items.get(index)?;
+            Some((item, self.outcome(index)))
+        })
+    }
+
     /// The original items, as slices of their buffer.
     pub(crate) fn original_items(&self) -> Vec<Bytes> {
         (0..self.items.len())

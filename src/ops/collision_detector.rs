@@ -169,8 +169,8 @@ impl CollisionObserver {
 
 impl<P> Observer<P> for CollisionObserver {
     fn observe(&mut self, chunk: &mut Chunk<P>) -> Result<()> {
-        for (index, item) in chunk.original_items().iter().enumerate() {
-            self.detector.add(item, chunk.outcome(index))?;
+        for (item, outcome) in chunk.entries() {
+            self.detector.add(&item, outcome)?;
         }
 
         Ok(())

@@ -218,15 +218,9 @@ impl DryRun {
 impl<P: Send + 'static> ChunkWorker<P> for DryRun {
     type Output = DryRunReport;
 
-    fn add(&mut self, mut chunk: Chunk<P>) -> Result<()> {
-        let items = chunk.original_items();
-        let outcomes = chunk
-            .outcomes
-            .take()
-            .unwrap_or_else(|| vec![Outcome::Unchanged; items.len()]);
-
-        for (item, outcome) in items.iter().zip(outcomes) {
-            self.add_item(item, outcome)?;
+    fn add(&mut self, chunk: Chunk<P>) -> Result<()> {
+        for (item, outcome) in chunk.entries() {
+            self.add_item(&item, outcome.clone())?;
         }
 
         Ok(())
@@ -268,14 +262,12 @@ pub(crate) async fn dry_run<P: Send + 'static>(
         .connect(source, reporter)?;
 
     let mut sink = WorkerSink::start("the dry run", dry_run);
-    let transfer = Transfer { reporter, cancel };
-    transfer
-        .run(&mut chunks, &mut sink)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => interrupted(),
-            _ => error,
-        })?;
+    let transfer = Transfer {
+        reporter,
+        cancel,
+        interrupted,
+    };
+    transfer.run(&mut chunks, &mut sink).await?;
 
     // Some warnings, such as a mask rule that matched nothing, are known only at the end.
     for warning in transform.warnings() {

@@ -82,6 +82,8 @@ impl<K: Send> Checkpoints<K> for NoCheckpoints {
 pub(crate) struct Transfer<'a> {
     pub(crate) reporter: &'a Arc<dyn Reporter>,
     pub(crate) cancel: &'a CancellationToken,
+    /// The error after an interruption.
+    pub(crate) interrupted: fn() -> Error,
 }
 
 impl Transfer<'_> {
@@ -137,7 +139,7 @@ impl Transfer<'_> {
         loop {
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => return Err(interrupted()),
+                () = self.cancel.cancelled() => return Err((self.interrupted)()),
                 progress = sink.progress() => {
                     if self.report(progress?) {
                         return Ok(());
@@ -199,8 +201,8 @@ impl Transfer<'_> {
     }
 }
 
-/// The error for a transfer that was interrupted.
-fn interrupted() -> Error {
+/// The error after an interruption, for callers that say themselves what it means.
+pub(crate) fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted")
 }
 

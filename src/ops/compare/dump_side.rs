@@ -20,7 +20,7 @@ use crate::ops::sink::{
     ChunkLocation, ChunkWorker, RECORD_BYTES, Record, SourceRecords, WorkerSink, scratch_records,
 };
 use crate::ops::source::{ChunkStream, StoredSource};
-use crate::ops::transfer::Transfer;
+use crate::ops::transfer::{Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::place::{ScratchPartitions, read_rejects};
 use crate::transform::Transform;
@@ -108,6 +108,7 @@ impl Side for DumpSide {
         let transfer = Transfer {
             reporter: &silent,
             cancel: &CancellationToken::new(),
+            interrupted,
         };
         transfer.run(&mut items, &mut sink).await?;
 
@@ -129,8 +130,8 @@ impl ChunkWorker<u64> for ItemSearch {
     type Output = HashMap<u128, Bytes>;
 
     fn add(&mut self, chunk: Chunk<u64>) -> Result<()> {
-        for (index, item) in chunk.original_items().iter().enumerate() {
-            for output in chunk.outcome(index).items(item) {
+        for (item, outcome) in chunk.entries() {
+            for output in outcome.items(&item) {
                 let Ok(key) = self.key.hash128(output) else {
                     continue;
                 };

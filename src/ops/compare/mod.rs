@@ -28,7 +28,7 @@ use crate::item::{KeySchema, Sample};
 use crate::ops::run_blocking;
 use crate::ops::sink::{DigestOptions, DigestWorker, SourceRecords, WorkerSink};
 use crate::ops::source::ChunkStream;
-use crate::ops::transfer::Transfer;
+use crate::ops::transfer::{Transfer, interrupted};
 use crate::store::WireBytes;
 use attributes::attribute_differences;
 use partitions::{ExampleRef, compare_records};
@@ -73,6 +73,7 @@ async fn digest<P: Clone + Send + Sync + 'static>(
     let transfer = Transfer {
         reporter,
         cancel: &cancel,
+        interrupted,
     };
     transfer.run(&mut chunks, &mut sink).await?;
 

@@ -9,7 +9,7 @@ use super::plan::{DumpPlan, masks_key};
 use super::rejects::open_rejects;
 use super::segments::remaining_scans;
 use crate::backup::{SegmentProgress, TransformCounts};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::item_formatter::ItemFormatter;
@@ -65,14 +65,12 @@ pub(crate) async fn copy(
     let mut chunks = steps.connect(source.start(cancel), reporter)?;
     let worker = DumpWorker::new(state, rejects, Arc::clone(reporter));
     let mut sink = WorkerSink::start("writing the dump", worker);
-    let transfer = Transfer { reporter, cancel };
-    transfer
-        .run(&mut chunks, &mut sink)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => interrupted(),
-            _ => error,
-        })?;
+    let transfer = Transfer {
+        reporter,
+        cancel,
+        interrupted,
+    };
+    transfer.run(&mut chunks, &mut sink).await?;
 
     let state = sink.into_output()?;
     let found = found.get().cloned().unwrap_or_default();

@@ -12,18 +12,18 @@ use super::plan::RestorePlan;
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
 use crate::backup::{KeyCollisions, Source};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
-use crate::ops::run_blocking;
 use crate::ops::sink::table::{RejectFiles, RejectPaths, RestoreCounts, TableSink, WriteOptions};
 use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
 use crate::ops::source::{ChunkStream, StoredSource};
-use crate::ops::transfer::Transfer;
+use crate::ops::transfer::{Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
+use crate::ops::{run_blocking, until_cancelled};
 use crate::store::Writer;
 
 /// Warning for empty standard input: if the command that writes to the pipe fails, it looks the same.
@@ -144,15 +144,8 @@ impl ItemTransfer {
         };
 
         loop {
-            let chunk = tokio::select! {
-                biased;
-                () = cancel.cancelled() => {
-                    return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-                }
-                chunk = self.chunks.next() => chunk.transpose()?,
-            };
-
-            let Some(chunk) = chunk else {
+            let next = async { self.chunks.next().await.transpose() };
+            let Some(chunk) = until_cancelled(cancel, interrupted, next).await? else {
                 return Ok(false);
             };
 
@@ -229,7 +222,11 @@ impl ItemTransfer {
         self.checkpoints.save_now(&mut self.sink).await?;
         self.sink.start()?;
 
-        let transfer = Transfer { reporter, cancel };
+        let transfer = Transfer {
+            reporter,
+            cancel,
+            interrupted,
+        };
         let result = transfer
             .run_with_checkpoints(&mut self.chunks, &mut self.sink, &mut self.checkpoints)
             .await;

@@ -237,15 +237,16 @@ impl<P: Clone + Send + 'static> ChunkWorker<P> for DigestWorker<P> {
         self.records.read_units += chunk.cost.read_units;
         self.records.wire += chunk.cost.wire;
 
-        let Some(outcomes) = chunk.outcomes.take() else {
+        // Without a transform, the items need not be cut out of their page.
+        if chunk.outcomes.is_none() {
             return chunk
                 .items
                 .iter()
                 .try_for_each(|item| self.add_item(item, number));
-        };
+        }
 
-        for (item, outcome) in chunk.original_items().iter().zip(&outcomes) {
-            for output in outcome.items(item) {
+        for (item, outcome) in chunk.entries() {
+            for output in outcome.items(&item) {
                 self.add_item(output, number)?;
             }
         }

@@ -70,8 +70,8 @@ impl DumpWorker {
 
     /// Writes a chunk. Returns whether it ends a page.
     fn write(&mut self, chunk: Chunk<SegmentProgress>) -> Result<bool> {
-        if let Some(outcomes) = &chunk.outcomes {
-            let outputs = self.transformed_items(&chunk, outcomes)?;
+        if chunk.outcomes.is_some() {
+            let outputs = self.transformed_items(&chunk)?;
             self.state.writer.append(&outputs)?;
         } else {
             self.state.writer.append(&chunk.items)?;
@@ -92,20 +92,15 @@ impl DumpWorker {
     }
 
     /// Counts the outcomes of a chunk and lists its rejects. Returns the items to write.
-    fn transformed_items(
-        &mut self,
-        chunk: &Chunk<SegmentProgress>,
-        outcomes: &[Outcome],
-    ) -> Result<Items> {
-        let originals = chunk.original_items();
-        let mut outputs = Vec::with_capacity(originals.len());
-        for (item, outcome) in originals.iter().zip(outcomes) {
+    fn transformed_items(&mut self, chunk: &Chunk<SegmentProgress>) -> Result<Items> {
+        let mut outputs = Vec::with_capacity(chunk.items.len());
+        for (item, outcome) in chunk.entries() {
             count_outcome(&mut self.state.progress.changes, outcome);
             if let (Outcome::Rejected(reason), Some(rejects)) = (outcome, &mut self.rejects) {
-                rejects.add(item, reason)?;
+                rejects.add(&item, reason)?;
             }
 
-            outputs.extend_from_slice(outcome.items(item));
+            outputs.extend_from_slice(outcome.items(&item));
         }
 
         Items::concat(&outputs).map_err(|error| {

@@ -10,7 +10,7 @@ use crate::item::KeySchema;
 /// many partitions as possible.
 const MAX_STRIPES: u64 = 64;
 
-/// Memory for what is read of all stripes, in bytes.
+/// Memory for what is read of all stripes, in bytes, for items of average size.
 const STRIPES_MEMORY: u64 = 8 * 1024 * 1024;
 
 /// Bytes that are read of a stripe at a time, besides its items.

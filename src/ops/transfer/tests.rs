@@ -137,6 +137,7 @@ async fn run(
     let transfer = Transfer {
         reporter: &reporter,
         cancel,
+        interrupted,
     };
 
     let ended = timeout(DEADLINE, transfer.run(&mut chunks, sink))
@@ -336,6 +337,7 @@ async fn a_new_sink_needs_no_change_to_anything_else() {
     let transfer = Transfer {
         reporter: &reporter,
         cancel: &cancel,
+        interrupted,
     };
 
     transfer.run(&mut chunks, &mut sink).await.expect("it ends");
