@@ -12,7 +12,6 @@ use super::MissingDatabase;
 use super::embedded_database::{EmbeddedDatabase, path_str, unusable_database};
 use crate::environment::{Endpoint, Environment};
 use crate::error::{Error, Result};
-use crate::place;
 
 /// A running engine, stopped on drop.
 pub(crate) struct Engine {
@@ -82,7 +81,7 @@ fn open_file(file: &Path, missing: MissingDatabase) -> Result<Database> {
             .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
         }
 
-        place::create_parent_folders(file)?;
+        EmbeddedDatabase::in_memory()?.publish(file)?;
     }
 
     let path = path_str(file)?;

@@ -46,6 +46,10 @@ impl EmbeddedDatabase {
     /// Creates a database file with this content, atomically and durably, unless the file exists.
     /// Returns whether it was created.
     ///
+    /// The file is in `SQLite`'s WAL mode before it has its name. The engine sets this mode whenever
+    /// it opens a file, but of two processes that change the mode at the same moment, one fails with
+    /// "database is locked" without waiting.
+    ///
     /// # Errors
     /// The file cannot be written.
     pub fn publish(&self, file: &Path) -> Result<bool> {
@@ -53,6 +57,8 @@ impl EmbeddedDatabase {
             let path = path_str(partial)?;
             self.0
                 .vacuum_into(path)
+                .and_then(|()| Database::new(path))
+                .map(drop)
                 .map_err(|error| unusable_database(path, error))
         })
     }
@@ -76,4 +82,26 @@ pub(super) fn unusable_database(what: &str, error: impl std::fmt::Display) -> Er
         "the embedded database {what} cannot be used: {error}"
     ))
     .with_hint("is it a database of this engine, and is the folder writable?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_file_is_in_wal_mode_and_has_no_files_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("new.db");
+        assert!(
+            EmbeddedDatabase::in_memory()
+                .unwrap()
+                .publish(&file)
+                .unwrap()
+        );
+
+        // Bytes 18 and 19 of a database are its write and read versions: 2 is WAL.
+        let content = std::fs::read(&file).unwrap();
+        assert_eq!(content[18..20], [2, 2]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -55,7 +55,7 @@ impl Scene {
         }
     }
 
-    fn arguments(more: &[&'static str]) -> Vec<&'static str> {
+    fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
         ["--source=out", "--env=dev", "--yes", "--json"]
             .iter()
             .chain(more)
@@ -63,7 +63,7 @@ impl Scene {
             .collect()
     }
 
-    fn start(&self, more: &[&'static str]) -> Child {
+    fn start(&self, more: &[&str]) -> Child {
         let mut command = self.project.command("restoredb", Self::arguments(more));
         command
             .stdin(Stdio::null())
@@ -74,7 +74,7 @@ impl Scene {
     }
 
     /// Kills a restore once it has made so many more calls. Says whether it had not ended before.
-    fn killed_after(&self, more_calls: usize, more: &[&'static str]) -> bool {
+    fn killed_after(&self, more_calls: usize, more: &[&str]) -> bool {
         let goal = self.proxy.seen(WRITE) + more_calls;
         let mut child = self.start(more);
         let ended = |child: &mut Child| {
@@ -96,7 +96,7 @@ impl Scene {
     }
 
     /// Lets a restore stop cleanly once it has made so many calls.
-    fn terminated_after(&self, calls: usize, more: &[&'static str]) {
+    fn terminated_after(&self, calls: usize, more: &[&str]) {
         let mut child = self.start(more);
         poll("the restore writes", || self.proxy.seen(WRITE) >= calls);
         send_signal(&child, Signal::TERM);
@@ -106,7 +106,23 @@ impl Scene {
         );
     }
 
-    fn finishes(&self, more: &[&'static str]) -> Value {
+    /// The items that the checkpoint counts as read; 0 without a checkpoint.
+    fn items_in_checkpoint(&self) -> u64 {
+        let folder = ".local/state/dynadump";
+        let checkpoint = self
+            .project
+            .names(folder)
+            .into_iter()
+            .find(|name| name.ends_with(".checkpoint.json"));
+
+        checkpoint.map_or(0, |name| {
+            self.project.json(format!("{folder}/{name}"))["counts"]["read"]
+                .as_u64()
+                .expect("a count")
+        })
+    }
+
+    fn finishes(&self, more: &[&str]) -> Value {
         self.project
             .restoredb(Self::arguments(more))
             .exits(0)
@@ -135,21 +151,31 @@ fn chance(seed: &mut u64) -> usize {
     usize::try_from(*seed >> 40).expect("24 bits")
 }
 
-/// Kills a restore ten times, and lets it finish. How often a checkpoint is written depends on the disk; so the first run ends with
-/// one, and what that counts must outlast the kills.
-fn killed_again_and_again(scene: &Scene, seed: u64, batch: &'static str, most: usize) {
-    let mut seed = seed;
-    scene.terminated_after(1, &["--resume", batch]);
-    let mut kills = 0;
-    for _ in 0..10 {
-        kills +=
-            usize::from(scene.killed_after(1 + chance(&mut seed) % most, &["--resume", batch]));
+/// Kills a restore ten times, and lets it finish. How often a checkpoint is written depends on the
+/// disk; so the runs before the kills end with one that counts items, which must outlast the kills.
+fn killed_again_and_again(scene: &Scene, seed: u64, batch_size: usize) {
+    let batch = format!("--batch-size={batch_size}");
+    let options = ["--resume", &batch];
+    let calls_of_a_whole_run = scene.items.len().div_ceil(batch_size);
+    loop {
+        let more_calls = 10;
+        scene.terminated_after(scene.proxy.seen(WRITE) + more_calls, &options);
+        if scene.items_in_checkpoint() > 0 {
+            break;
+        }
     }
 
-    assert!(kills >= 8, "{kills} runs were killed");
+    // Even if each run saved all that it wrote, they must not finish the restore.
+    let most_calls_of_a_run = calls_of_a_whole_run / 20;
+    let mut seed = seed;
+    for _ in 0..10 {
+        let more_calls = 1 + chance(&mut seed) % most_calls_of_a_run;
+        assert!(scene.killed_after(more_calls, &options), "it has ended");
+    }
+
     scene.proxy.heal();
     let before = scene.proxy.seen(WRITE);
-    let summary = scene.finishes(&["--resume", batch]);
+    let summary = scene.finishes(&options);
     let count = scene.items.len() as u64;
     assert_eq!(
         (&summary["items_read"], &summary["items_written"]),
@@ -160,13 +186,8 @@ fn killed_again_and_again(scene: &Scene, seed: u64, batch: &'static str, most: u
     assert_eq!(summary["verified"]["equal"], count, "{summary:#}");
     scene.has_all();
     assert!(!summary["resumed"].is_null(), "{summary:#}");
-    let size = batch
-        .trim_start_matches("--batch-size=")
-        .parse::<usize>()
-        .expect("a number");
-    let whole = scene.items.len().div_ceil(size);
     assert!(
-        scene.proxy.seen(WRITE) - before < whole,
+        scene.proxy.seen(WRITE) - before < calls_of_a_whole_run,
         "the last run wrote all of it again"
     );
 }
@@ -186,32 +207,17 @@ fn storm(seed: u64) -> Vec<Rule> {
 
 #[test]
 fn killed_in_one_stripe() {
-    killed_again_and_again(
-        &Scene::new(500, 100, &[], vec![slow()]),
-        1,
-        "--batch-size=2",
-        40,
-    );
+    killed_again_and_again(&Scene::new(500, 100, &[], vec![slow()]), 1, 2);
 }
 
 #[test]
 fn killed_in_several_stripes() {
-    killed_again_and_again(
-        &Scene::new(600, 2_000, &[], vec![slow()]),
-        2,
-        "--batch-size=3",
-        40,
-    );
+    killed_again_and_again(&Scene::new(600, 2_000, &[], vec![slow()]), 2, 3);
 }
 
 #[test]
 fn killed_in_a_storm() {
-    killed_again_and_again(
-        &Scene::new(600, 2_000, &["--format=jsonl"], storm(7)),
-        3,
-        "--batch-size=3",
-        40,
-    );
+    killed_again_and_again(&Scene::new(600, 2_000, &["--format=jsonl"], storm(7)), 3, 3);
 }
 
 #[test]
@@ -219,8 +225,7 @@ fn killed_between_gzip_frames() {
     killed_again_and_again(
         &Scene::new(140, 40_000, &["--compress=gzip"], vec![slow()]),
         4,
-        "--batch-size=1",
-        60,
+        1,
     );
 }
 
@@ -229,8 +234,7 @@ fn killed_between_zstd_frames_in_a_storm() {
     killed_again_and_again(
         &Scene::new(140, 40_000, &["--compress=zstd"], storm(9)),
         5,
-        "--batch-size=1",
-        60,
+        1,
     );
 }
 
@@ -619,7 +623,7 @@ fn what_does_not_fit_is_not_resumed() {
     const REFUSED: &str = "cannot be resumed";
 
     let scene = half_done();
-    let resume = |more: &[&'static str]| {
+    let resume = |more: &[&str]| {
         scene
             .project
             .restoredb(["--env=dev", "--yes", "--resume"].iter().chain(more))
