@@ -1,7 +1,6 @@
 //! Parallel segments: many segments, a limited number at a time, and no waiting for slow or large ones.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use crate::support::client::{numbered, poll, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, with_text};
 use crate::support::films::items_in_text;
-use crate::support::process::{send_signal, spawn_silent};
+use crate::support::process::{spawn_silent, spawn_with_messages, stopped};
 use crate::support::project::Project;
 
 const ITEMS: usize = 400;
@@ -143,19 +142,17 @@ fn an_interrupted_dump_reads_no_segment_twice() {
         ("--filter=id < \"item-000100\"", 100),
         ("--projection=id", 400),
     ] {
-        let (_engine, proxy, project) =
-            behind([always("Scan", Fault::Late(Duration::from_millis(200)))]);
-        let child = spawn_silent(project.command(
+        let (_engine, proxy, project) = behind([]);
+        proxy.hold("Scan", 21..);
+        let child = spawn_with_messages(project.command(
             "dumpdb",
             ["--env=dev", "--output=out", "--segments=60", option],
         ));
         poll("some segments are asked for", || proxy.seen("Scan") > 20);
-        send_signal(&child, Signal::TERM);
-        let ended = child.wait_with_output().expect("a child can be waited for");
-        assert_eq!(ended.status.code(), Some(130), "{option}");
+        let (status, messages) = stopped(child, Signal::TERM, &proxy);
+        assert_eq!(status.code(), Some(130), "{option}: {messages}");
         let before = proxy.seen("Scan");
         assert!(before < 60, "{option}: it was not interrupted");
-        proxy.heal();
         project
             .dumpdb(["--env=dev", "--output=out", "--resume", "--yes", option])
             .exits(0)

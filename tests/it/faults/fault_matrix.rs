@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Items, numbered, s, strings};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, storm};
+use crate::support::faults::{Fault, Proxy, Rule, always, calls, size_for, sometimes, storm};
 use crate::support::project::{Project, Run};
 
 const ITEMS: usize = 240;
@@ -144,13 +144,7 @@ struct World {
 
 /// A table of the size that is read in this many segments.
 fn of_size(segments: u32) -> Rule {
-    let size: fn(&mut Value) = match segments {
-        1 => |answer| answer["Table"]["TableSizeBytes"] = json!(1_000_000),
-        9 => |answer| answer["Table"]["TableSizeBytes"] = json!(72 * 1024 * 1024),
-        _ => |answer| answer["Table"]["TableSizeBytes"] = json!(256 * 1024 * 1024),
-    };
-
-    always("DescribeTable", Fault::Changed(size))
+    always("DescribeTable", Fault::Changed(size_for(segments)))
 }
 
 impl World {

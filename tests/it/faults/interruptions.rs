@@ -1,19 +1,18 @@
 //! Interrupted runs: the state they leave, and the next run.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::support::client::{Client, numbered, poll, s};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, Rule, always, calls};
+use crate::support::faults::{Fault, Proxy, calls};
 use crate::support::process::{send_signal, spawn_silent};
 use crate::support::project::Project;
 use crate::support::pty::Terminal;
 
-/// An engine with a table of several pages, and calls of `operation` that take their time.
-fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
+/// An engine with a table of several pages, and a proxy in front of it.
+fn several_pages() -> (Engine, Client, Proxy) {
     let engine = Engine::embedded();
     let client = engine.client();
     client.create_simple("films");
@@ -23,24 +22,25 @@ fn slow(operation: &'static str) -> (Engine, Client, Proxy) {
         client.put_one("films", item);
     }
 
-    let rules: [Rule; 1] = [always(operation, Fault::Late(Duration::from_millis(300)))];
-    let proxy = Proxy::with_rules(&engine, rules);
+    let proxy = Proxy::with_rules(&engine, []);
 
     (engine, client, proxy)
 }
 
 #[test]
 fn ctrl_c_leaves_the_last_good_dump() {
-    let (engine, client, proxy) = slow("Scan");
+    let (engine, client, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     let dump = ["--env=slow", "--output=out", "--yes"];
     project.dumpdb(["--output=out"]).exits(0);
     let before = project.bytes("out/table-metadata.json");
     client.put("films", numbered(100).into_iter().skip(60));
 
+    proxy.hold("Scan", 2..);
     let mut terminal = Terminal::run(project.command("dumpdb", dump));
-    poll("the dump reads", || proxy.count("Scan") > 1);
-    terminal.interrupts();
+    poll("the dump reads", || proxy.seen("Scan") > 1);
+    terminal.interrupts().reads("stopping cleanly");
+    proxy.release();
     terminal.ends(130);
     assert_eq!(project.bytes("out/table-metadata.json"), before);
 
@@ -58,7 +58,7 @@ fn ctrl_c_leaves_the_last_good_dump() {
 
 #[test]
 fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
-    let (engine, client, _) = slow("Scan");
+    let (engine, client, _) = several_pages();
     for segments in ["--segments=9", "--segments=32"] {
         let proxy = Proxy::with_rules(
             &engine,
@@ -93,7 +93,7 @@ fn ctrl_c_ends_a_dump_of_many_segments_whose_calls_hang() {
 
 #[test]
 fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
-    let (engine, ..) = slow("Scan");
+    let (engine, ..) = several_pages();
     let proxy = Proxy::with_rules(
         &engine,
         [calls("Scan", 3..=usize::MAX, Fault::SilentReporter)],
@@ -156,28 +156,20 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
 
 #[test]
 fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
-    let (engine, _, proxy) = slow("Scan");
+    let (engine, _, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
 
     for segments in ["--segments=1", "--segments=9", "--segments=32"] {
         let dump = ["--env=slow", "--output=out", "--yes", segments];
-        let (before, seen) = (
-            project.bytes("out/table-metadata.json"),
-            proxy.count("Scan"),
-        );
+        let (before, seen) = (project.bytes("out/table-metadata.json"), proxy.seen("Scan"));
 
-        let mut command = project.command("dumpdb", dump);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dumpdb starts");
-
-        poll("the dump reads", || proxy.count("Scan") > seen + 1);
+        proxy.hold("Scan", seen + 2..);
+        let mut child = spawn_silent(project.command("dumpdb", dump));
+        poll("the dump reads", || proxy.seen("Scan") > seen + 1);
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
+        proxy.release();
         assert_eq!(
             project.bytes("out/table-metadata.json"),
             before,
@@ -195,17 +187,11 @@ fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
 
 #[test]
 fn two_dumps_into_one_place_do_not_mix() {
-    let (engine, _, proxy) = slow("Scan");
+    let (engine, _, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
-    let mut command = project.command("dumpdb", ["--env=slow", "--output=out"]);
-    let mut first = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("dumpdb starts");
-
-    poll("the first dump reads", || proxy.count("Scan") > 1);
+    proxy.hold("Scan", 2..);
+    let mut first = spawn_silent(project.command("dumpdb", ["--env=slow", "--output=out"]));
+    poll("the first dump reads", || proxy.seen("Scan") > 1);
     let second = project.dumpdb(["--output=out"]).exits(1);
     second
         .says("is being written by")
@@ -222,6 +208,7 @@ fn two_dumps_into_one_place_do_not_mix() {
             .never_says("--resume");
     }
 
+    proxy.release();
     assert_eq!(
         first.wait().expect("a child can be waited for").code(),
         Some(0)
@@ -234,7 +221,7 @@ fn two_dumps_into_one_place_do_not_mix() {
 
 #[test]
 fn ctrl_c_in_a_restore_says_how_to_go_on() {
-    let (engine, client, proxy) = slow("BatchWriteItem");
+    let (engine, client, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);
     let restore = [
@@ -245,9 +232,11 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
         "--batch-size=1",
     ];
 
+    proxy.hold("BatchWriteItem", 3..);
     let mut terminal = Terminal::run(project.command("restoredb", restore));
-    poll("the restore writes", || proxy.count("BatchWriteItem") > 2);
-    terminal.interrupts();
+    poll("the restore writes", || proxy.seen("BatchWriteItem") > 2);
+    terminal.interrupts().reads("stopping cleanly");
+    proxy.release();
     let talk = terminal.ends(130);
     assert!(
         talk.contains("to go on: ") && talk.contains("--resume"),
@@ -256,7 +245,6 @@ fn ctrl_c_in_a_restore_says_how_to_go_on() {
     assert!(client.items("copy").len() < 60, "it was interrupted");
 
     // Half a table is not taken for a whole one.
-    proxy.heal();
     project.restoredb(restore).exits(0);
     assert_eq!(client.items("copy"), client.items("films"));
 }

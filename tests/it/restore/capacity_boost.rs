@@ -1,17 +1,18 @@
 //! The temporary boost: when capacity is raised and reverted, also after failures. Read from the server's log.
 
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::Child;
 
 use aws_sdk_dynamodb::types::{
     BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,
     ScalarAttributeType, TimeToLiveSpecification,
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::{attribute, numbered, partition, poll};
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls, with_text};
+use crate::support::process::{spawn_with_messages, stopped};
 use crate::support::project::Project;
 
 const FLAG: &str = "--boost-write-capacity=1000";
@@ -190,22 +191,7 @@ fn billed(engine: &Engine, table: &str) -> (bool, Option<(i64, i64)>) {
 const AS_DUMPED: (bool, Option<(i64, i64)>) = (false, Some((5, 7)));
 
 fn start(project: &Project, flags: &[&str]) -> Child {
-    let mut command = project.command("restoredb", RESTORE.iter().chain(flags));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.spawn().expect("restoredb starts")
-}
-
-fn interrupt(child: Child) -> Output {
-    // `kill` is part of every shell, and not a program everywhere.
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status()
-        .expect("sh is there");
-    assert!(sent.success());
-    child.wait_with_output().expect("it ends")
+    spawn_with_messages(project.command("restoredb", RESTORE.iter().chain(flags)))
 }
 
 #[test]
@@ -441,21 +427,18 @@ fn after_a_failure_the_boost_is_taken_back() {
 
 #[test]
 fn after_an_interruption_the_boost_is_taken_back() {
-    let (engine, proxy, project) = dumped([always(
-        "BatchWriteItem",
-        Fault::Late(Duration::from_millis(300)),
-    )]);
+    let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
+    proxy.hold("BatchWriteItem", 1..);
     let child = start(
         &project,
         &["--boost-write-capacity=on-demand", "--batch-size=1"],
     );
     poll("items are being written", || {
-        proxy.count("BatchWriteItem") > 0
+        proxy.seen("BatchWriteItem") > 0
     });
-    let output = interrupt(child);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    let (status, said) = stopped(child, Signal::INT, &proxy);
+    assert_eq!(status.code(), Some(130), "{said}");
     assert!(
         said.contains("the boost is being reverted to provisioned 11 RCU / 12 WCU"),
         "{said}"
@@ -479,9 +462,10 @@ fn after_an_interruption_the_boost_is_taken_back() {
 
 /// Kills a restore while it writes, with the table raised.
 fn killed(engine: &Engine, proxy: &Proxy, project: &Project, flag: &str) {
+    proxy.hold("BatchWriteItem", 2..);
     let mut child = start(project, &[flag, "--batch-size=1"]);
     poll("items are being written", || {
-        proxy.count("BatchWriteItem") > 0
+        proxy.seen("BatchWriteItem") > 1
     });
     child.kill().expect("it runs");
     child.wait().expect("a child can be waited for");
@@ -490,16 +474,13 @@ fn killed(engine: &Engine, proxy: &Proxy, project: &Project, flag: &str) {
         is_on_demand || units.is_some_and(|(_, write)| write == 1000),
         "the boost is still there"
     );
-    proxy.heal_calls("BatchWriteItem");
+    proxy.release();
 }
 
 #[test]
 fn after_a_kill_the_next_run_takes_the_boost_back() {
     for flag in [FLAG, "--boost-write-capacity=on-demand"] {
-        let (engine, proxy, project) = dumped([always(
-            "BatchWriteItem",
-            Fault::Late(Duration::from_millis(300)),
-        )]);
+        let (engine, proxy, project) = dumped([]);
         killed(&engine, &proxy, &project, flag);
         let before = proxy.calls().len();
 
@@ -520,10 +501,7 @@ fn after_a_kill_the_next_run_takes_the_boost_back() {
 
 #[test]
 fn a_boost_left_on_a_table_that_is_kept_is_told() {
-    let (engine, proxy, project) = dumped([always(
-        "BatchWriteItem",
-        Fault::Late(Duration::from_millis(300)),
-    )]);
+    let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     killed(&engine, &proxy, &project, FLAG);
     let run = project
@@ -536,10 +514,7 @@ fn a_boost_left_on_a_table_that_is_kept_is_told() {
 
 #[test]
 fn after_a_kill_a_run_with_other_figures_brings_those() {
-    let (engine, proxy, project) = dumped([always(
-        "BatchWriteItem",
-        Fault::Late(Duration::from_millis(300)),
-    )]);
+    let (engine, proxy, project) = dumped([]);
     killed(&engine, &proxy, &project, FLAG);
     let before = proxy.calls().len();
     project
@@ -556,10 +531,7 @@ fn after_a_kill_a_run_with_other_figures_brings_those() {
 
 #[test]
 fn figures_that_somebody_set_after_a_kill_stay() {
-    let (engine, proxy, project) = dumped([always(
-        "BatchWriteItem",
-        Fault::Late(Duration::from_millis(300)),
-    )]);
+    let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     killed(&engine, &proxy, &project, FLAG);
     let set = engine.client().ask(|sdk| {
@@ -646,19 +618,16 @@ fn a_boost_that_stays_is_told_with_the_command_that_ends_it() {
 
 #[test]
 fn a_table_that_is_recreated_by_others_keeps_its_capacity() {
-    let (engine, proxy, project) = dumped([calls(
-        "BatchWriteItem",
-        2..=2,
-        Fault::Late(Duration::from_secs(3)),
-    )]);
-
+    let (engine, proxy, project) = dumped([]);
     let before = proxy.calls().len();
+    proxy.hold("BatchWriteItem", 2..);
     let child = start(&project, &[FLAG, "--batch-size=20"]);
     poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
     let client = engine.client();
     client.delete_if_there("copy");
     poll("the table is gone", || client.describe("copy").is_none());
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
+    proxy.release();
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -694,13 +663,8 @@ fn the_first_ctrl_c_ends_every_wait_and_the_next_run_completes_what_it_left() {
         poll("the description is refused", || {
             proxy.seen("DescribeTable") >= number
         });
-        let output = interrupt(child);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(
-            output.status.code(),
-            Some(130),
-            "description {number}: {said}"
-        );
+        let (status, said) = stopped(child, Signal::INT, &proxy);
+        assert_eq!(status.code(), Some(130), "description {number}: {said}");
 
         if said.contains("every item is written") {
             interrupted_after_items += 1;
@@ -737,9 +701,8 @@ fn a_revert_that_is_refused_for_now_stays_recorded_when_it_is_interrupted() {
         dumped([with_text("UpdateTable", "\"WriteCapacityUnits\":7", busy)]);
     let child = start(&project, &[FLAG]);
     poll("the revert is refused", || proxy.seen("UpdateTable") > 0);
-    let output = interrupt(child);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{said}");
+    let (status, said) = stopped(child, Signal::INT, &proxy);
+    assert_eq!(status.code(), Some(130), "{said}");
     assert!(
         said.contains("every item is written, and the boost is not reverted"),
         "{said}"

@@ -2,7 +2,6 @@
 //! and reports what it has changed.
 
 use std::process::{Child, Output, Stdio};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{ScalarAttributeType, StreamSpecification, StreamViewType};
 use serde_json::{Value, json};
@@ -364,9 +363,8 @@ fn recreate(client: &Client, table: &str) {
     client.put(table, numbered(1));
 }
 
-/// An engine whose table `films` has several pages. Calls of `operation` after the first are slow, so that there is time to recreate a
-/// table in between.
-fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
+/// An engine whose table `films` has several pages, with a proxy in front of it.
+fn of_several_pages() -> (Engine, Proxy, Project) {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let padding = "x".repeat(100_000);
@@ -375,10 +373,7 @@ fn of_several_pages(operation: &'static str) -> (Engine, Proxy, Project) {
         engine.client().put_one("films", item);
     }
 
-    let proxy = Proxy::with_rules(
-        &engine,
-        [calls(operation, 2..=3, Fault::Late(Duration::from_secs(3)))],
-    );
+    let proxy = Proxy::with_rules(&engine, []);
     let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
     let project = project.environment("copy", proxy.url(), "copy");
 
@@ -416,10 +411,12 @@ fn claims_nothing(output: &Output) {
 #[test]
 fn a_table_that_is_recreated_during_a_dump_gives_no_dump() {
     for segments in ["--segments=1", "--segments=9"] {
-        let (engine, proxy, project) = of_several_pages("Scan");
+        let (engine, proxy, project) = of_several_pages();
+        proxy.hold("Scan", 2..);
         let child = spawn(&project, "dumpdb", &["--env=dev", "--output=out", segments]);
-        poll("a page is slow", || proxy.seen("Scan") > 1);
+        poll("a page is read", || proxy.seen("Scan") > 1);
         recreate(&engine.client(), "films");
+        proxy.release();
         claims_nothing(&child.wait_with_output().expect("it ends"));
         assert!(!project.path("out").exists());
     }
@@ -428,14 +425,16 @@ fn a_table_that_is_recreated_during_a_dump_gives_no_dump() {
 #[test]
 fn a_table_that_is_recreated_during_a_comparison_is_not_judged() {
     for rest in [&["--source=out"][..], &["--against-env=copy"]] {
-        let (engine, proxy, project) = of_several_pages("Scan");
+        let (engine, proxy, project) = of_several_pages();
         project.dumpdb(["--output=out"]).exits(0);
         project
             .restoredb(["--source=out", "--table=copy", "--yes"])
             .exits(0);
+        proxy.hold("Scan", 2..);
         let child = spawn(&project, "verifydb", &[&["--env=dev"], rest].concat());
-        poll("a page is slow", || proxy.seen("Scan") > 1);
+        poll("a page is read", || proxy.seen("Scan") > 1);
         recreate(&engine.client(), "films");
+        proxy.release();
         claims_nothing(&child.wait_with_output().expect("it ends"));
     }
 }
@@ -443,20 +442,22 @@ fn a_table_that_is_recreated_during_a_comparison_is_not_judged() {
 #[test]
 fn a_table_that_is_recreated_during_a_restore_is_not_called_restored() {
     for existed in [false, true] {
-        let (engine, proxy, project) = of_several_pages("BatchWriteItem");
+        let (engine, proxy, project) = of_several_pages();
         project.dumpdb(["--output=out"]).exits(0);
         if existed {
             engine.client().create_simple("copy");
         }
 
+        proxy.hold("BatchWriteItem", 2..);
         let child = spawn(
             &project,
             "restoredb",
             &["--env=copy", "--source=out", "--yes", "--batch-size=5"],
         );
 
-        poll("a batch is slow", || proxy.seen("BatchWriteItem") > 1);
+        poll("a batch is written", || proxy.seen("BatchWriteItem") > 1);
         recreate(&engine.client(), "copy");
+        proxy.release();
         claims_nothing(&child.wait_with_output().expect("it ends"));
 
         // The next run does not take the new table for its own.

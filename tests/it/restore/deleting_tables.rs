@@ -98,11 +98,11 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
         let child = child.expect("restoredb starts");
         poll("the table is waited for", || proxy.seen(DESCRIBE) > 4);
         assert_eq!(changes(&proxy), 0, "{more:?}");
+        // The restore may create it before the faults end: it looks at the new table after that.
+        proxy.hold(DESCRIBE, ..);
         engine.client().delete_if_there("copy");
-        poll("the table is gone", || {
-            engine.client().describe("copy").is_none()
-        });
         proxy.heal();
+        proxy.release();
         let output = child.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");

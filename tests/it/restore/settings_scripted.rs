@@ -1,16 +1,15 @@
 //! Settings with a scripted server: calls that the engines do not support, failures, and the order of calls in the server's log.
 
-use std::time::{Duration, Instant};
-
 use aws_sdk_dynamodb::types::{
     GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
     StreamSpecification, StreamViewType, Tag, TimeToLiveSpecification,
 };
 use serde_json::{Value, json};
 
-use crate::support::client::{attribute, numbered, partition};
+use crate::support::client::{attribute, numbered, partition, poll};
 use crate::support::engine::Engine;
 use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls, with_text};
+use crate::support::process::spawn_with_messages;
 use crate::support::project::{Project, Run};
 use crate::support::snapshot::assert_output;
 
@@ -365,9 +364,8 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
 }
 
 #[test]
-fn settings_take_one_slow_round_trip_not_many() {
+fn settings_are_asked_for_together() {
     let engine = films();
-    let late = Duration::from_millis(700);
     let operations = [
         "DescribeTimeToLive",
         "ListTagsOfResource",
@@ -379,21 +377,20 @@ fn settings_take_one_slow_round_trip_not_many() {
         "DescribeScalingPolicies",
     ];
 
-    let proxy = Proxy::with_rules(
-        &engine,
-        operations.map(|operation| always(operation, Fault::Late(late))),
-    );
-    let began = Instant::now();
-    dumped(&proxy);
-    let took = began.elapsed();
-    assert!(
-        operations
-            .iter()
-            .all(|operation| proxy.count(operation) > 0),
-        "each setting is asked for"
-    );
+    let proxy = Proxy::with_rules(&engine, []);
+    for operation in operations {
+        proxy.hold(operation, ..);
+    }
 
-    assert!(took < 4 * late, "{took:?}");
+    let project = Project::empty().environment("local", proxy.url(), "films");
+    let dump = spawn_with_messages(project.command("dumpdb", ["--output=out"]));
+    poll("each setting is asked for before any is answered", || {
+        operations.iter().all(|operation| proxy.seen(operation) > 0)
+    });
+
+    proxy.release();
+    let output = dump.wait_with_output().expect("a child can be waited for");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]

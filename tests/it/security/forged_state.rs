@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -10,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::support::client::{numbered, poll};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, always};
+use crate::support::faults::Proxy;
 use crate::support::films::films_table;
-use crate::support::process::{send_signal, spawn_silent};
+use crate::support::process::{spawn_with_messages, stopped};
 use crate::support::project::Project;
 
 const VICTIM: &str = "not to be touched\n";
@@ -46,10 +45,7 @@ fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
 fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
     for bytes in [0, 5] {
         let (engine, _) = films_table(6);
-        let proxy = Proxy::with_rules(
-            &engine,
-            [always("Scan", Fault::Late(Duration::from_millis(100)))],
-        );
+        let proxy = Proxy::with_rules(&engine, []);
         let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
         let dump = [
             "--env=slow",
@@ -57,14 +53,11 @@ fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
             r#"--transform=if .id | str | endswith("0") then error("no") else . end"#,
         ];
 
-        let mut child = spawn_silent(project.command("dumpdb", dump));
-        poll("the dump reads", || proxy.count("Scan") >= 3);
-        send_signal(&child, Signal::TERM);
-        assert_eq!(
-            child.wait().expect("a child can be waited for").code(),
-            Some(130)
-        );
-        proxy.heal();
+        proxy.hold("Scan", 3..);
+        let child = spawn_with_messages(project.command("dumpdb", dump));
+        poll("the dump reads", || proxy.seen("Scan") >= 3);
+        let (status, messages) = stopped(child, Signal::TERM, &proxy);
+        assert_eq!(status.code(), Some(130), "{messages}");
 
         let path = victim(&project);
         forge(&project, "out.checkpoint", |checkpoint| {
@@ -85,25 +78,15 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
             engine.client().create_simple("films");
             engine.client().create_simple("copy");
             engine.client().put("films", numbered(300));
-            let proxy = Proxy::with_rules(
-                &engine,
-                [always(
-                    "BatchWriteItem",
-                    Fault::Late(Duration::from_millis(50)),
-                )],
-            );
-
+            let proxy = Proxy::with_rules(&engine, []);
             let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
             project.dumpdb(["--output=out"]).exits(0);
             let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];
-            let mut child = spawn_silent(project.command("restoredb", restore));
+            proxy.hold("BatchWriteItem", 4..);
+            let child = spawn_with_messages(project.command("restoredb", restore));
             poll("the restore writes", || proxy.seen("BatchWriteItem") > 3);
-            send_signal(&child, Signal::TERM);
-            assert_eq!(
-                child.wait().expect("a child can be waited for").code(),
-                Some(130)
-            );
-            proxy.heal();
+            let (status, messages) = stopped(child, Signal::TERM, &proxy);
+            assert_eq!(status.code(), Some(130), "{messages}");
 
             let path = victim(&project);
             let state = ".local/state/dynadump";

@@ -216,9 +216,9 @@ impl Client {
     }
 }
 
-/// Calls `done` until it is, for at most a minute.
+/// Calls `done` until it is, for at most five minutes: a machine may be slow.
 pub(crate) fn poll(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(5);
     while !done() {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
         std::thread::sleep(Duration::from_millis(10));

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::ops::{Range, RangeInclusive};
+use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,9 +16,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use super::bucket::Bucket;
 use super::engine::Engine;
+use super::project::test_segments;
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -76,6 +78,22 @@ pub(crate) enum Fault {
     Gzipped(fn(&mut Vec<u8>)),
     /// The same with the checksum of the text, which AWS does not mean.
     GzippedWithWrongChecksum,
+}
+
+/// Gives a table the size that is read in this many segments: one, nine, or 32.
+pub(crate) fn size_for(segments: u32) -> fn(&mut Value) {
+    fn set(answer: &mut Value, bytes: u32) {
+        if let Some(table) = answer.get_mut("Table") {
+            table["TableSizeBytes"] = bytes.into();
+        }
+    }
+
+    match segments {
+        1 => |answer| set(answer, 1_000_000),
+        9 => |answer| set(answer, 72 * 1024 * 1024),
+        32 => |answer| set(answer, 256 * 1024 * 1024),
+        other => panic!("{other} segments: expected 1, 9 or 32"),
+    }
 }
 
 /// The answer's bytes as `gzip` makes them.
@@ -178,11 +196,16 @@ pub(crate) struct Proxy {
     runtime: Option<Runtime>,
 }
 
+/// Numbers of calls, counted from 1.
+type Numbers = (Bound<usize>, Bound<usize>);
+
 struct Shared {
     engine: String,
     compresses: AtomicBool,
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Log>,
+    /// Operations whose calls wait, and the numbers of these calls.
+    held: watch::Sender<Vec<(&'static str, Numbers)>>,
 }
 
 #[derive(Default)]
@@ -215,6 +238,7 @@ impl Proxy {
             compresses: AtomicBool::new(false),
             rules: Mutex::new(rules.into()),
             log: Mutex::default(),
+            held: watch::Sender::new(Vec::new()),
         });
 
         let served = Arc::clone(&shared);
@@ -281,6 +305,20 @@ impl Proxy {
             .retain(|rule| !is_throttle(rule));
     }
 
+    /// The calls of `operation` with these numbers, counted from 1, wait until [`release`](Self::release). A command that is to be
+    /// interrupted, killed or watched then cannot end before, however slow the test is.
+    pub(crate) fn hold(&self, operation: &'static str, numbers: impl RangeBounds<usize>) {
+        let numbers = (numbers.start_bound().cloned(), numbers.end_bound().cloned());
+        self.shared
+            .held
+            .send_modify(|held| held.push((operation, numbers)));
+    }
+
+    /// Forwards the calls that wait, and those that follow.
+    pub(crate) fn release(&self) {
+        self.shared.held.send_modify(Vec::clear);
+    }
+
     /// Every call so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared
@@ -327,7 +365,11 @@ impl Drop for Proxy {
 impl Shared {
     async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         while let Some(request) = Message::read(&mut client).await? {
-            let fault = self.fault(&request.operation(), &request);
+            let (number, fault) = self.fault(&request.operation(), &request);
+            if !self.passes(&request.operation(), number, &client).await {
+                return Ok(());
+            }
+
             let answer = match fault {
                 Some(Fault::CutBeforeCall) => return cut(client),
                 Some(Fault::Closed) => return Ok(()),
@@ -355,7 +397,7 @@ impl Shared {
                     continue;
                 }
                 Some(fault) => self.as_it_travels(self.answer(&request, fault).await?, &request),
-                None => self.forward(&request).await?,
+                None => self.forward_sized(&request).await?,
             };
 
             client.write_all(&answer.to_bytes()).await?;
@@ -364,7 +406,26 @@ impl Shared {
         Ok(())
     }
 
-    fn fault(&self, operation: &str, request: &Message) -> Option<Fault> {
+    /// Waits while this call is held. Says whether the client is still there.
+    async fn passes(&self, operation: &str, number: usize, client: &TcpStream) -> bool {
+        let mut held = self.held.subscribe();
+        let is_free = |held: &Vec<(&str, Numbers)>| {
+            !held
+                .iter()
+                .any(|(other, numbers)| *other == operation && numbers.contains(&number))
+        };
+
+        // A client sends its next request after the answer: what can be read before is its end.
+        let mut next = [0];
+        tokio::select! {
+            biased;
+            _ = held.wait_for(is_free) => true,
+            _ = client.peek(&mut next) => false,
+        }
+    }
+
+    /// The number of this call of `operation`, and what goes wrong with it.
+    fn fault(&self, operation: &str, request: &Message) -> (usize, Option<Fault>) {
         let text = String::from_utf8_lossy(&request.body);
         let mut log = self
             .log
@@ -400,7 +461,7 @@ impl Shared {
             failed: fault.is_some(),
         });
 
-        fault
+        (number, fault)
     }
 
     /// Sends half of the answer, with the whole of its head; gives back the rest.
@@ -614,6 +675,17 @@ impl Shared {
 
     async fn forward(&self, request: &Message) -> io::Result<Message> {
         Ok(self.as_it_travels(self.in_the_clear(request).await?, request))
+    }
+
+    /// Forwards a request. With `TEST_SEGMENTS`, each table has the size that is read in that many segments.
+    async fn forward_sized(&self, request: &Message) -> io::Result<Message> {
+        match test_segments() {
+            Some(segments) if request.operation() == "DescribeTable" => {
+                let sized = self.changed(request, size_for(segments)).await?;
+                Ok(self.as_it_travels(sized, request))
+            }
+            _ => self.forward(request).await,
+        }
     }
 
     fn as_it_travels(&self, mut answer: Message, request: &Message) -> Message {

@@ -2,7 +2,8 @@
 //!
 //! The processes get none of this process's variables: no credentials, profile or proxy of the machine can change a test.
 
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write as _};
@@ -22,6 +23,27 @@ pub(crate) const REGION: &str = "eu-central-1";
 
 /// No run of a command may take longer. The longest moves a million items without optimisation.
 const DEADLINE: Duration = Duration::from_mins(20);
+
+/// The number of segments of every dump that does not choose one itself, if `TEST_SEGMENTS` names it. A test that depends on the order of
+/// the pages, or on the number of calls, chooses.
+pub(crate) fn test_segments() -> Option<u32> {
+    let number = env::var("TEST_SEGMENTS").ok()?;
+    Some(number.parse().expect("TEST_SEGMENTS is a number"))
+}
+
+/// `--segments` for a dump with these arguments, if `TEST_SEGMENTS` applies to it.
+fn segments_for(arguments: &[OsString]) -> Option<String> {
+    // `--limit` reads one segment, and the other two read none.
+    const OTHER: [&str; 4] = ["--segments", "--limit", "--schema-only", "--help"];
+    let chooses = |argument: &OsString| {
+        let argument = argument.to_string_lossy();
+        OTHER.iter().any(|option| argument.starts_with(option))
+    };
+
+    test_segments()
+        .filter(|_| !arguments.is_empty() && !arguments.iter().any(chooses))
+        .map(|number| format!("--segments={number}"))
+}
 
 /// A temporary working folder.
 pub(crate) struct Project {
@@ -184,9 +206,18 @@ impl Project {
             other => panic!("there is no command {other}"),
         };
 
+        let arguments: Vec<OsString> = arguments
+            .into_iter()
+            .map(|argument| argument.as_ref().to_owned())
+            .collect();
+        let segments = Some(program)
+            .filter(|program| *program == "dumpdb")
+            .and_then(|_| segments_for(&arguments));
+
         let mut command = Command::new(path);
         command
             .args(arguments)
+            .args(segments)
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())

@@ -8,7 +8,7 @@ use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 
 /// How long an expected text may take to appear.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A command in a terminal.
 pub(crate) struct Terminal {
@@ -30,7 +30,7 @@ impl Terminal {
     }
 
     fn start(command: Command, strips: bool) -> Self {
-        let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute fits");
+        let patience = u64::try_from(PATIENCE.as_millis()).expect("five minutes fit");
         let options = Options::new()
             .timeout_ms(Some(patience))
             .strip_ansi_escape_codes(strips);
