@@ -6,10 +6,7 @@
 pub(crate) mod results;
 mod set_digest;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use self::results::{CheckSummary, Inspection, InspectionDepth, PROGRESS_ITEMS};
 use self::set_digest::SetDigestCheck;
@@ -17,15 +14,18 @@ use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
-use super::read::errors::{DAMAGED_HINT, checksum_mismatch, size_mismatch, verify_document};
-use super::read::input::{FileReader, HashingReader, StreamHash, read_document};
-use super::read::item_reader::{ContainerSummary, LocatedItem};
+use super::read::errors::{
+    DAMAGED_HINT, checksum_mismatch, located, size_mismatch, verify_document,
+};
+use super::read::item_reader::{ContainerSummary, ItemReader, LocatedItem};
 use super::read::open::{extra_file_warning, extra_files};
 use super::read::salvage::check_salvaged;
-use super::read::source::{Source, SourceData, SourceKind};
+use super::read::source::{Source, SourceKind, sha256_of_parts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::validate;
-use crate::place::local::files::io_error;
+use crate::place::hashing::StreamHash;
+use crate::place::local::untrusted::read_document;
+use crate::place::part::Part;
 use crate::schema::TableSchema;
 
 /// Reaction to damage: fail immediately, or collect it as a finding.
@@ -110,9 +110,8 @@ pub fn inspect(
     checker.check_documents()?;
     checker.check_extra_files()?;
 
-    // An empty hash state: the whole file is hashed without decompression.
     if depth == InspectionDepth::Checksums {
-        checker.check_data_checksum(&StreamHash::default())?;
+        checker.check_checksums()?;
         return Ok(checker.inspection);
     }
 
@@ -226,37 +225,63 @@ impl<'a> SourceChecker<'a> {
         Ok(())
     }
 
-    /// Counts items by lines. A file with another layout is read item by item, to report what is
+    /// Compares each part with its SHA-256, without decompressing it.
+    fn check_checksums(&mut self) -> Result<()> {
+        let mut sha256 = Vec::new();
+        for part in self.source.parts() {
+            sha256.push(self.check_sha256(part, &StreamHash::default())?);
+        }
+
+        self.inspection.data_sha256 = sha256_of_parts(&sha256);
+
+        Ok(())
+    }
+
+    /// Counts items by lines. Data with another layout is read item by item, to report what is
     /// wrong.
     fn check_lines(&mut self) -> Result<()> {
-        let SourceData::File { file, path } = &self.source.data else {
-            return self.check_items(None);
-        };
-
-        let kind = DataFile::ALL
-            .into_iter()
-            .find(|kind| path.file_name().is_some_and(|name| name == kind.name()));
+        // A digest of the items can only be verified by parsing each of them.
         let has_digest = self
             .source
             .metadata()
             .is_some_and(|metadata| metadata.set_digest.is_some());
-        let Some(kind) = kind else {
-            return self.check_items(None);
-        };
-
-        // A digest of the items can only be verified by parsing each of them.
         if has_digest {
             return self.check_items(None);
         }
 
-        let seen = StreamHash::default();
-        let bytes = self.source.hashed_bytes(file, &seen)?;
+        let mut sha256 = Vec::new();
+        let mut totals = LineCounts::default();
+        for part in self.source.parts() {
+            let seen = StreamHash::default();
+            let Some(counts) = self.count_part_lines(part, &seen)? else {
+                return self.check_items(None);
+            };
+
+            totals += counts;
+            sha256.push(self.check_sha256(part, &seen)?);
+        }
+
+        self.inspection.data_sha256 = sha256_of_parts(&sha256);
+
+        self.check_counts(totals)
+    }
+
+    /// Counts the items of a part by lines. `None` if it has another layout, or damaged compression:
+    /// reading item by item reports the position.
+    fn count_part_lines(&mut self, part: &Part, seen: &StreamHash) -> Result<Option<LineCounts>> {
+        let Some(kind) = DataFile::ALL
+            .into_iter()
+            .find(|kind| kind.name() == part.name())
+        else {
+            return Ok(None);
+        };
+
+        let text = part
+            .hashed_text(seen)
+            .map_err(|error| self.source.cannot_read(error))?;
         let (mut unreported, mut left) = (LineCounts::default(), PROGRESS_ITEMS);
         let each = |one: LineCounts| {
-            unreported = LineCounts {
-                items: unreported.items + one.items,
-                text_bytes: unreported.text_bytes + one.text_bytes,
-            };
+            unreported += one;
             left -= 1;
             if left == 0 {
                 (self.progress)(unreported.items, unreported.text_bytes);
@@ -264,51 +289,82 @@ impl<'a> SourceChecker<'a> {
             }
         };
 
-        // Another layout, or damaged compression: reading item by item reports the position.
-        let Ok(Some(counts)) = count_lines(bytes, kind.format, each) else {
-            return self.check_items(None);
-        };
+        let counts = count_lines(text, kind.format, each).ok().flatten();
+        if counts.is_some() {
+            (self.progress)(unreported.items, unreported.text_bytes);
+        }
 
-        (self.progress)(unreported.items, unreported.text_bytes);
-        self.check_data_checksum(&seen)?;
-
-        self.check_counts(counts.items, counts.text_bytes)
+        Ok(counts)
     }
 
     fn check_items(&mut self, mut keys: Option<&mut DuplicateKeyFinder>) -> Result<()> {
-        let (file, path) = match &self.source.data {
-            SourceData::File { file, path } => (file, path),
-            SourceData::None => return self.check_counts(0, 0),
-            SourceData::Stream(_) => {
-                return Err(Error::failed(
-                    "items from a stream cannot be checked before they are used",
-                ));
-            }
-        };
+        if self.source.is_stream() {
+            return Err(Error::failed(
+                "items from a stream cannot be checked before they are used",
+            ));
+        }
 
-        let seen = StreamHash::default();
-        let mut reader = self.source.hashed_items(file, &seen)?.validating();
-        let (mut items, mut text_bytes) = (0, 0);
-        let (mut reported_items, mut reported_bytes) = (0, 0);
         let mut digest = self
             .source
             .metadata()
             .and_then(|metadata| metadata.set_digest.clone())
             .map(SetDigestCheck::new);
+        let mut sha256 = Vec::new();
+        let mut totals = LineCounts::default();
+        let mut is_complete = true;
+        for part in self.source.parts() {
+            let seen = StreamHash::default();
+            is_complete &= self.check_part(
+                part,
+                &seen,
+                &mut totals,
+                digest.as_mut(),
+                keys.as_deref_mut(),
+            )?;
 
-        let whole = loop {
+            // Before the counts: a wrong checksum explains a wrong count.
+            sha256.push(self.check_sha256(part, &seen)?);
+        }
+
+        self.inspection.data_sha256 = sha256_of_parts(&sha256);
+        if !is_complete {
+            return Ok(());
+        }
+
+        self.compare_with_foreign_count(totals.items);
+        self.check_counts(totals)?;
+        let result = digest.map_or(Ok(()), |digest| digest.finish(self.source));
+
+        self.report(result)
+    }
+
+    /// Checks the items of a part and adds them to `totals`. Returns whether it was read to its end.
+    fn check_part(
+        &mut self,
+        part: &Part,
+        seen: &StreamHash,
+        totals: &mut LineCounts,
+        mut digest: Option<&mut SetDigestCheck>,
+        mut keys: Option<&mut DuplicateKeyFinder>,
+    ) -> Result<bool> {
+        let text = part
+            .hashed_text(seen)
+            .map_err(|error| self.source.cannot_read(error))?;
+        let mut reader = ItemReader::new(text).validating();
+        let mut reported = *totals;
+        let is_complete = loop {
             match reader
                 .next_item()
-                .map_err(|error| self.located(error, path))
+                .map_err(|error| self.located(error, part.path()))
             {
                 Ok(Some(item)) => {
-                    self.check_item(path, &item, items, keys.as_deref_mut())?;
+                    self.check_item(part.path(), &item, totals.items, keys.as_deref_mut())?;
                     if let Some(digest) = &mut digest {
                         digest.add(&item.text);
                     }
 
-                    items += 1;
-                    text_bytes += item.text.len() as u64;
+                    totals.items += 1;
+                    totals.text_bytes += item.text.len() as u64;
                 }
                 Ok(None) => break true,
                 Err(error) => {
@@ -317,35 +373,28 @@ impl<'a> SourceChecker<'a> {
                 }
             }
 
-            if items - reported_items == PROGRESS_ITEMS {
-                (self.progress)(items - reported_items, text_bytes - reported_bytes);
-                (reported_items, reported_bytes) = (items, text_bytes);
+            if totals.items - reported.items == PROGRESS_ITEMS {
+                self.report_progress(&mut reported, *totals);
             }
         };
 
-        (self.progress)(items - reported_items, text_bytes - reported_bytes);
-
-        if whole {
-            let result = check_container(
-                self.source,
-                items,
-                reader.summary(),
-                &mut self.inspection.warnings,
-            );
-
+        self.report_progress(&mut reported, *totals);
+        if is_complete {
+            let result = check_container(self.source, reader.summary());
             self.report(result)?;
         }
 
-        // Before the counts: a wrong checksum explains a wrong count.
-        self.check_data_checksum(&seen)?;
+        Ok(is_complete)
+    }
 
-        if whole {
-            self.check_counts(items, text_bytes)?;
-            let result = digest.map_or(Ok(()), |digest| digest.finish(self.source));
-            self.report(result)?;
-        }
+    /// Reports the items since the last report.
+    fn report_progress(&mut self, reported: &mut LineCounts, totals: LineCounts) {
+        (self.progress)(
+            totals.items - reported.items,
+            totals.text_bytes - reported.text_bytes,
+        );
 
-        Ok(())
+        *reported = totals;
     }
 
     /// Adds the path to an error. A dump of this program that reads like another format is damaged.
@@ -398,33 +447,20 @@ impl<'a> SourceChecker<'a> {
         }
     }
 
-    fn check_data_checksum(&mut self, seen: &StreamHash) -> Result<()> {
-        let SourceData::File { file, path } = &self.source.data else {
-            return Ok(());
-        };
+    /// Compares a part, of which `seen` may have seen the beginning, with its SHA-256. Returns the
+    /// SHA-256.
+    fn check_sha256(&mut self, part: &Part, seen: &StreamHash) -> Result<String> {
+        // The item reader may stop before the end of the file.
+        let sha256 = part.finish_sha256(seen)?;
+        if let Some(expected) = part.expected_sha256() {
+            self.report(check_digest(part, seen.bytes(), &sha256, expected))?;
+        }
 
-        let entry = path
-            .file_name()
-            .and_then(|name| self.source.metadata()?.files.get(name.to_str()?));
-        read_rest(
-            file,
-            path,
-            seen,
-            entry.map_or(u64::MAX, |entry| entry.bytes),
-        )?;
-
-        let sha256 = seen
-            .sha256()
-            .map_err(|error| io_error("read", path, error))?;
-        let result = entry.map_or(Ok(()), |entry| {
-            check_digest(path, seen.bytes(), &sha256, entry)
-        });
-        self.inspection.data_sha256 = Some(sha256);
-
-        self.report(result)
+        Ok(sha256)
     }
 
-    fn check_counts(&mut self, items: u64, text_bytes: u64) -> Result<()> {
+    fn check_counts(&mut self, totals: LineCounts) -> Result<()> {
+        let LineCounts { items, text_bytes } = totals;
         (self.inspection.items, self.inspection.text_bytes) = (Some(items), Some(text_bytes));
         let Some(metadata) = self.source.metadata() else {
             return Ok(());
@@ -440,6 +476,20 @@ impl<'a> SourceChecker<'a> {
         );
 
         self.report(result)
+    }
+
+    /// Warns if the metadata of an older tool has another count. It may be DynamoDB's estimate.
+    fn compare_with_foreign_count(&mut self, items: u64) {
+        let noted = self
+            .source
+            .foreign_metadata()
+            .and_then(|foreign| foreign.items);
+        if let Some(noted) = noted.filter(|noted| *noted != items) {
+            self.inspection.warnings.push(format!(
+                "{} holds {items} items, and its {METADATA_FILE} says {noted}",
+                self.source.display_name()
+            ));
+        }
     }
 }
 
@@ -481,84 +531,30 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
     .with_hint(DAMAGED_HINT))
 }
 
-/// Compares counts and markers around the items with the items. A mismatch in a dump of this format
-/// is damage; for others see [`Source::accept_incomplete`]. The item count in an older tool's
-/// metadata may be DynamoDB's estimate.
-fn check_container(
-    source: &Source,
-    items: u64,
-    summary: &ContainerSummary,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
-    if source.kind() == SourceKind::OwnDump {
-        let found = summary.incompleteness(&source.display_name());
-        return found.map_or(Ok(()), |what| {
-            Err(Error::damaged(what).with_hint(DAMAGED_HINT))
-        });
+/// Compares counts and markers around the items of a part with the items. A mismatch in a dump of
+/// this format is damage; for others see [`Source::accept_incomplete`].
+fn check_container(source: &Source, summary: &ContainerSummary) -> Result<()> {
+    if source.kind() != SourceKind::OwnDump {
+        source.note_container(summary);
+        return Ok(());
     }
 
-    if let Some(noted) = source
-        .foreign_metadata()
-        .and_then(|foreign| foreign.items)
-        .filter(|noted| *noted != items)
-    {
-        warnings.push(format!(
-            "{} holds {items} items, and its {METADATA_FILE} says {noted}",
-            source.display_name()
-        ));
-    }
-
-    Ok(())
+    let found = summary.incompleteness(&source.display_name());
+    found.map_or(Ok(()), |what| {
+        Err(Error::damaged(what).with_hint(DAMAGED_HINT))
+    })
 }
 
-/// Hashes the rest of the file: the item reader may stop before its end.
-fn read_rest(file: &Arc<File>, path: &Path, seen: &StreamHash, most: u64) -> Result<()> {
-    let rest = HashingReader::new(
-        FileReader::new(Arc::clone(file), seen.bytes()),
-        seen.clone(),
-    );
-    io::copy(&mut rest.take(most), &mut io::sink())
-        .map(drop)
-        .map_err(|error| io_error("read", path, error))
-}
-
-fn check_digest(path: &Path, bytes: u64, sha256: &str, entry: &FileEntry) -> Result<()> {
-    if bytes != entry.bytes {
-        return Err(size_mismatch(path, bytes, entry.bytes));
+fn check_digest(part: &Part, bytes: u64, sha256: &str, expected: &str) -> Result<()> {
+    if bytes != part.bytes() {
+        return Err(size_mismatch(part.path(), bytes, part.bytes()));
     }
 
-    if sha256 == entry.sha256 {
+    if sha256 == expected {
         Ok(())
     } else {
-        Err(checksum_mismatch(path))
+        Err(checksum_mismatch(part.path()))
     }
-}
-
-/// Adds the path to an error, and classifies invalid data as damage.
-fn located(error: Error, path: &Path) -> Error {
-    let is_invalid = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            )
-        })
-    };
-
-    let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
-    let kind = match error.kind() {
-        ErrorKind::Failed
-            if std::iter::successors(first, |cause| cause.source()).any(is_invalid) =>
-        {
-            ErrorKind::Damaged
-        }
-        other => other,
-    };
-
-    let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
-    Error::new(kind, format!("`{}`: {error}", path.display()))
-        .with_hint(hint)
-        .with_source(error)
 }
 
 #[cfg(test)]

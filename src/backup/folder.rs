@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
-use super::read::input::read_document;
 use crate::error::{Error, Result};
 use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
+use crate::place::local::untrusted::read_document;
 
 /// Contents of a target before a dump is written.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::place::Compression;
+
 /// The version of the format that this program writes, and the highest it reads.
 ///
 /// It rises when a reader of the former version would misread a dump; a field that such a reader
@@ -44,19 +46,6 @@ pub enum DataFormat {
     Json,
     /// JSON Lines: one item per line.
     Jsonl,
-}
-
-/// Compression of a data file: independent frames, concatenated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// No compression.
-    #[default]
-    None,
-    /// Gzip members (RFC 1952), `.gz`.
-    Gzip,
-    /// Zstandard frames (RFC 8878), `.zst`.
-    Zstd,
 }
 
 /// Layout and compression of a data file.

@@ -6,6 +6,7 @@
 //! is one item.
 
 use std::io::Read;
+use std::ops::AddAssign;
 
 use super::format::{DataFormat, JSON_HEAD};
 use super::read::item_reader::LineReader;
@@ -19,6 +20,13 @@ const BLOCK_BYTES: usize = 256 * 1024;
 pub(crate) struct LineCounts {
     pub(crate) items: u64,
     pub(crate) text_bytes: u64,
+}
+
+impl AddAssign for LineCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.items += other.items;
+        self.text_bytes += other.text_bytes;
+    }
 }
 
 /// Counts the items by lines. `None` if the file has another layout.

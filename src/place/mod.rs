@@ -1,15 +1,18 @@
-//! Where bytes are kept: local files and locks, side files of a restore, scratch space. It does not
-//! know what the bytes mean.
+//! Where bytes are kept: local files and locks, parts of a dump, side files of a restore, scratch
+//! space. It does not know what the bytes mean.
 //!
 //! The only layer that creates, renames or removes files. Calls block; call them from a thread that
 //! may.
 
+pub(crate) mod compression;
 pub(crate) mod digest;
 pub(crate) mod hashing;
 pub(crate) mod local;
+pub(crate) mod part;
 pub(crate) mod scratch;
 pub(crate) mod side_files;
 
+pub use compression::Compression;
 pub use local::files::Access;
 pub use local::lock::FileLock;
 pub use scratch::ScratchPartitions;

@@ -1,9 +1,10 @@
 //! Errors about damaged files of a dump, and the comparisons that find them.
 
+use std::io;
 use std::path::Path;
 
 use crate::backup::metadata::FileEntry;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::place::digest::hex_sha256;
 use crate::schema::TableSchema;
 
@@ -54,4 +55,31 @@ pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
         path.display()
     ))
     .with_hint(DAMAGED_HINT)
+}
+
+/// Adds the path to an error, and classifies invalid data as damage.
+pub(crate) fn located(error: Error, path: &Path) -> Error {
+    let is_invalid = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            )
+        })
+    };
+
+    let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+    let kind = match error.kind() {
+        ErrorKind::Failed
+            if std::iter::successors(first, |cause| cause.source()).any(is_invalid) =>
+        {
+            ErrorKind::Damaged
+        }
+        other => other,
+    };
+
+    let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
+    Error::new(kind, format!("`{}`: {error}", path.display()))
+        .with_hint(hint)
+        .with_source(error)
 }

@@ -2,7 +2,6 @@
 
 pub(crate) mod damage;
 pub(crate) mod errors;
-pub(crate) mod input;
 pub(crate) mod item_reader;
 pub(crate) mod named_file;
 pub(crate) mod open;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::errors::parse_schema;
-use super::input::read_document;
 use crate::error::{Error, Result};
+use crate::place::local::untrusted::read_document;
 use crate::schema::TableSchema;
 
 /// Reads a schema file.

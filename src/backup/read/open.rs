@@ -1,6 +1,6 @@
 //! Opens sources: decides by content what a path is, and which files belong to it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::damage::Damage;
 use super::errors::{DAMAGED_HINT, parse_schema, size_mismatch, verify_document};
-use super::input::{open_file, read_document};
 use super::source::{Source, SourceData, SourceKind, SourceSpec};
 use crate::backup::folder::{find_unpublished, partial_folders, resolve_path};
 use crate::backup::format::{
@@ -22,6 +21,8 @@ use crate::error::{Error, Result};
 use crate::place::FileLock;
 use crate::place::local::files::io_error;
 use crate::place::local::names::{LOCK_SUFFIX, sibling};
+use crate::place::local::untrusted::{open_within_folder, read_document};
+use crate::place::part::{Input, Part};
 use crate::schema::TableSchema;
 
 /// Attempts to open a folder that keeps being replaced.
@@ -39,10 +40,10 @@ impl Source {
     /// is newer; [`Usage`](crate::error::ErrorKind::Usage): a folder of several dumps.
     pub fn open(spec: &SourceSpec) -> Result<Self> {
         match spec {
-            SourceSpec::Stdin => Ok(Self::from_reader(Box::new(io::stdin()))),
+            SourceSpec::Stdin => Ok(Self::from_reader(Input::stdin())),
             SourceSpec::Path(path) => match fs::metadata(path) {
                 Ok(found) if found.is_dir() => open_folder(path),
-                Ok(found) => Self::open_items(path, found.is_file()),
+                Ok(_) => Self::open_items(path),
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -70,7 +71,7 @@ impl Source {
 
         let mut source = match fs::metadata(path) {
             Ok(found) if found.is_file() => {
-                let source = Self::open_items(path, true)?;
+                let source = Self::open_items(path)?;
                 let damage = Damage {
                     findings: Vec::new(),
                     promised: None,
@@ -95,23 +96,21 @@ impl Source {
         Ok(source)
     }
 
-    fn open_items(path: &Path, is_regular: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|error| io_error("open", path, error))?;
-        if !is_regular {
-            return Ok(Self {
-                path: Some(path.to_owned()),
-                ..Self::from_reader(Box::new(file))
-            });
-        }
-
-        let data = SourceData::File {
-            file: Arc::new(file),
-            path: path.to_owned(),
+    fn open_items(path: &Path) -> Result<Self> {
+        let source = match Input::open(path)? {
+            Input::Part(part) => {
+                let warning = "a file of items has no checksums: damage may go unnoticed";
+                Self {
+                    warnings: vec![warning.to_owned()],
+                    ..Self::items_only(SourceData::Parts(vec![part]))
+                }
+            }
+            Input::Stream(stream) => Self::from_reader(stream),
         };
-        let warning = "a file of items has no checksums: damage may go unnoticed".to_owned();
+
         Ok(Self {
-            warnings: vec![warning],
-            ..Self::items_only(Some(path.to_owned()), data)
+            path: Some(path.to_owned()),
+            ..source
         })
     }
 }
@@ -244,9 +243,9 @@ impl DumpFolder {
             .into_iter()
             .filter(|kind| metadata.files.contains_key(kind.name()))
             .collect();
-        let data = match listed[..] {
-            [] => SourceData::None,
-            [kind] => self.open_data(kind, Some(&metadata.files[kind.name()]))?,
+        let parts = match listed[..] {
+            [] => Vec::new(),
+            [kind] => vec![self.open_data(kind, Some(&metadata.files[kind.name()]))?],
             _ => return Err(self.damaged("its metadata lists more than one data file")),
         };
 
@@ -259,7 +258,7 @@ impl DumpFolder {
         Ok(Source {
             schema,
             metadata: Some(metadata),
-            ..self.source(SourceKind::OwnDump, data)
+            ..self.source(SourceKind::OwnDump, parts)
         })
     }
 
@@ -268,7 +267,7 @@ impl DumpFolder {
             .into_iter()
             .filter(|kind| self.path_of(kind.name()).is_some())
             .collect();
-        let data = match present[..] {
+        let part = match present[..] {
             [] => return Err(self.damaged("it has no data file")),
             [kind] => self.open_data(kind, None)?,
             [one, other, ..] => {
@@ -291,7 +290,7 @@ impl DumpFolder {
         Ok(Source {
             schema,
             foreign,
-            ..self.source(SourceKind::OlderTool, data)
+            ..self.source(SourceKind::OlderTool, vec![part])
         })
     }
 
@@ -346,7 +345,7 @@ impl DumpFolder {
                 .with_hint("use another copy of the dump or dump the table again"));
         };
 
-        let data = self.open_data(kind, None)?;
+        let part = self.open_data(kind, None)?;
         let entry = metadata
             .as_ref()
             .and_then(|metadata| metadata.files.get(kind.name()));
@@ -367,7 +366,7 @@ impl DumpFolder {
             metadata,
             foreign,
             damage: Some(Arc::new(damage)),
-            ..self.source(SourceKind::Damaged, data)
+            ..self.source(SourceKind::Damaged, vec![part])
         })
     }
 
@@ -412,22 +411,17 @@ impl DumpFolder {
         }
     }
 
-    fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<SourceData> {
-        let name = kind.name();
-        let path = self
-            .path_of(name)
-            .ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
-        let file = open_file(&path)?.ok_or_else(|| self.damaged(&format!("{name} is missing")))?;
-        let bytes = file
-            .metadata()
-            .map_err(|error| io_error("read", &path, error))?
-            .len();
+    fn open_data(&self, kind: DataFile, entry: Option<&FileEntry>) -> Result<Part> {
+        let missing = || self.damaged(&format!("{} is missing", kind.name()));
+        let path = self.path_of(kind.name()).ok_or_else(missing)?;
+        let part = Part::open(&path)?.ok_or_else(missing)?;
+
         match entry {
-            Some(entry) if entry.bytes != bytes => Err(size_mismatch(&path, bytes, entry.bytes)),
-            _ => Ok(SourceData::File {
-                file: Arc::new(file),
-                path,
-            }),
+            Some(entry) if entry.bytes != part.bytes() => {
+                Err(size_mismatch(&path, part.bytes(), entry.bytes))
+            }
+            Some(entry) => Ok(part.with_sha256(&entry.sha256)),
+            None => Ok(part),
         }
     }
 
@@ -443,7 +437,7 @@ impl DumpFolder {
         parse_schema(&path, &document)
     }
 
-    fn source(self, kind: SourceKind, data: SourceData) -> Source {
+    fn source(self, kind: SourceKind, parts: Vec<Part>) -> Source {
         let Self {
             folder,
             search,
@@ -458,7 +452,7 @@ impl DumpFolder {
             schema,
             metadata,
             foreign,
-            data,
+            data: SourceData::Parts(parts),
             folders: search,
             warnings,
             container_summary,
@@ -497,9 +491,10 @@ pub(crate) fn extra_file_warning(extra: &Path) -> String {
 
 fn begins_like_this_format(path: &Path) -> Result<bool> {
     let mut head = Vec::new();
-    let read = |file: File, head: &mut Vec<u8>| file.take(JSON_HEAD.len() as u64).read_to_end(head);
-    if let Some(file) = open_file(path)? {
-        read(file, &mut head).map_err(|error| io_error("read", path, error))?;
+    if let Some(file) = open_within_folder(path)? {
+        file.take(JSON_HEAD.len() as u64)
+            .read_to_end(&mut head)
+            .map_err(|error| io_error("read", path, error))?;
     }
 
     Ok(JSON_HEAD.starts_with(&head))

@@ -7,23 +7,22 @@
 //! file.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::damage::Damage;
-use super::input::{ByteStream, FileReader, decompress};
 use super::item_reader::{ItemReader, LineReader};
-use super::source::{Source, SourceData};
+use super::source::Source;
 use crate::backup::check::results::{CheckSummary, PROGRESS_ITEMS};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::validate;
 use crate::limits;
+use crate::place::compression::{ByteStream, decompress};
+use crate::place::part::Part;
 
 /// Bytes read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -89,11 +88,11 @@ impl Source {
     }
 
     fn pieces(&self) -> Result<Option<PieceReader>> {
-        let (Some(damage), SourceData::File { file, path }) = (&self.damage, &self.data) else {
+        let (Some(damage), [part]) = (&self.damage, self.parts()) else {
             return Ok(None);
         };
 
-        PieceReader::new(file, path, damage).map(Some)
+        PieceReader::new(part, damage).map(Some)
     }
 }
 
@@ -183,7 +182,7 @@ impl Read for SalvagedLines {
 /// Reads the pieces of a data file in order.
 enum PieceReader {
     /// Each line is an item.
-    Lines(LinePieceReader),
+    Lines(Box<LinePieceReader>),
     /// Another layout, read up to the damage.
     Items {
         items: Box<ItemReader<ByteStream>>,
@@ -192,7 +191,7 @@ enum PieceReader {
 }
 
 struct LinePieceReader {
-    parts: PartReader,
+    frames: FrameReader,
     lines: Option<LineReader<ByteStream>>,
     /// Damage after the current lines.
     damage_after: Option<String>,
@@ -201,10 +200,10 @@ struct LinePieceReader {
 }
 
 impl PieceReader {
-    fn new(file: &Arc<File>, path: &Path, damage: &Damage) -> Result<Self> {
-        let mut parts = PartReader::new(file, damage.frames.as_deref());
-        if damage.frames.is_none() && !has_an_item_on_each_line(file, path)? {
-            let (read, _) = parts
+    fn new(part: &Part, damage: &Damage) -> Result<Self> {
+        let mut frames = FrameReader::new(part, damage.frames.as_deref());
+        if damage.frames.is_none() && !has_an_item_on_each_line(part)? {
+            let (read, _) = frames
                 .next()
                 .unwrap_or_else(|| (Box::new(io::empty()), None));
             return Ok(Self::Items {
@@ -213,12 +212,12 @@ impl PieceReader {
             });
         }
 
-        Ok(Self::Lines(LinePieceReader {
-            parts,
+        Ok(Self::Lines(Box::new(LinePieceReader {
+            frames,
             lines: None,
             damage_after: None,
             line: 0,
-        }))
+        })))
     }
 
     fn next(&mut self) -> Result<Option<SalvagePiece>> {
@@ -252,7 +251,7 @@ impl LinePieceReader {
                     })));
                 }
 
-                let Some((read, damage_after)) = self.parts.next() else {
+                let Some((read, damage_after)) = self.frames.next() else {
                     return Ok(None);
                 };
 
@@ -269,7 +268,7 @@ impl LinePieceReader {
             } else {
                 self.lines = None;
                 // Damage of a stream without an index is known only at its end.
-                self.damage_after = self.damage_after.take().or_else(|| self.parts.damage());
+                self.damage_after = self.damage_after.take().or_else(|| self.frames.damage());
             }
         }
     }
@@ -294,14 +293,14 @@ fn piece(number: u64, line: &Bytes) -> Option<SalvagePiece> {
     })
 }
 
-/// Reads the parts of a file that can be read independently.
-struct PartReader {
-    file: Arc<File>,
+/// Reads the frames of a part that can be read independently; the whole part without an index.
+struct FrameReader {
+    part: Part,
     /// Frames not read yet, if there is an index.
     frames: Option<VecDeque<Frame>>,
     /// Number of the next frame, from 1.
     number: u64,
-    /// Offset of the next part in the file.
+    /// Offset of the next frame in the part.
     at: u64,
     /// Length of the file minus the length of all frames: bytes that were inserted, or lost if
     /// negative.
@@ -311,17 +310,15 @@ struct PartReader {
     ended_by: Arc<Mutex<Option<String>>>,
 }
 
-impl PartReader {
-    fn new(file: &Arc<File>, frames: Option<&[Frame]>) -> Self {
+impl FrameReader {
+    fn new(part: &Part, frames: Option<&[Frame]>) -> Self {
         let counted = frames.into_iter().flatten().fold(0, |bytes: u64, frame| {
             bytes.saturating_add(frame.compressed)
         });
-        let shift = file.metadata().map_or(0, |found| {
-            found.len().checked_signed_diff(counted).unwrap_or(0)
-        });
+        let shift = part.bytes().checked_signed_diff(counted).unwrap_or(0);
         let frames = frames.map(|frames| frames.iter().copied().collect());
         Self {
-            file: Arc::clone(file),
+            part: part.clone(),
             frames,
             number: 1,
             at: 0,
@@ -331,31 +328,30 @@ impl PartReader {
         }
     }
 
-    /// Returns the text of the next part, and the damage after it.
+    /// Returns the text of the next frame, and the damage after it.
     fn next(&mut self) -> Option<(ByteStream, Option<String>)> {
         let Some(frames) = &mut self.frames else {
             if std::mem::replace(&mut self.is_read, true) {
                 return None;
             }
 
-            let read: ByteStream =
-                match decompress(Box::new(FileReader::new(Arc::clone(&self.file), 0))) {
-                    Ok(read) => Box::new(UntilDamage {
-                        read,
-                        ended_by: Arc::clone(&self.ended_by),
-                    }),
-                    Err(_) => Box::new(io::empty()),
-                };
+            let read: ByteStream = match self.part.text() {
+                Ok(read) => Box::new(UntilDamage {
+                    read,
+                    ended_by: Arc::clone(&self.ended_by),
+                }),
+                Err(_) => Box::new(io::empty()),
+            };
 
             return Some((read, None));
         };
 
         let frame = frames.pop_front()?;
-        let part = self.frame(frame);
+        let text = self.frame(frame);
         self.at = self.at.saturating_add(frame.compressed);
         self.number += 1;
 
-        Some(part)
+        Some(text)
     }
 
     fn damage(&self) -> Option<String> {
@@ -381,11 +377,8 @@ impl PartReader {
     /// Reads the frame at an offset. A frame with a wrong checksum is dropped; of a truncated one,
     /// the complete lines are kept.
     fn frame_at(&self, at: u64, frame: Frame) -> (ByteStream, Option<String>) {
-        let there = self
-            .file
-            .metadata()
-            .map_or(0, |found| found.len().saturating_sub(at));
-        let packed = FileReader::new(Arc::clone(&self.file), at).take(frame.compressed);
+        let there = self.part.bytes().saturating_sub(at);
+        let packed = self.part.read_from(at).take(frame.compressed);
         let mut text = Vec::new();
         let read = decompress(Box::new(packed)).and_then(|read| {
             read.take(FRAME_TEXT_BYTES.min(frame.bytes.saturating_add(1)))
@@ -441,16 +434,13 @@ impl Read for UntilDamage {
 }
 
 /// Whether a file has one item per line, judging by its name or beginning.
-fn has_an_item_on_each_line(file: &Arc<File>, path: &Path) -> Result<bool> {
-    if path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().contains(".jsonl"))
-    {
+fn has_an_item_on_each_line(part: &Part) -> Result<bool> {
+    if part.name().contains(".jsonl") {
         return Ok(true);
     }
 
     let beginning = || {
-        PartReader::new(file, None)
+        FrameReader::new(part, None)
             .next()
             .map_or_else(|| Box::new(io::empty()) as ByteStream, |(read, _)| read)
     };

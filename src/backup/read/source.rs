@@ -1,22 +1,23 @@
 //! An open source: a dump of this format, a folder of an older tool, a file of items, or a stream.
 //!
-//! A file is opened once and always read through that handle. What was checked is therefore what is
-//! restored, even if the dump is replaced meanwhile.
+//! Its items are in parts, which can be read repeatedly, or in a stream, which can be read once.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::damage::Damage;
 use super::errors::DAMAGED_HINT;
-use super::input::{ByteStream, FileReader, HashingReader, StreamHash, decompress};
 use super::item_reader::{ContainerSummary, ItemReader};
 use crate::backup::format::METADATA_FILE;
 use crate::backup::metadata::{ForeignMetadata, Metadata};
 use crate::error::{Error, Result};
-use crate::place::local::files::io_error;
+use crate::place::compression::{ByteStream, decompress};
+use crate::place::digest::hex_sha256;
+use crate::place::hashing::StreamHash;
+use crate::place::part::Part;
 use crate::schema::TableSchema;
 
 /// A source named by the user.
@@ -72,7 +73,8 @@ pub struct Source {
     /// Folders with the dump's files; more than one if a run crashed while it moved them.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
-    /// Summary of the items' container, set when the data was read to the end.
+    /// Summary of the items' container, set when the data was read to the end. After a check, it is set only if the items are
+    /// incomplete.
     pub(crate) container_summary: Arc<OnceLock<ContainerSummary>>,
     /// Known damage, if the source is salvaged.
     pub(crate) damage: Option<Arc<Damage>>,
@@ -80,12 +82,10 @@ pub struct Source {
 
 /// The items of a source.
 pub(crate) enum SourceData {
-    /// In a file.
-    File { file: Arc<File>, path: PathBuf },
+    /// In files, in this order; there is none in a dump of the schema only.
+    Parts(Vec<Part>),
     /// In a stream; `None` after it was read.
     Stream(Mutex<Option<ByteStream>>),
-    /// No items: a dump of the schema only.
-    None,
 }
 
 impl Source {
@@ -95,17 +95,17 @@ impl Source {
         let warning = "items from a stream are not checked before the first write".to_owned();
         Self {
             warnings: vec![warning],
-            ..Self::items_only(None, SourceData::Stream(Mutex::new(Some(read))))
+            ..Self::items_only(SourceData::Stream(Mutex::new(Some(read))))
         }
     }
 
-    pub(crate) fn items_only(path: Option<PathBuf>, data: SourceData) -> Self {
+    pub(crate) fn items_only(data: SourceData) -> Self {
         let kind = SourceKind::Items;
         let (schema, metadata, foreign) = (None, None, None);
         let (folders, warnings, container_summary) = (Vec::new(), Vec::new(), Arc::default());
         Self {
             kind,
-            path,
+            path: None,
             schema,
             metadata,
             foreign,
@@ -172,7 +172,15 @@ impl Source {
     /// Whether it contains item data; `false` for a dump of the schema only.
     #[must_use]
     pub fn has_items(&self) -> bool {
-        !matches!(self.data, SourceData::None)
+        self.is_stream() || !self.parts().is_empty()
+    }
+
+    /// The files with the items, in order. A stream has none.
+    pub(crate) fn parts(&self) -> &[Part] {
+        match &self.data {
+            SourceData::Parts(parts) => parts,
+            SourceData::Stream(_) => &[],
+        }
     }
 
     /// Rejects a dump without items.
@@ -224,10 +232,10 @@ impl Source {
     /// Size of the data file in bytes; `None` without one.
     #[must_use]
     pub fn data_file_bytes(&self) -> Option<u64> {
-        match &self.data {
-            SourceData::File { file, .. } => file.metadata().ok().map(|found| found.len()),
-            SourceData::Stream(_) | SourceData::None => None,
-        }
+        self.parts()
+            .iter()
+            .map(Part::bytes)
+            .reduce(|all, bytes| all + bytes)
     }
 
     /// SHA-256 of the data file in hex, from the metadata or computed. `None` without a file.
@@ -235,24 +243,15 @@ impl Source {
     /// # Errors
     /// An I/O error.
     pub fn data_sha256(&self) -> Result<Option<String>> {
-        let SourceData::File { file, path } = &self.data else {
-            return Ok(None);
-        };
-
-        let known = path
-            .file_name()
-            .and_then(|name| self.metadata.as_ref()?.files.get(name.to_str()?));
-        if let (Some(entry), false) = (known, self.is_salvaged()) {
-            return Ok(Some(entry.sha256.clone()));
+        let mut sha256 = Vec::new();
+        for part in self.parts() {
+            sha256.push(match part.expected_sha256() {
+                Some(expected) => expected.to_owned(),
+                None => part.finish_sha256(&StreamHash::default())?,
+            });
         }
 
-        let seen = StreamHash::default();
-        let mut read = HashingReader::new(FileReader::new(Arc::clone(file), 0), seen.clone());
-        let sha256 = io::copy(&mut read, &mut io::sink()).and_then(|_| seen.sha256());
-
-        sha256
-            .map(Some)
-            .map_err(|error| io_error("read", path, error))
+        Ok(sha256_of_parts(&sha256))
     }
 
     /// Warnings about a readable source.
@@ -270,50 +269,36 @@ impl Source {
             return Ok(ItemReader::new(readable));
         }
 
-        let bytes = match &self.data {
-            SourceData::File { file, .. } => Box::new(FileReader::new(Arc::clone(file), 0)),
-            SourceData::Stream(stream) => stream
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .ok_or_else(|| Error::failed("the items of a stream can be read only once"))?,
-            SourceData::None => {
-                self.check_has_items()?;
-                Box::new(io::empty())
-            }
-        };
+        self.check_has_items()?;
+        let text =
+            match &self.data {
+                SourceData::Parts(parts) => {
+                    PartsText::open(parts).map(|text| Box::new(text) as ByteStream)
+                }
+                SourceData::Stream(stream) => {
+                    let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    decompress(stream.ok_or_else(|| {
+                        Error::failed("the items of a stream can be read only once")
+                    })?)
+                }
+            };
 
-        self.reader(bytes)
+        let text = text.map_err(|error| self.cannot_read(error))?;
+
+        Ok(ItemReader::new(text).with_summary_slot(Arc::clone(&self.container_summary)))
     }
 
-    /// Reads the items of a data file, hashing all bytes read.
-    pub(crate) fn hashed_items(
-        &self,
-        file: &Arc<File>,
-        seen: &StreamHash,
-    ) -> Result<ItemReader<Box<dyn Read + Send>>> {
-        let plain = self.hashed_bytes(file, seen)?;
-        Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
+    /// The error for data that cannot be read.
+    pub(crate) fn cannot_read(&self, error: io::Error) -> Error {
+        Error::failed(format!("cannot read {}: {error}", self.display_name())).with_source(error)
     }
 
-    /// Reads the decompressed bytes of a data file, hashing the compressed bytes.
-    pub(crate) fn hashed_bytes(&self, file: &Arc<File>, seen: &StreamHash) -> Result<ByteStream> {
-        self.plain(Box::new(HashingReader::new(
-            FileReader::new(Arc::clone(file), 0),
-            seen.clone(),
-        )))
-    }
-
-    fn plain(&self, bytes: ByteStream) -> Result<ByteStream> {
-        decompress(bytes).map_err(|error| {
-            Error::failed(format!("cannot read {}: {error}", self.display_name()))
-                .with_source(error)
-        })
-    }
-
-    fn reader(&self, bytes: ByteStream) -> Result<ItemReader<Box<dyn Read + Send>>> {
-        let plain = self.plain(bytes)?;
-        Ok(ItemReader::new(plain).with_summary_slot(Arc::clone(&self.container_summary)))
+    /// Keeps the summary of a part if it says that the items are incomplete.
+    pub(crate) fn note_container(&self, summary: &ContainerSummary) {
+        if summary.incompleteness("").is_some() {
+            // The first one is enough.
+            let _ = self.container_summary.set(*summary);
+        }
     }
 
     /// Why the items are incomplete, according to another tool's document. Known after reading to
@@ -346,10 +331,54 @@ impl Source {
 
     /// The source's name in messages.
     pub(crate) fn display_name(&self) -> String {
-        match (&self.data, &self.path) {
-            (SourceData::File { path, .. }, _) | (_, Some(path)) => format!("`{}`", path.display()),
+        match (self.parts(), &self.path) {
+            ([part], _) => format!("`{}`", part.path().display()),
+            (_, Some(path)) => format!("`{}`", path.display()),
             (_, None) => "standard input".to_owned(),
         }
+    }
+}
+
+/// The text of several parts, one after the other.
+struct PartsText {
+    current: ByteStream,
+    rest: VecDeque<Part>,
+}
+
+impl PartsText {
+    fn open(parts: &[Part]) -> io::Result<Self> {
+        let mut rest: VecDeque<Part> = parts.iter().cloned().collect();
+        let current = match rest.pop_front() {
+            Some(first) => first.text()?,
+            None => Box::new(io::empty()),
+        };
+
+        Ok(Self { current, rest })
+    }
+}
+
+impl Read for PartsText {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.current.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+
+            match self.rest.pop_front() {
+                Some(part) => self.current = part.text()?,
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// SHA-256 of all parts in hex: that of the only part, or of the list of theirs.
+pub(crate) fn sha256_of_parts(sha256: &[String]) -> Option<String> {
+    match sha256 {
+        [] => None,
+        [only] => Some(only.clone()),
+        several => Some(hex_sha256(several.join("\n").as_bytes())),
     }
 }
 

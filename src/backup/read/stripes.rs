@@ -6,24 +6,21 @@
 //! the text before compression.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::errors::DAMAGED_HINT;
-use super::input::{FileReader, decompress};
 use super::item_reader::LineReader;
-use super::source::{Source, SourceData, SourceKind};
+use super::source::{Source, SourceKind};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
+use crate::place::Compression;
 use crate::place::local::files::io_error;
+use crate::place::part::Part;
 
 /// Minimum size of a stripe: smaller ones do not justify a reader of their own.
 const LEAST_BYTES: u64 = 256 * 1024;
@@ -77,7 +74,7 @@ impl Source {
     /// # Errors
     /// An I/O error.
     pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
-        let Some((file, path, entry)) = self.own_data() else {
+        let Some((part, entry)) = self.own_part() else {
             return Ok(None);
         };
 
@@ -85,7 +82,7 @@ impl Source {
             Some(frames) if is_complete_index(frames, entry) => {
                 frame_ends(frames, most.min(PACKED_STRIPES))
             }
-            None if !is_compressed(path) => line_ends(file, path, entry.bytes, most)?,
+            None if part.compression() == Compression::None => line_ends(part, most)?,
             _ => return Ok(None),
         };
 
@@ -112,10 +109,10 @@ impl Source {
     ) -> Result<StripeReader> {
         let no_stripes =
             || Error::failed(format!("{} cannot be read in stripes", self.display_name()));
-        let (file, path, entry) = self.own_data().ok_or_else(no_stripes)?;
+        let (part, entry) = self.own_part().ok_or_else(no_stripes)?;
         let read: Box<dyn Read + Send> = match &entry.frames {
-            Some(frames) => decompress_from(file, path, frames, from)?,
-            None => Box::new(FileReader::new(Arc::clone(file), from)),
+            Some(frames) => decompress_from(part, frames, from)?,
+            None => Box::new(part.read_from(from)),
         };
         let read = Box::new(read.take(stripe.end.saturating_sub(from)));
         Ok(StripeReader {
@@ -128,18 +125,17 @@ impl Source {
         })
     }
 
-    /// The data file of a dump of this format.
-    fn own_data(&self) -> Option<(&Arc<File>, &Path, &FileEntry)> {
-        let SourceData::File { file, path } = &self.data else {
+    /// The only part of a dump of this format.
+    fn own_part(&self) -> Option<(&Part, &FileEntry)> {
+        let [part] = self.parts() else {
             return None;
         };
 
         let metadata = self
             .metadata()
             .filter(|_| self.kind() == SourceKind::OwnDump)?;
-        let entry = metadata.files.get(path.file_name()?.to_str()?)?;
 
-        Some((file, path, entry))
+        Some((part, metadata.files.get(part.name())?))
     }
 }
 
@@ -213,11 +209,6 @@ impl StripeReader {
     }
 }
 
-fn is_compressed(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|ending| ending == "gz" || ending == "zst")
-}
-
 /// Whether the index covers the whole file.
 fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
     let compressed = frames
@@ -257,10 +248,11 @@ fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
     ends
 }
 
-fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec<u64>> {
+fn line_ends(part: &Part, most: u64) -> Result<Vec<u64>> {
+    let bytes = part.bytes();
     let mut ends: Vec<u64> = Vec::new();
     for wanted in wanted_ends(bytes, stripe_count(bytes, most)) {
-        let end = next_line(file, wanted).map_err(|error| io_error("read", path, error))?;
+        let end = next_line(part, wanted).map_err(|error| io_error("read", part.path(), error))?;
         if end < bytes && ends.last().is_none_or(|last| *last < end) {
             ends.push(end);
         }
@@ -272,10 +264,11 @@ fn line_ends(file: &Arc<File>, path: &Path, bytes: u64, most: u64) -> Result<Vec
 }
 
 /// The offset of the first line after `at`, or the end of the file.
-fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
+fn next_line(part: &Part, mut at: u64) -> io::Result<u64> {
+    let mut read = part.read_from(at);
     let mut block = vec![0; BLOCK_BYTES];
     loop {
-        let count = file.read_at(&mut block, at)?;
+        let count = read.read(&mut block)?;
         if let Some(found) = memchr::memchr(b'\n', &block[..count]) {
             return Ok(at + found as u64 + 1);
         }
@@ -289,12 +282,7 @@ fn next_line(file: &File, mut at: u64) -> io::Result<u64> {
 }
 
 /// Reads the text of a compressed file from an offset.
-fn decompress_from(
-    file: &Arc<File>,
-    path: &Path,
-    frames: &[Frame],
-    from: u64,
-) -> Result<Box<dyn Read + Send>> {
+fn decompress_from(part: &Part, frames: &[Frame], from: u64) -> Result<Box<dyn Read + Send>> {
     // Skip whole frames without decompressing them, then the rest of one frame.
     let (mut text, mut packed) = (0, 0);
     for frame in frames {
@@ -306,9 +294,8 @@ fn decompress_from(
         packed += frame.compressed;
     }
 
-    let failed = |error| io_error("read", path, error);
-    let mut read =
-        decompress(Box::new(FileReader::new(Arc::clone(file), packed))).map_err(failed)?;
+    let failed = |error| io_error("read", part.path(), error);
+    let mut read = part.text_from(packed).map_err(failed)?;
     io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
 
     Ok(read)

@@ -303,3 +303,35 @@ fn a_schema_is_read_from_a_file_of_its_own() {
     let error = read_schema(&dir.path().join("dump/dump-summary.txt")).unwrap_err();
     assert!(error.to_string().contains("dump-summary.txt"), "{error}");
 }
+
+#[test]
+fn items_in_several_files_are_read_and_checked_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let gzip = DumpOptions::default();
+    dump(&DumpTarget::file(dir.path().join("b.jsonl.gz")), &gzip, "t");
+    put(dir.path(), &[("a.jsonl", r#"{"pk":{"S":"first"}}"#)]);
+
+    let part = |name: &str| Part::open(&dir.path().join(name)).unwrap().unwrap();
+    let of = |parts: Vec<Part>| Source::items_only(SourceData::Parts(parts));
+    let source = of(vec![part("a.jsonl"), part("b.jsonl.gz")]);
+
+    let mut reader = source.items().unwrap();
+    let read: Vec<_> =
+        std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
+    assert_eq!(read, [r#"{"pk":{"S":"first"}}"#, TWO[0], TWO[1]]);
+
+    let checked = check(&source, &mut |_, _| {}).unwrap();
+    assert_eq!(checked.items, 3);
+    assert_eq!(checked.data_sha256, source.data_sha256().unwrap());
+    let reversed = of(vec![part("b.jsonl.gz"), part("a.jsonl")]);
+    assert_ne!(checked.data_sha256, reversed.data_sha256().unwrap());
+
+    let sizes = part("a.jsonl").bytes() + part("b.jsonl.gz").bytes();
+    assert_eq!(source.data_file_bytes(), Some(sizes));
+
+    // An incomplete file is noticed, whichever it is.
+    put(dir.path(), &[("c.json", r#"{"Items":[],"NextToken":"x"}"#)]);
+    let source = of(vec![part("a.jsonl"), part("c.json"), part("b.jsonl.gz")]);
+    check(&source, &mut |_, _| {}).unwrap();
+    assert!(source.incompleteness().unwrap().contains("NextToken"));
+}

@@ -1,17 +1,10 @@
-//! Reads untrusted files: symbolic links out of the dump, oversized documents, damaged compression.
+//! Compression of files, which is recognized by their first bytes when they are read.
 
-use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-
-use crate::error::{Error, Result};
-use crate::limits::DOCUMENT_BYTES;
-pub(crate) use crate::place::hashing::{HashingReader, StreamHash};
-use crate::place::local::files::{io_error, open_to_read};
+use serde::{Deserialize, Serialize};
 
 /// A stream of bytes that can be sent to another thread.
 pub(crate) type ByteStream = Box<dyn Read + Send>;
@@ -23,93 +16,27 @@ const COMPRESSED_BUFFER: usize = 128 * 1024;
 /// 8878 (3.1.1.1.2) recommends to support at least 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Opens a file of a dump; `None` if it does not exist. A symbolic link is followed only within its
-/// folder.
-pub(crate) fn open_file(path: &Path) -> Result<Option<File>> {
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
+/// Compression of a data file: independent frames, concatenated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// No compression.
+    #[default]
+    None,
+    /// Gzip members (RFC 1952), `.gz`.
+    Gzip,
+    /// Zstandard frames (RFC 8878), `.zst`.
+    Zstd,
+}
+
+impl Compression {
+    /// The compression that a file's name states.
+    pub(crate) fn of_name(path: &Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Self::Gzip,
+            Some("zst") => Self::Zstd,
+            _ => Self::None,
         }
-        Err(error) => return Err(io_error("open", path, error)),
-    };
-
-    let real = if found.is_symlink() {
-        within_folder(path)?
-    } else {
-        path.to_owned()
-    };
-
-    if !fs::symlink_metadata(&real).is_ok_and(|found| found.is_file()) {
-        return Err(Error::damaged(format!(
-            "`{}` is not a regular file",
-            path.display()
-        )));
-    }
-
-    open_to_read(&real)
-        .map(Some)
-        .map_err(|error| io_error("open", path, error))
-}
-
-fn within_folder(link: &Path) -> Result<std::path::PathBuf> {
-    let folder = link
-        .parent()
-        .and_then(|folder| fs::canonicalize(folder).ok());
-    match (fs::canonicalize(link), folder) {
-        (Ok(real), Some(folder)) if real.starts_with(&folder) => Ok(real),
-        _ => Err(Error::damaged(format!(
-            "`{}` is a symbolic link that leads out of the dump",
-            link.display()
-        ))
-        .with_hint("replace the link by the file itself if you trust it")),
-    }
-}
-
-/// Reads a schema, metadata or summary file; `None` if it does not exist.
-pub(crate) fn read_document(path: &Path) -> Result<Option<Vec<u8>>> {
-    let Some(file) = open_file(path)? else {
-        return Ok(None);
-    };
-
-    let mut document = Vec::new();
-    // One byte more than allowed shows that the file is too large.
-    file.take(DOCUMENT_BYTES + 1)
-        .read_to_end(&mut document)
-        .map_err(|error| io_error("read", path, error))?;
-
-    if document.len() as u64 > DOCUMENT_BYTES {
-        return Err(Error::damaged(format!(
-            "`{}` is larger than {DOCUMENT_BYTES} bytes",
-            path.display()
-        )));
-    }
-
-    Ok(Some(document))
-}
-
-/// Reads an open file from an offset, independently of other readers of the same file.
-pub(crate) struct FileReader {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl FileReader {
-    pub(crate) fn new(file: Arc<File>, at: u64) -> Self {
-        Self { file, at }
-    }
-}
-
-impl Read for FileReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 
@@ -156,10 +83,8 @@ impl<R: Read> Read for Decompressor<R> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::error::ErrorKind;
 
     fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
@@ -220,34 +145,6 @@ mod tests {
             assert_eq!(
                 unpack(trailing).unwrap_err().kind(),
                 io::ErrorKind::InvalidData
-            );
-        }
-    }
-
-    #[test]
-    fn links_are_followed_only_within_the_dump() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        fs::create_dir(at("dump")).unwrap();
-        File::create(at("secret"))
-            .unwrap()
-            .write_all(b"secret")
-            .unwrap();
-        File::create(at("dump/inside"))
-            .unwrap()
-            .write_all(b"text")
-            .unwrap();
-        symlink("inside", at("dump/good")).unwrap();
-        symlink("../secret", at("dump/bad")).unwrap();
-        symlink("/dev/zero", at("dump/device")).unwrap();
-        fs::create_dir(at("dump/folder")).unwrap();
-        assert_eq!(read_document(&at("dump/good")).unwrap().unwrap(), b"text");
-        assert!(read_document(&at("dump/none")).unwrap().is_none());
-
-        for refused in ["bad", "device", "folder"] {
-            assert_eq!(
-                read_document(&at("dump").join(refused)).unwrap_err().kind(),
-                ErrorKind::Damaged
             );
         }
     }
