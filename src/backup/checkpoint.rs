@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::format::{CHECKPOINT_SUFFIX, Compression, DataFormat};
-use super::metadata::Frame;
+use super::index::{Extent, Frame};
 use crate::error::{Error, Result};
 use crate::limits::CHECKPOINT_BYTES;
 use crate::place::Access;
@@ -125,8 +125,11 @@ pub(crate) struct DataFileState {
     pub(crate) file_bytes: u64,
     /// SHA-256 of these bytes.
     pub(crate) sha256: String,
-    /// Index of its frames, if it is compressed and there are not too many.
+    /// Index of its frames, if it is compressed.
     pub(crate) frames: Option<Vec<Frame>>,
+    /// Extents of its text, including the tail; `None` in checkpoints of earlier versions.
+    #[serde(default)]
+    pub(crate) extents: Option<Vec<Extent>>,
     /// Items, including those in the tail.
     pub(crate) items: u64,
     /// Bytes of item text.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::format::FORMAT_VERSION;
+use super::index::{Extent, Frame};
 use crate::error::{Error, Result};
 use crate::place::digest::hex_sha256;
 
@@ -122,67 +123,45 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256 of those bytes, lower-case hex.
     pub sha256: String,
-    /// The compressed file's frames in order. Absent for other files, and beyond
-    /// [`FRAME_INDEX_LIMIT`].
+    /// The compressed file's frames in order. Absent for other files.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        serialize_with = "frames_line_by_line"
+        serialize_with = "line_by_line"
     )]
     pub frames: Option<Vec<Frame>>,
+    /// The segments of a data file's items. Absent if there is one.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "line_by_line"
+    )]
+    pub extents: Option<Vec<Extent>>,
 }
 
-/// Maximum length of the frame index: 1 TiB of item text. A longer one would make the metadata too
-/// large to be read ([`crate::limits::DOCUMENT_BYTES`]); the file is readable without it.
-pub const FRAME_INDEX_LIMIT: usize = 262_144;
-
-/// One frame of a compressed data file: an array of three numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "[u64; 3]", into = "[u64; 3]")]
-pub struct Frame {
-    /// Bytes before compression.
-    pub bytes: u64,
-    /// Bytes on disk.
-    pub compressed: u64,
-    /// Items that begin and end in it.
-    pub items: u64,
-}
-
-impl From<[u64; 3]> for Frame {
-    fn from([bytes, compressed, items]: [u64; 3]) -> Self {
-        Self {
-            bytes,
-            compressed,
-            items,
-        }
-    }
-}
-
-impl From<Frame> for [u64; 3] {
-    fn from(frame: Frame) -> Self {
-        [frame.bytes, frame.compressed, frame.items]
-    }
-}
-
-/// Serializes the frame index with one frame per line instead of five lines.
+/// Serializes an index with one entry per line instead of one number per line.
 #[expect(
     clippy::ref_option,
     reason = "serde's serialize_with passes a reference to the field"
 )]
-fn frames_line_by_line<S: serde::Serializer>(
-    frames: &Option<Vec<Frame>>,
+fn line_by_line<T, const N: usize, S>(
+    index: &Option<Vec<T>>,
     serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let lines: Vec<String> = frames
+) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<[u64; N]>,
+    S: serde::Serializer,
+{
+    let lines: Vec<String> = index
         .iter()
         .flatten()
-        .map(
-            |Frame {
-                 bytes,
-                 compressed,
-                 items,
-             }| format!("        [{bytes}, {compressed}, {items}]"),
-        )
+        .map(|entry| {
+            let numbers: [u64; N] = (*entry).into();
+            format!(
+                "        [{}]",
+                numbers.map(|number| number.to_string()).join(", ")
+            )
+        })
         .collect();
 
     let text = format!("[\n{}\n      ]", lines.join(",\n"));
@@ -385,6 +364,16 @@ pub(crate) mod tests {
             bytes: 32,
             sha256: "00".repeat(32),
             frames: Some(frames),
+            extents: Some(vec![
+                Extent {
+                    segment: 1,
+                    bytes: 30,
+                },
+                Extent {
+                    segment: 0,
+                    bytes: 15,
+                },
+            ]),
         };
 
         Metadata {
@@ -432,7 +421,8 @@ pub(crate) mod tests {
             "{text}"
         );
         assert!(
-            text.contains("\n        [30, 20, 2],\n        [15, 12, 1]\n      ]\n"),
+            text.contains("\n        [30, 20, 2],\n        [15, 12, 1]\n      ],\n")
+                && text.contains("\n        [1, 30],\n        [0, 15]\n      ]\n"),
             "{text}"
         );
     }

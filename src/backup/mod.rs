@@ -11,6 +11,7 @@ mod checkpoint;
 mod duplicate_keys;
 mod folder;
 mod format;
+mod index;
 mod key_collisions;
 mod layout;
 mod lock;
@@ -30,15 +31,16 @@ pub use format::{
     CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE,
     OLD_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
 };
+pub use index::{Extent, Frame};
 pub use key_collisions::{KeyCollisionFinder, KeyCollisions};
 pub use lock::DumpLock;
-pub use metadata::{FRAME_INDEX_LIMIT, FileEntry, ForeignMetadata, Frame, Metadata, MetadataDraft};
+pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
 pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
 pub use read::named_file::{read_schema, read_text};
 pub use read::salvage::UnreadablePiece;
 pub use read::source::{Source, SourceKind, SourceSpec};
-pub use read::stripes::{Stripe, StripeReader, StripedItem};
+pub use read::stripes::{Stripe, StripeReader, StripedItem, StripedText};
 pub use write::resume::ProgressFn;
 pub use write::target::{DumpOptions, DumpTarget};
 pub use write::writer::{DumpWriter, FinishedDump};

@@ -42,7 +42,7 @@ pub(crate) fn draft_of(table: &str) -> MetadataDraft {
 /// Dumps the two items of a table.
 pub(crate) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> FinishedDump {
     let mut writer = DumpWriter::begin(target, options).unwrap();
-    writer.append(&items(&TWO)).unwrap();
+    writer.append(&items(&TWO), 0).unwrap();
     writer
         .finish(Some(&schema(table)), draft_of(table))
         .unwrap()

@@ -190,7 +190,11 @@ fn progress_is_told_while_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     let mut writer = DumpWriter::begin(&target, &DumpOptions::default()).unwrap();
-    (0..3000).for_each(|_| writer.append(&items(&["{\"pk\":{\"S\":\"a\"}}"])).unwrap());
+    (0..3000).for_each(|_| {
+        writer
+            .append(&items(&["{\"pk\":{\"S\":\"a\"}}"]), 0)
+            .unwrap()
+    });
     writer.finish(None, draft_of("t")).unwrap();
     let mut reports = Vec::new();
     check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| {

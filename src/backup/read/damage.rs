@@ -1,6 +1,6 @@
 //! Known damage of a source that is salvaged.
 
-use crate::backup::metadata::Frame;
+use crate::backup::index::Frame;
 
 /// Known damage of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ pub(crate) mod errors;
 pub(crate) mod item_reader;
 pub(crate) mod named_file;
 pub(crate) mod open;
+mod ordered_text;
 pub(crate) mod salvage;
 pub(crate) mod source;
 pub(crate) mod stripes;

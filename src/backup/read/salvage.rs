@@ -17,7 +17,7 @@ use super::item_reader::{ItemReader, LineReader};
 use super::source::Source;
 use crate::backup::check::results::{CheckSummary, PROGRESS_ITEMS};
 use crate::backup::format::JSON_HEAD;
-use crate::backup::metadata::Frame;
+use crate::backup::index::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::validate;
 use crate::limits;

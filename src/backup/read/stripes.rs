@@ -1,32 +1,25 @@
 //! Stripes: parts of one data file that are read in parallel.
 //!
-//! A Scan returns items in hash order, so writing them in file order loads one partition of the
-//! table after another. Reading stripes in turn spreads the writes over many partitions. A file is
-//! split at line ends, a compressed file at frames of the index in the metadata. Offsets refer to
-//! the text before compression.
+//! A Scan returns items in hash order, so writing them in file order loads one partition of the table after another. Reading stripes
+//! in turn spreads the writes over many partitions. Offsets refer to the text in the order of its segments (see `ordered_text`). It is
+//! split at line ends, a compressed file at frames.
 
 use std::fmt::Display;
-use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::errors::DAMAGED_HINT;
 use super::item_reader::LineReader;
+use super::ordered_text::{OrderedText, OrderedTextReader};
 use super::source::{Source, SourceKind};
 use crate::backup::format::JSON_HEAD;
-use crate::backup::metadata::{FileEntry, Frame};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
-use crate::place::Compression;
-use crate::place::local::files::io_error;
-use crate::place::part::Part;
 
 /// Minimum size of a stripe: smaller ones do not justify a reader of their own.
 const LEAST_BYTES: u64 = 256 * 1024;
-
-/// Stripes of a compressed file: each needs a decompression window, about 2 MiB for zstd.
-const PACKED_STRIPES: u64 = 2;
 
 /// Items of at least this size are copied, so that they do not keep their block in memory.
 const LARGE_ITEM: usize = 16 * 1024;
@@ -56,7 +49,7 @@ pub struct StripedItem {
 
 /// Reads the items of a stripe.
 pub struct StripeReader {
-    lines: LineReader<Box<dyn Read + Send>>,
+    lines: LineReader<OrderedTextReader>,
     /// Offset of the first line.
     base: u64,
     shape_cache: ShapeCache,
@@ -67,66 +60,17 @@ pub struct StripeReader {
     shown: String,
 }
 
+/// The text of a data file that can be read in stripes.
+pub struct StripedText {
+    text: Arc<OrderedText>,
+    shown: String,
+}
+
 impl Source {
-    /// Splits the data file into at most `most` stripes. `None` if it is not known to have one item
-    /// per line: files of other tools, streams, compressed files without an index.
-    ///
-    /// # Errors
-    /// An I/O error.
-    pub fn stripes(&self, most: u64) -> Result<Option<Vec<Stripe>>> {
-        let Some((part, entry)) = self.own_part() else {
-            return Ok(None);
-        };
-
-        let ends = match &entry.frames {
-            Some(frames) if is_complete_index(frames, entry) => {
-                frame_ends(frames, most.min(PACKED_STRIPES))
-            }
-            None if part.compression() == Compression::None => line_ends(part, most)?,
-            _ => return Ok(None),
-        };
-
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        Ok(Some(
-            starts
-                .zip(&ends)
-                .map(|(start, end)| Stripe { start, end: *end })
-                .collect(),
-        ))
-    }
-
-    /// Reads the items of a stripe from an offset, which is its start or the end of one of its
-    /// items. With a `key`, the key's hash is computed in the same pass as the validation, if
-    /// possible.
-    ///
-    /// # Errors
-    /// The source has no stripes; I/O errors.
-    pub fn stripe(
-        &self,
-        stripe: Stripe,
-        from: u64,
-        key: Option<&KeySchema>,
-    ) -> Result<StripeReader> {
-        let no_stripes =
-            || Error::failed(format!("{} cannot be read in stripes", self.display_name()));
-        let (part, entry) = self.own_part().ok_or_else(no_stripes)?;
-        let read: Box<dyn Read + Send> = match &entry.frames {
-            Some(frames) => decompress_from(part, frames, from)?,
-            None => Box::new(part.read_from(from)),
-        };
-        let read = Box::new(read.take(stripe.end.saturating_sub(from)));
-        Ok(StripeReader {
-            lines: LineReader::new(read, BLOCK_BYTES),
-            base: from,
-            shape_cache: ShapeCache::new(key.cloned()),
-            key: key.cloned(),
-            identity: Vec::new(),
-            shown: self.display_name(),
-        })
-    }
-
-    /// The only part of a dump of this format.
-    fn own_part(&self) -> Option<(&Part, &FileEntry)> {
+    /// The text of the data file, if it can be read in stripes. `None` if it is not known to have one item per line: files of other
+    /// tools, streams, compressed files without an index.
+    #[must_use]
+    pub fn striped_text(&self) -> Option<StripedText> {
         let [part] = self.parts() else {
             return None;
         };
@@ -134,8 +78,63 @@ impl Source {
         let metadata = self
             .metadata()
             .filter(|_| self.kind() == SourceKind::OwnDump)?;
+        let entry = metadata.files.get(part.name())?;
+        let text = OrderedText::new(part, entry, metadata.segments)?;
 
-        Some((part, metadata.files.get(part.name())?))
+        Some(StripedText {
+            text: Arc::new(text),
+            shown: self.display_name(),
+        })
+    }
+}
+
+impl StripedText {
+    /// Splits the text into at most `most` stripes.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn stripes(&self, most: u64) -> Result<Vec<Stripe>> {
+        let bytes = self.text.bytes();
+        let mut stripes: Vec<Stripe> = Vec::new();
+        let mut start = 0;
+        for wanted in wanted_ends(bytes, stripe_count(bytes, most)) {
+            let end = self.text.next_start(wanted)?;
+            if start < end && end < bytes {
+                stripes.push(Stripe { start, end });
+                start = end;
+            }
+        }
+
+        stripes.push(Stripe { start, end: bytes });
+
+        Ok(stripes)
+    }
+
+    /// Whether stripes are ranges of the partition key's hash, in order.
+    #[must_use]
+    pub fn is_in_hash_order(&self) -> bool {
+        self.text.is_in_hash_order()
+    }
+
+    /// Approximate memory of the reader of a stripe in bytes, apart from its items.
+    #[must_use]
+    pub fn reader_bytes(&self) -> u64 {
+        BLOCK_BYTES as u64 + self.text.entry_bytes()
+    }
+
+    /// Reads the items of a stripe from an offset, which is its start or the end of one of its items. With a `key`, the key's hash
+    /// is computed in the same pass as the validation, if possible.
+    #[must_use]
+    pub fn read(&self, stripe: Stripe, from: u64, key: Option<&KeySchema>) -> StripeReader {
+        let text = self.text.read(from, stripe.end);
+        StripeReader {
+            lines: LineReader::new(text, BLOCK_BYTES),
+            base: from,
+            shape_cache: ShapeCache::new(key.cloned()),
+            key: key.cloned(),
+            identity: Vec::new(),
+            shown: self.shown.clone(),
+        }
     }
 }
 
@@ -171,11 +170,8 @@ impl StripeReader {
                 }));
             }
 
-            if text.starts_with(b"]") {
-                return Ok(None);
-            }
-
-            if *text != *JSON_HEAD.trim_ascii_end() {
+            // The beginning and the end of the file may be in the middle of the ordered text.
+            if *text != *JSON_HEAD.trim_ascii_end() && !text.starts_with(b"]") {
                 return Err(self.not_an_item(end, &"it is not a JSON object"));
             }
         }
@@ -209,17 +205,6 @@ impl StripeReader {
     }
 }
 
-/// Whether the index covers the whole file.
-fn is_complete_index(frames: &[Frame], entry: &FileEntry) -> bool {
-    let compressed = frames
-        .iter()
-        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.compressed));
-    let plain = frames
-        .iter()
-        .try_fold(0_u64, |sum, frame| sum.checked_add(frame.bytes));
-    compressed == Some(entry.bytes) && plain.is_some()
-}
-
 /// Number of stripes for this many bytes.
 fn stripe_count(bytes: u64, most: u64) -> u64 {
     (bytes / LEAST_BYTES).clamp(1, most.max(1))
@@ -228,77 +213,6 @@ fn stripe_count(bytes: u64, most: u64) -> u64 {
 /// Ideal ends of all stripes but the last.
 fn wanted_ends(bytes: u64, count: u64) -> impl Iterator<Item = u64> {
     (1..count).map(move |number| bytes / count * number)
-}
-
-fn frame_ends(frames: &[Frame], most: u64) -> Vec<u64> {
-    let bytes = frames.iter().map(|frame| frame.bytes).sum();
-    let mut ends: Vec<u64> = Vec::new();
-    let mut wanted = wanted_ends(bytes, stripe_count(bytes, most)).peekable();
-    let mut at = 0;
-    for frame in frames {
-        at += frame.bytes;
-        if wanted.peek().is_some_and(|wanted| *wanted <= at) && at < bytes {
-            ends.push(at);
-            while wanted.next_if(|wanted| *wanted <= at).is_some() {}
-        }
-    }
-
-    ends.push(bytes);
-
-    ends
-}
-
-fn line_ends(part: &Part, most: u64) -> Result<Vec<u64>> {
-    let bytes = part.bytes();
-    let mut ends: Vec<u64> = Vec::new();
-    for wanted in wanted_ends(bytes, stripe_count(bytes, most)) {
-        let end = next_line(part, wanted).map_err(|error| io_error("read", part.path(), error))?;
-        if end < bytes && ends.last().is_none_or(|last| *last < end) {
-            ends.push(end);
-        }
-    }
-
-    ends.push(bytes);
-
-    Ok(ends)
-}
-
-/// The offset of the first line after `at`, or the end of the file.
-fn next_line(part: &Part, mut at: u64) -> io::Result<u64> {
-    let mut read = part.read_from(at);
-    let mut block = vec![0; BLOCK_BYTES];
-    loop {
-        let count = read.read(&mut block)?;
-        if let Some(found) = memchr::memchr(b'\n', &block[..count]) {
-            return Ok(at + found as u64 + 1);
-        }
-
-        if count == 0 {
-            return Ok(at);
-        }
-
-        at += count as u64;
-    }
-}
-
-/// Reads the text of a compressed file from an offset.
-fn decompress_from(part: &Part, frames: &[Frame], from: u64) -> Result<Box<dyn Read + Send>> {
-    // Skip whole frames without decompressing them, then the rest of one frame.
-    let (mut text, mut packed) = (0, 0);
-    for frame in frames {
-        if text + frame.bytes > from {
-            break;
-        }
-
-        text += frame.bytes;
-        packed += frame.compressed;
-    }
-
-    let failed = |error| io_error("read", part.path(), error);
-    let mut read = part.text_from(packed).map_err(failed)?;
-    io::copy(&mut read.by_ref().take(from - text), &mut io::sink()).map_err(failed)?;
-
-    Ok(read)
 }
 
 #[cfg(test)]

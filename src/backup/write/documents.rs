@@ -47,6 +47,7 @@ impl FolderDocuments<'_> {
             bytes: document.len() as u64,
             sha256: hex_sha256(document),
             frames: None,
+            extents: None,
         };
 
         self.metadata.files.insert(name.to_owned(), entry);
@@ -67,13 +68,14 @@ pub(crate) fn complete_metadata(
     let (items, data_bytes) = encoded
         .as_ref()
         .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
-    let entry = encoded.map(|EncodedDataFile { file, .. }| {
+    let entry = encoded.map(|EncodedDataFile { file, extents, .. }| {
         (
             data_name.to_owned(),
             FileEntry {
                 bytes: file.bytes,
                 sha256: file.sha256,
                 frames: file.frames,
+                extents,
             },
         )
     });

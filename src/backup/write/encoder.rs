@@ -7,9 +7,11 @@ use std::io::{self, Write};
 
 use sha2::Sha256;
 
+use super::extents::ExtentRecorder;
 use super::pipeline::{DataOutput, InitialState, WritePipeline, WrittenFile};
 use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
+use crate::backup::index::Extent;
 use crate::item::Items;
 
 /// Writes one data file.
@@ -20,6 +22,10 @@ pub(crate) struct DataFileEncoder {
     block_items: u64,
     items: u64,
     text_bytes: u64,
+    /// Length of the blocks that were sent.
+    sent_bytes: u64,
+    /// `None` if those of an interrupted dump are not known.
+    extents: Option<ExtentRecorder>,
 }
 
 /// A complete data file.
@@ -31,6 +37,8 @@ pub(crate) struct EncodedDataFile {
     pub(crate) text_bytes: u64,
     /// The file.
     pub(crate) file: WrittenFile,
+    /// The segments of its items, if there are several.
+    pub(crate) extents: Option<Vec<Extent>>,
 }
 
 impl DataFileEncoder {
@@ -57,6 +65,8 @@ impl DataFileEncoder {
             block_items: 0,
             items: 0,
             text_bytes: 0,
+            sent_bytes: 0,
+            extents: Some(ExtentRecorder::new()),
         })
     }
 
@@ -72,11 +82,23 @@ impl DataFileEncoder {
         let DataFileState {
             file_bytes: bytes,
             frames,
+            extents,
             items,
             text_bytes,
             tail_items,
             ..
         } = counted;
+
+        let sent_bytes = match (kind.compression, &frames) {
+            (Compression::None, _) => Some(bytes),
+            (_, frames) => frames
+                .as_ref()
+                .and_then(|frames| text_length(frames.iter().map(|frame| frame.bytes))),
+        };
+        let extents = extents.zip(sent_bytes).and_then(|(extents, sent_bytes)| {
+            let length = sent_bytes.checked_add(tail.len() as u64)?;
+            ExtentRecorder::resume(extents, length)
+        });
 
         let pipeline = WritePipeline::start(
             sink,
@@ -95,6 +117,8 @@ impl DataFileEncoder {
             block_items: tail_items,
             items,
             text_bytes,
+            sent_bytes: sent_bytes.unwrap_or_default(),
+            extents,
         })
     }
 
@@ -106,20 +130,20 @@ impl DataFileEncoder {
         then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
     ) -> io::Result<()> {
         if self.kind.compression == Compression::None && !self.block.is_empty() {
-            let block = std::mem::take(&mut self.block);
-            self.block = self
-                .pipeline
-                .send(block, std::mem::take(&mut self.block_items))?;
+            self.send_block()?;
         }
 
         // A compressed block is still open: the checkpoint stores its items uncompressed.
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
+        let end = self.offset();
+        let extents = self.extents.as_ref().map(|extents| extents.until(end));
         self.pipeline.when_synced(Box::new(move |synced| {
             let counted = DataFileState {
                 file_bytes: synced.bytes,
                 sha256: synced.sha256.clone(),
                 frames: synced.frames.map(<[_]>::to_vec),
+                extents,
                 items,
                 text_bytes,
                 tail_bytes: tail.len() as u64,
@@ -130,10 +154,11 @@ impl DataFileEncoder {
         }))
     }
 
-    /// Adds items in order.
-    pub(crate) fn append(&mut self, items: &Items) -> io::Result<()> {
+    /// Adds items of a segment in order.
+    pub(crate) fn append(&mut self, items: &Items, segment: usize) -> io::Result<()> {
         for item in items.iter() {
             self.end_line(b",\n")?;
+            self.begin_extent(segment as u64)?;
             self.block.extend_from_slice(item);
             self.block_items += 1;
             self.items += 1;
@@ -141,6 +166,34 @@ impl DataFileEncoder {
         }
 
         Ok(())
+    }
+
+    /// Begins an extent if the next item needs one.
+    fn begin_extent(&mut self, segment: u64) -> io::Result<()> {
+        let offset = self.offset();
+        let Some(extents) = &mut self.extents else {
+            return Ok(());
+        };
+
+        if !extents.needs_extent(segment, offset) {
+            return Ok(());
+        }
+
+        // An extent of a compressed file begins with a frame.
+        let is_compressed = self.kind.compression != Compression::None;
+        if self.items == 0 || !is_compressed || self.block.is_empty() {
+            extents.begin(segment, offset);
+        } else if ExtentRecorder::may_end_frame(self.block.len()) {
+            extents.begin(segment, offset);
+            self.send_block()?;
+        }
+
+        Ok(())
+    }
+
+    /// Offset of the end of the text so far.
+    fn offset(&self) -> u64 {
+        self.sent_bytes + self.block.len() as u64
     }
 
     /// Ends the file and syncs it.
@@ -154,13 +207,16 @@ impl DataFileEncoder {
             )?;
         }
 
-        let block = std::mem::take(&mut self.block);
-        self.pipeline.send(block, self.block_items)?;
+        let end = self.offset();
+        let extents = self.extents.as_ref().map(|extents| extents.until(end));
+
+        self.send_block()?;
         let file = self.pipeline.finish()?;
         Ok(EncodedDataFile {
             items: self.items,
             text_bytes: self.text_bytes,
             file,
+            extents: extents.filter(|extents| extents.len() > 1),
         })
     }
 
@@ -183,12 +239,24 @@ impl DataFileEncoder {
             });
 
         if self.block.len() >= self.pipeline.block_bytes() {
-            let block = std::mem::take(&mut self.block);
-            self.block = self
-                .pipeline
-                .send(block, std::mem::take(&mut self.block_items))?;
+            self.send_block()?;
         }
 
         Ok(())
     }
+
+    fn send_block(&mut self) -> io::Result<()> {
+        let block = std::mem::take(&mut self.block);
+        self.sent_bytes += block.len() as u64;
+        self.block = self
+            .pipeline
+            .send(block, std::mem::take(&mut self.block_items))?;
+
+        Ok(())
+    }
+}
+
+/// The sum of lengths; `None` if it overflows.
+fn text_length(mut lengths: impl Iterator<Item = u64>) -> Option<u64> {
+    lengths.try_fold(0_u64, u64::checked_add)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod documents;
 pub(crate) mod encoder;
+mod extents;
 mod partial_file;
 pub(crate) mod pipeline;
 pub(crate) mod resume;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All queues are bounded, so memory depends neither on the length of the file nor on the number of
-//! cores: about eight blocks, or two per thread with compression. The first error ends the threads;
+//! cores: about eight blocks, or five per thread with compression. The first error ends the threads;
 //! the next call receives it.
 
 use std::fs::File;
@@ -20,7 +20,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::backup::format::Compression;
-use crate::backup::metadata::{FRAME_INDEX_LIMIT, Frame};
+use crate::backup::index::{BoundedIndex, Frame};
 use crate::place::digest::finalize_hex;
 use crate::place::local::sync::SyncedFile;
 
@@ -28,19 +28,19 @@ use crate::place::local::sync::SyncedFile;
 /// CPU caches.
 const PLAIN_BLOCK_BYTES: usize = 512 * 1024;
 
-/// Input size of a compressed frame: larger frames hardly improve compression.
-const FRAME_BYTES: usize = 2 * 1024 * 1024;
+/// Input size of a compressed frame. A restore decompresses frames of many places of the file in turn, so their size bounds its
+/// memory. Larger frames improve compression a little: 2 MiB instead of 128 KiB saves FIXME of a hundred bytes.
+const FRAME_BYTES: usize = 128 * 1024;
 
-/// Blocks queued for a thread.
+/// Blocks queued for a thread that writes or hashes, and for each thread that compresses.
 const QUEUED_BLOCKS: usize = 2;
+const QUEUED_FRAMES: usize = 4;
 
 /// Maximum number of compression threads, however many cores there are.
 ///
-/// A dump may use 64 MB in all. About 16 MB of that belong to the program, its pages in flight and
-/// the open block. The rest is for compression: up to 12 MB per thread, which are two blocks (one
-/// being compressed, one queued) of 2 MiB plus one item, their compressed frames, for which as much
-/// is reserved until their length is known, and 2 MB of state of the compressor. Items that compress
-/// well take about 4 MB per thread.
+/// A dump may use 64 MB in all, of which about 16 MB belong to the program, its pages in flight and the open block. A thread takes up
+/// to 8 MB: blocks of 128 KiB plus one item (up to [`QUEUED_FRAMES`], and one being compressed), their compressed frames, and 2 MB of
+/// state of the compressor. Blocks without large items take a quarter of that.
 const COMPRESSING_THREADS: usize = 4;
 
 /// The default level of zstd.
@@ -81,7 +81,7 @@ pub(crate) struct WrittenFile {
     pub(crate) bytes: u64,
     /// SHA-256 of the file, in hex.
     pub(crate) sha256: String,
-    /// Index of the frames of a compressed file, if there are not too many.
+    /// Index of the frames of a compressed file.
     pub(crate) frames: Option<Vec<Frame>>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct InitialState {
     pub(crate) bytes: u64,
     /// A hasher that has seen them.
     pub(crate) hasher: Sha256,
-    /// Their frames, if they are compressed and there are not too many.
+    /// Their frames, if they are compressed.
     pub(crate) frames: Option<Vec<Frame>>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct SyncedData<'a> {
     pub(crate) bytes: u64,
     /// SHA-256 of these bytes, in hex.
     pub(crate) sha256: String,
-    /// Their frames, if they are compressed and there are not too many.
+    /// Their frames, if they are compressed.
     pub(crate) frames: Option<&'a [Frame]>,
 }
 
@@ -170,36 +170,33 @@ impl WritePipeline {
         begun: InitialState,
     ) -> io::Result<Self> {
         let (recycle, used) = mpsc::channel();
-        let mut pool = Vec::new();
-        let mut jobs = None;
         let threads = match compression {
-            Compression::None => QUEUED_BLOCKS,
-            Compression::Gzip | Compression::Zstd => {
-                let threads = cores.min(COMPRESSING_THREADS);
-                let (sender, receiver) = mpsc::channel();
-                let receiver = Arc::new(Mutex::new(receiver));
-                for _ in 0..threads {
-                    let (receiver, recycle) = (Arc::clone(&receiver), recycle.clone());
-                    pool.push(spawn("compress", move || {
-                        compress_blocks(&receiver, &recycle, compression);
-                    })?);
-                }
-
-                jobs = Some(sender);
-                threads
-            }
+            Compression::None => 0,
+            Compression::Gzip | Compression::Zstd => cores.min(COMPRESSING_THREADS),
         };
+
+        let (sender, receiver) = mpsc::channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut pool = Vec::new();
+        for _ in 0..threads {
+            if let Some(compressor) = Compressor::new(compression)? {
+                let (receiver, recycle) = (Arc::clone(&receiver), recycle.clone());
+                pool.push(spawn("compress", move || {
+                    compress_blocks(&receiver, &recycle, compressor);
+                })?);
+            }
+        }
 
         // With compression, the pool returns the blocks; the hash thread then drops the frames.
         let recycle = (compression == Compression::None).then_some(recycle);
-        let (queue, blocks) = mpsc::sync_channel(threads);
+        let (queue, blocks) = mpsc::sync_channel(QUEUED_BLOCKS.max(threads * QUEUED_FRAMES));
         let writer = Some(spawn("write", move || {
             write_blocks(sink, &blocks, recycle, begun)
         })?);
         Ok(Self {
             compression,
             queue: Some(queue),
-            jobs,
+            jobs: (threads > 0).then_some(sender),
             used,
             writer,
             pool,
@@ -325,8 +322,9 @@ fn write_blocks(
     let InitialState {
         mut bytes,
         hasher,
-        mut frames,
+        frames,
     } = begun;
+    let mut frames = frames.map(BoundedIndex::new);
 
     let hash = HashThread::start(move |blocks| hash_blocks(hasher, blocks, recycle.as_ref()))?;
     loop {
@@ -342,7 +340,7 @@ fn write_blocks(
                 then(&SyncedData {
                     bytes,
                     sha256,
-                    frames: frames.as_deref(),
+                    frames: frames.as_ref().map(BoundedIndex::entries),
                 });
 
                 continue;
@@ -357,8 +355,6 @@ fn write_blocks(
             index.push(frame);
         }
 
-        // Too many frames: drop the index, the file is readable without it.
-        frames = frames.filter(|index| index.len() <= FRAME_INDEX_LIMIT);
         hash.add(packed.bytes)?;
     }
 
@@ -367,7 +363,7 @@ fn write_blocks(
     Ok(WrittenFile {
         bytes,
         sha256,
-        frames,
+        frames: frames.map(BoundedIndex::into_entries),
     })
 }
 
@@ -437,7 +433,7 @@ fn hash_blocks(
 fn compress_blocks(
     jobs: &Mutex<Receiver<CompressionJob>>,
     recycle: &Sender<Vec<u8>>,
-    compression: Compression,
+    mut compressor: Compressor,
 ) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -450,7 +446,7 @@ fn compress_blocks(
             return;
         };
 
-        let packed = compress(&block, compression).map(|bytes| {
+        let packed = compressor.compress(&block).map(|bytes| {
             let frame = Frame {
                 bytes: block.len() as u64,
                 compressed: bytes.len() as u64,
@@ -471,26 +467,41 @@ fn compress_blocks(
     }
 }
 
-/// Compresses one frame: gzip without a timestamp, zstd with a checksum. Equal items give equal
-/// bytes, and damage is detected.
-fn compress(block: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
-    match compression {
-        Compression::None => Ok(block.to_vec()),
-        Compression::Gzip => {
-            let mut gzip = GzEncoder::new(
-                Vec::with_capacity(block.len() / 4),
-                flate2::Compression::default(),
-            );
-            gzip.write_all(block)?;
-            gzip.finish()
-        }
-        Compression::Zstd => {
-            let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-            zstd.include_checksum(true)?;
-            let mut frame = zstd.compress(block)?;
-            frame.shrink_to_fit();
-            Ok(frame)
-        }
+/// Compresses frames: gzip without a timestamp, zstd with a checksum. Equal items give equal bytes, and damage is detected.
+enum Compressor {
+    Gzip,
+    /// Its state is reused: it is larger than a frame.
+    Zstd(zstd::bulk::Compressor<'static>),
+}
+
+impl Compressor {
+    /// `None` without compression.
+    fn new(compression: Compression) -> io::Result<Option<Self>> {
+        Ok(match compression {
+            Compression::None => None,
+            Compression::Gzip => Some(Self::Gzip),
+            Compression::Zstd => {
+                let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                zstd.include_checksum(true)?;
+                Some(Self::Zstd(zstd))
+            }
+        })
+    }
+
+    fn compress(&mut self, block: &[u8]) -> io::Result<Vec<u8>> {
+        let mut frame = match self {
+            Self::Gzip => {
+                let packed = Vec::with_capacity(block.len() / 4);
+                let mut gzip = GzEncoder::new(packed, flate2::Compression::default());
+                gzip.write_all(block)?;
+                gzip.finish()?
+            }
+            Self::Zstd(zstd) => zstd.compress(block)?,
+        };
+
+        frame.shrink_to_fit();
+
+        Ok(frame)
     }
 }
 

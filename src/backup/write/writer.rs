@@ -234,14 +234,14 @@ impl DumpWriter {
         })
     }
 
-    /// Adds items in order.
+    /// Adds items of a segment of the Scan in order.
     ///
     /// # Errors
     /// A failure of the disk or the stream, possibly while earlier items were written.
-    pub fn append(&mut self, items: &Items) -> Result<()> {
+    pub fn append(&mut self, items: &Items, segment: usize) -> Result<()> {
         match &mut self.encoder {
             Some(encoder) => encoder
-                .append(items)
+                .append(items, segment)
                 .map_err(|error| self.place.write_error(self.kind, error)),
             None => Err(Error::failed("a dump of the schema alone takes no items")),
         }

@@ -20,7 +20,7 @@ use crate::place;
 use crate::schema::TableSchema;
 
 /// Format version. Increase it when an older program would misread a checkpoint.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Progress of a restore.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ impl RestoreCheckpoint {
     pub(crate) fn unsupported_lanes(&self, source: &Source) -> Option<String> {
         let has_lanes = match self.lanes {
             LanePositions::Whole { .. } => true,
-            LanePositions::Stripes(_) => source.stripes(1).is_ok_and(|stripes| stripes.is_some()),
+            LanePositions::Stripes(_) => source.striped_text().is_some(),
         };
         (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
     }

@@ -72,9 +72,9 @@ impl DumpWorker {
     fn write(&mut self, chunk: Chunk<SegmentProgress>) -> Result<bool> {
         if chunk.outcomes.is_some() {
             let outputs = self.transformed_items(&chunk)?;
-            self.state.writer.append(&outputs)?;
+            self.state.writer.append(&outputs, chunk.lane)?;
         } else {
-            self.state.writer.append(&chunk.items)?;
+            self.state.writer.append(&chunk.items, chunk.lane)?;
         }
 
         self.state.wire += chunk.cost.wire;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{Source, Stripe};
+use crate::backup::{Source, Stripe, StripedText};
 use crate::error::Result;
 use crate::item::KeySchema;
 
@@ -11,10 +11,7 @@ use crate::item::KeySchema;
 const MAX_STRIPES: u64 = 64;
 
 /// Memory for what is read of all stripes, in bytes, for items of average size.
-const STRIPES_MEMORY: u64 = 8 * 1024 * 1024;
-
-/// Bytes that are read of a stripe at a time, besides its items.
-const BLOCK_BYTES: u64 = 64 * 1024;
+const STRIPES_MEMORY: u64 = 16 * 1024 * 1024;
 
 /// The lanes of a source. The mark of each is the offset below which every item is settled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,24 +39,22 @@ impl LanePositions {
             .schema()
             .and_then(|schema| schema.key_schema().ok())
             .is_some_and(|own| own == *key);
-        let stripes = if is_unmodified_scan(source) && has_key && !is_changed {
-            source.stripes(max_stripes(source))?
-        } else {
-            None
+        let may_reorder = is_unmodified_scan(source) && has_key && !is_changed;
+        let Some(text) = source.striped_text().filter(|_| may_reorder) else {
+            return Ok(Self::Whole { mark: 0 });
         };
 
-        Ok(match stripes {
-            Some(stripes) => Self::Stripes(
-                stripes
-                    .into_iter()
-                    .map(|stripe| StripePosition {
-                        stripe,
-                        mark: stripe.start,
-                    })
-                    .collect(),
-            ),
-            None => Self::Whole { mark: 0 },
-        })
+        let stripes = text.stripes(max_stripes(source, &text))?;
+
+        Ok(Self::Stripes(
+            stripes
+                .into_iter()
+                .map(|stripe| StripePosition {
+                    stripe,
+                    mark: stripe.start,
+                })
+                .collect(),
+        ))
     }
 
     pub(crate) fn marks(&self) -> Vec<u64> {
@@ -82,14 +77,16 @@ impl LanePositions {
     }
 }
 
-/// Maximum number of stripes within the memory for them: each holds a block, and an item that begins in it.
-fn max_stripes(source: &Source) -> u64 {
+/// Maximum number of stripes within the memory for them: each holds what its reader reads at a time, and an item that begins in it.
+fn max_stripes(source: &Source, text: &StripedText) -> u64 {
     let item_bytes = source
         .metadata()
         .and_then(|metadata| metadata.data_bytes.checked_div(metadata.items))
         .unwrap_or(0);
 
-    let stripe_bytes = item_bytes.saturating_mul(2).saturating_add(BLOCK_BYTES);
+    let stripe_bytes = item_bytes
+        .saturating_mul(2)
+        .saturating_add(text.reader_bytes());
 
     (STRIPES_MEMORY / stripe_bytes).clamp(1, MAX_STRIPES)
 }

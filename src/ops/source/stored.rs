@@ -94,9 +94,12 @@ impl StoredSource {
                 },
             }),
             LanePositions::Stripes(stripes) => {
+                let no_stripes =
+                    || Error::failed(format!("{} cannot be read in parts", source.display_name()));
+                let text = source.striped_text().ok_or_else(no_stripes)?;
                 for (index, striped) in stripes.iter().enumerate() {
                     if striped.mark < striped.stripe.end {
-                        let reader = source.stripe(striped.stripe, striped.mark, key)?;
+                        let reader = text.read(striped.stripe, striped.mark, key);
                         lanes.push(Lane {
                             index,
                             reader: LaneReader::Stripe(reader),

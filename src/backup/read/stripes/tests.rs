@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::*;
 use crate::backup::testing::{draft_of, items, open, schema};
@@ -24,9 +24,12 @@ fn dumped(
     let text = "Items\\\":[ ".repeat(200);
     for number in 0..count {
         writer
-            .append(&items(&[&format!(
-                r#"{{"pk":{{"S":"{number}"}},"t":{{"S":"{text}"}}}}"#
-            )]))
+            .append(
+                &items(&[&format!(
+                    r#"{{"pk":{{"S":"{number}"}},"t":{{"S":"{text}"}}}}"#
+                )]),
+                0,
+            )
             .unwrap();
     }
 
@@ -46,21 +49,26 @@ fn all_kinds() -> impl Iterator<Item = (DataFormat, Compression)> {
         .flat_map(move |format| compressions.into_iter().map(move |how| (format, how)))
 }
 
+fn stripes(source: &Source, most: u64) -> Vec<Stripe> {
+    source.striped_text().unwrap().stripes(most).unwrap()
+}
+
 fn read(source: &Source, stripe: Stripe, from: u64) -> Vec<StripedItem> {
-    let mut reader = source.stripe(stripe, from, None).unwrap();
+    let mut reader = source.striped_text().unwrap().read(stripe, from, None);
     std::iter::from_fn(|| reader.next_item().unwrap()).collect()
 }
 
 #[test]
 fn key_hashes_are_those_of_the_items() {
     let (_dir, source) = dumped(3, DataFormat::Json, Compression::None);
-    let whole = source.stripes(1).unwrap().unwrap()[0];
+    let text = source.striped_text().unwrap();
+    let whole = text.stripes(1).unwrap()[0];
     let attribute = |name: &str, kind| KeyAttribute {
         name: name.to_owned(),
         kind,
     };
     let hashes = |key: &KeySchema| {
-        let mut reader = source.stripe(whole, 0, Some(key)).unwrap();
+        let mut reader = text.read(whole, 0, Some(key));
         let items = std::iter::from_fn(|| reader.next_item().unwrap());
         items
             .map(|item| (item.key_hash, key.hash128(&item.text).ok()))
@@ -92,22 +100,11 @@ fn key_hashes_are_those_of_the_items() {
 #[test]
 fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
     for (format, compression) in all_kinds() {
-        let count = if compression == Compression::None {
-            800
-        } else {
-            4_400
-        };
-
+        let count = 800;
         let (_dir, source) = dumped(count, format, compression);
         for most in [1, 3] {
-            let stripes = source.stripes(most).unwrap().unwrap();
-            let expected = if compression == Compression::None {
-                most
-            } else {
-                most.min(PACKED_STRIPES)
-            };
-
-            assert_eq!(stripes.len() as u64, expected, "{format:?} {compression:?}");
+            let stripes = stripes(&source, most);
+            assert_eq!(stripes.len() as u64, most, "{format:?} {compression:?}");
             assert!(
                 stripes
                     .windows(2)
@@ -142,26 +139,141 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
     }
 }
 
+/// A dump of 800 items of about 2 kB each, whose pages of 40 items belong to three segments in turn. The numbers of a segment's items
+/// are consecutive, and those of a later segment are greater.
+fn dumped_in_three_segments(
+    format: DataFormat,
+    compression: Compression,
+) -> (tempfile::TempDir, Source) {
+    const SEGMENT_ITEMS: usize = 280;
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("dump");
+    let options = DumpOptions {
+        format,
+        compression,
+        ..DumpOptions::default()
+    };
+
+    let mut writer = DumpWriter::begin(&DumpTarget::folder(&folder), &options).unwrap();
+    let text = "x".repeat(2000);
+    let mut next = [0, SEGMENT_ITEMS, 2 * SEGMENT_ITEMS];
+    for page in 0..21 {
+        let segment = page % 3;
+        let page: Vec<String> = (next[segment]..next[segment] + 40)
+            .map(|number| format!(r#"{{"pk":{{"S":"{number}"}},"t":{{"S":"{text}"}}}}"#))
+            .collect();
+        next[segment] += 40;
+        let page: Vec<&str> = page.iter().map(String::as_str).collect();
+        writer.append(&items(&page), segment).unwrap();
+    }
+
+    let draft = crate::backup::MetadataDraft {
+        segments: 3,
+        ..draft_of("music")
+    };
+    writer.finish(Some(&schema("music")), draft).unwrap();
+    let source = open(&folder).unwrap();
+
+    (dir, source)
+}
+
+#[test]
+fn stripes_follow_the_segments_of_the_scan_and_can_be_left_anywhere() {
+    for (format, compression) in all_kinds() {
+        let (_dir, source) = dumped_in_three_segments(format, compression);
+        let text = source.striped_text().unwrap();
+        assert!(text.is_in_hash_order());
+
+        for most in [1, 4] {
+            let stripes = text.stripes(most).unwrap();
+            assert_eq!(stripes.len() as u64, most, "{format:?} {compression:?}");
+
+            let mut found = Vec::new();
+            for stripe in stripes {
+                let all = read(&source, stripe, stripe.start);
+                for done in [0, all.len() / 2, all.len() - 1] {
+                    assert!(read(&source, stripe, all[done].end) == all[done + 1..]);
+                }
+
+                found.extend(all.iter().map(|item| {
+                    let item = std::str::from_utf8(&item.text).unwrap();
+                    item.split('"').nth(5).unwrap().parse::<usize>().unwrap()
+                }));
+            }
+
+            // A frame may begin with a few items of the segment before.
+            let descents = found.windows(2).filter(|pair| pair[0] > pair[1]).count();
+            assert!(descents <= 4, "{format:?} {compression:?}: {descents}");
+            found.sort_unstable();
+            assert!(found.into_iter().eq(0..840), "{format:?} {compression:?}");
+        }
+    }
+}
+
+/// An ordered text of a file, with the items "a" to "d" on its lines, and these extents.
+fn with_extents(extents: &[[u64; 2]]) -> (tempfile::NamedTempFile, Option<OrderedText>) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"{a}\n{b}\n{c}\n{d}\n").unwrap();
+    let entry = crate::backup::FileEntry {
+        bytes: 16,
+        sha256: String::new(),
+        frames: None,
+        extents: Some(extents.iter().map(|extent| (*extent).into()).collect()),
+    };
+    let part = crate::place::part::Part::open(file.path())
+        .unwrap()
+        .unwrap();
+    let text = OrderedText::new(&part, &entry, 2);
+
+    (file, text)
+}
+
+#[test]
+fn extents_that_do_not_cover_the_file_exactly_are_ignored() {
+    for extents in [
+        &[][..],
+        &[[0, 15]],
+        &[[0, 17]],
+        &[[0, u64::MAX], [1, 17]],
+        &[[0, 16], [1, 4]],
+    ] {
+        assert!(with_extents(extents).1.is_none(), "{extents:?}");
+    }
+}
+
+#[test]
+fn extents_that_end_within_a_line_are_an_error() {
+    let read = |extents: &[[u64; 2]]| {
+        let (_file, text) = with_extents(extents);
+        let mut found = String::new();
+        let mut reader = Arc::new(text.unwrap()).read(0, 16);
+        io::Read::read_to_string(&mut reader, &mut found).map(|_| found)
+    };
+
+    assert_eq!(read(&[[1, 8], [0, 8]]).unwrap(), "{c}\n{d}\n{a}\n{b}\n");
+    assert_eq!(
+        read(&[[5, 4], [1, 0], [9, 4], [1, 8]]).unwrap(),
+        "{c}\n{d}\n{a}\n{b}\n"
+    );
+
+    let error = read(&[[1, 6], [0, 10]]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(error.to_string().contains("within a line"), "{error}");
+}
+
 #[test]
 fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
     let (dir, source) = dumped(3, DataFormat::Json, Compression::None);
-    assert_eq!(
-        source.stripes(8).unwrap().unwrap().len(),
-        1,
-        "it is too small to be cut"
-    );
+    assert_eq!(stripes(&source, 8).len(), 1, "it is too small to be cut");
 
     let file = open(&dir.path().join("dump/table-data.json")).unwrap();
-    assert_eq!(file.stripes(8).unwrap(), None);
-    assert_eq!(
-        Source::from_reader(Box::new(io::empty()))
-            .stripes(8)
-            .unwrap(),
-        None
-    );
+    assert!(file.striped_text().is_none());
+    let stream = Source::from_reader(Box::new(io::empty()));
+    assert!(stream.striped_text().is_none());
 
     let (_dir, empty) = dumped(0, DataFormat::Json, Compression::Gzip);
-    let stripes = empty.stripes(8).unwrap().unwrap();
+    let stripes = stripes(&empty, 8);
     assert!(stripes.len() == 1 && read(&empty, stripes[0], 0).is_empty());
 }
 
@@ -178,13 +290,11 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
         // The file changes while the source is open.
         let (dir, source) = dumped(1, DataFormat::Json, Compression::None);
         let mut file = File::create(dir.path().join("dump/table-data.json")).unwrap();
-        write!(file, "{{\"Items\":[\n{line}\n]}}\n").unwrap();
-        let stripe = source.stripes(1).unwrap().unwrap()[0];
-        let error = source
-            .stripe(stripe, 0, None)
-            .unwrap()
-            .next_item()
-            .expect_err(line);
+        let padding = "\n".repeat(3000);
+        write!(file, "{{\"Items\":[\n{line}\n{padding}]}}\n").unwrap();
+        let stripe = stripes(&source, 1)[0];
+        let text = source.striped_text().unwrap();
+        let error = text.read(stripe, 0, None).next_item().expect_err(line);
 
         assert!(error.to_string().contains("is not an item"), "{error}");
     }

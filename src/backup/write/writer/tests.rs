@@ -34,7 +34,7 @@ fn written(kind: DataFile, texts: &[&str]) -> Vec<u8> {
     let folder = dir.path().join("dump");
     let mut writer = DumpWriter::begin(&DumpTarget::folder(&folder), &options(kind)).unwrap();
     for text in texts {
-        writer.append(&items(&[text])).unwrap();
+        writer.append(&items(&[text]), 0).unwrap();
     }
 
     let finished = writer.finish(None, draft_of("t")).unwrap();
@@ -139,7 +139,7 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
             let mut writer = DumpWriter::begin(&target, &options(kind)).unwrap();
             texts
                 .chunks(100)
-                .for_each(|page| writer.append(&items(page)).unwrap());
+                .for_each(|page| writer.append(&items(page), 0).unwrap());
             let finished = writer.finish(None, draft_of("t")).unwrap();
             (
                 fs::read(&finished.paths[0]).unwrap(),
@@ -293,7 +293,7 @@ fn a_dropped_writer_leaves_the_old_dump_and_the_next_one_replaces_its_remains() 
     dump_folder(&folder, "old");
     let mut writer =
         DumpWriter::begin(&DumpTarget::folder(&folder), &DumpOptions::default()).unwrap();
-    writer.append(&items(&TWO)).unwrap();
+    writer.append(&items(&TWO), 0).unwrap();
     drop(writer);
     assert_eq!(names(dir.path()), ["dump", "dump.partial"]);
     assert_eq!(whole_table(&folder), "old");
@@ -374,7 +374,7 @@ fn a_file_of_items_is_replaced_whole() {
         for _ in 0..2 {
             let mut unfinished =
                 DumpWriter::begin(&DumpTarget::file(&path), &DumpOptions::default()).unwrap();
-            unfinished.append(&items(&TWO)).unwrap();
+            unfinished.append(&items(&TWO), 0).unwrap();
         }
 
         assert_eq!(fs::read(&path).unwrap(), b"old");
@@ -439,7 +439,7 @@ fn a_stream_gets_lines_of_items() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let stream = fs::File::create(file.path()).unwrap();
         let mut writer = DumpWriter::stream(Box::new(stream), compression).unwrap();
-        writer.append(&items(&TWO)).unwrap();
+        writer.append(&items(&TWO), 0).unwrap();
         let finished = writer.finish(None, draft_of("t")).unwrap();
         assert!(finished.paths.is_empty());
         let content = unpacked(compression, &fs::read(file.path()).unwrap());
@@ -500,7 +500,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let target = DumpTarget::folder(dir.path().join("dump"));
         let mut writer = DumpWriter::begin(&target, &options(kind)).unwrap();
-        writer.append(&items(&texts.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+        writer.append(&items(&texts.iter().map(String::as_str).collect::<Vec<_>>()), 0).unwrap();
         writer.finish(None, draft_of("t")).unwrap();
         let mut reader = open(&dir.path().join("dump")).unwrap().items().unwrap();
         let mut found = Vec::new();
