@@ -193,7 +193,7 @@ fn progress_is_told_while_it_runs() {
     (0..3000).for_each(|_| {
         writer
             .append(&items(&["{\"pk\":{\"S\":\"a\"}}"]), 0)
-            .unwrap()
+            .unwrap();
     });
     writer.finish(None, draft_of("t")).unwrap();
     let mut reports = Vec::new();
