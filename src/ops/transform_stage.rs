@@ -184,13 +184,14 @@ fn start_transform<P: Send + 'static>(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<impl Iterator<Item = Result<Chunk<P>>> + Send + use<P>> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let has_commands = transform.has_commands();
     let (input, outputs): (TransformInput<Chunk<P>>, TransformOutput<Chunk<P>>) =
         transform.start(threads, reporter)?;
 
     // Feeding blocks while too many items are in progress, so the thread that reads the results cannot feed.
     thread::Builder::new()
         .name("transform-feed".to_owned())
-        .spawn(move || feed(source, input))
+        .spawn(move || feed(source, input, has_commands))
         .map_err(|error| {
             Error::failed("a thread for the transform cannot be started").with_source(error)
         })?;
@@ -203,12 +204,21 @@ fn start_transform<P: Send + 'static>(
     }))
 }
 
-fn feed<P: Send + 'static>(mut source: ChunkStream<P>, input: TransformInput<Chunk<P>>) {
+fn feed<P: Send + 'static>(
+    mut source: ChunkStream<P>,
+    input: TransformInput<Chunk<P>>,
+    has_commands: bool,
+) {
     while let Some(chunk) = source.blocking_next() {
-        let chunk = match chunk {
+        let mut chunk = match chunk {
             Ok(chunk) => chunk,
             Err(error) => return input.fail(error),
         };
+
+        // A program may need many small pages before it answers the first. It limits the bytes in memory itself.
+        if has_commands {
+            chunk.memory_permit = Arc::default();
+        }
 
         for part in chunk.split(PART_ITEMS) {
             // The transform has stopped. Its results say why.

@@ -2,9 +2,9 @@
 //! each.
 //!
 //! Several processes of the program run in parallel. Chunk `n` goes to process `n` modulo their
-//! number, which keeps the order without coordination. Most programs buffer their output, so a
-//! process is sent up to [`UNANSWERED_BYTES`] before it answers. A process that has as much input
-//! as it may have and prints nothing until the timeout is killed with its process group.
+//! number, which keeps the order without coordination. Most programs buffer their output, so the
+//! processes are sent up to [`UNANSWERED_BYTES`] before they answer. A process that has as much
+//! input as it may have and prints nothing until the timeout is killed with its process group.
 
 mod answer;
 mod output;
@@ -27,9 +27,16 @@ use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
 
-/// Maximum number of bytes that a process may be sent without an answer. Programs that buffer their
-/// output, usually 4 to 64 KB, print nothing until the buffer is full.
-const UNANSWERED_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum number of bytes that all processes of a program together are sent without an answer.
+/// Programs that buffer their output, usually 4 to 64 KB, print nothing until the buffer is full.
+const UNANSWERED_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same for one process, if there are very many.
+const MIN_UNANSWERED_BYTES: usize = 256 * 1024;
+
+/// Maximum number of jobs that a process holds without an answer. Pages of which a filter leaves
+/// nothing are jobs of no bytes.
+const MAX_PENDING_JOBS: usize = 32 * 1024;
 
 /// Default timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
@@ -142,11 +149,12 @@ impl CommandPool {
     ) -> Result<Self> {
         let jobs = command.spec.jobs.unwrap_or(threads).get();
 
-        // The number of jobs is not limited: bytes without an answer are, for each process. A limit
-        // of jobs could starve a program that prints nothing until its buffer is full.
+        // The queue is not limited: bytes without an answer are, for each process. A small limit of
+        // jobs could starve a program that prints nothing until its buffer is full.
         let queue = Arc::new(OrderedQueue::new(u64::MAX, jobs));
+        let max_unanswered_bytes = (UNANSWERED_BYTES / jobs).max(MIN_UNANSWERED_BYTES);
         let processes = (0..jobs)
-            .map(|_| CommandProcess::start(command, &queue, reporter))
+            .map(|_| CommandProcess::start(command, max_unanswered_bytes, &queue, reporter))
             .collect::<Result<_>>()?;
 
         Ok(Self {

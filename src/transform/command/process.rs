@@ -16,7 +16,7 @@ use rustix::process::Pid;
 use super::output::OutputReader;
 use super::shared::{ProcessState, RunState, SharedProcess};
 use super::stderr::StderrLog;
-use super::{TransformCommand, UNANSWERED_BYTES};
+use super::{MAX_PENDING_JOBS, TransformCommand};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::{compact, has_line_breaks};
@@ -29,6 +29,8 @@ pub(crate) struct CommandProcess {
     shared: Arc<SharedProcess>,
     /// Text for the writer thread; `None` once the input has ended.
     input: Mutex<Option<Sender<Vec<u8>>>>,
+    /// Maximum number of bytes without an answer.
+    max_unanswered_bytes: usize,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -36,6 +38,7 @@ impl CommandProcess {
     /// Starts the process and its threads.
     pub(crate) fn start(
         command: &TransformCommand,
+        max_unanswered_bytes: usize,
         queue: &Arc<OrderedQueue>,
         reporter: &Arc<dyn Reporter>,
     ) -> Result<Self> {
@@ -55,6 +58,7 @@ impl CommandProcess {
         let mut process = Self {
             shared: Arc::clone(&shared),
             input: Mutex::new(Some(input)),
+            max_unanswered_bytes,
             threads: Vec::new(),
         };
 
@@ -100,12 +104,14 @@ impl CommandProcess {
         Ok(())
     }
 
-    /// Sends a job. Blocks while too many bytes are unanswered.
+    /// Sends a job. Blocks while too much is unanswered.
     pub(crate) fn send(&self, job: NumberedJob) {
         let text = input_lines(&job.job);
         // A single job may exceed the limit. It is sent when nothing else is unanswered.
         let fits = |state: &ProcessState| {
-            state.unanswered_bytes == 0 || state.unanswered_bytes + text.len() <= UNANSWERED_BYTES
+            let bytes = state.unanswered_bytes + text.len();
+            state.unanswered_bytes == 0
+                || bytes <= self.max_unanswered_bytes && state.pending.len() < MAX_PENDING_JOBS
         };
         let mut state = self.shared.lock();
         if state.run_state == RunState::Running && !fits(&state) {

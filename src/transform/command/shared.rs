@@ -33,7 +33,7 @@ pub(crate) struct ProcessState {
     pub(crate) unanswered_bytes: usize,
     /// Whether the input has ended.
     pub(crate) is_closed: bool,
-    /// Whether a sender waits because too many bytes are unanswered.
+    /// Whether a sender waits because too much is unanswered.
     pub(crate) is_full: bool,
     /// Start of the current timeout: the last answer, or the last time when the process may have
     /// lacked input.

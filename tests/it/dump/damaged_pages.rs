@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{s, strings};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, always, calls};
+use crate::support::faults::{Fault, Proxy, always, calls, size_for};
 use crate::support::project::Project;
 
 /// Replaces a text wherever it occurs.
@@ -90,7 +90,7 @@ fn a_damaged_page_is_requested_again() {
     for (number, (what, change)) in damages().into_iter().enumerate() {
         let proxy = Proxy::with_rules(&engine, [calls("Scan", 1..=2, Fault::Unsigned(change))]);
         let project = Project::empty().environment("local", proxy.url(), "films");
-        project.dumpdb(["--output=out"]).exits(0);
+        project.dumpdb(["--output=out", "--segments=1"]).exits(0);
         assert_eq!(
             (proxy.failures(), proxy.count("Scan")),
             (2, 3),
@@ -109,7 +109,7 @@ fn a_page_that_stays_damaged_fails_the_dump_and_names_endpoint_segment_and_item(
         let project = Project::empty().environment("local", proxy.url(), "films");
         for output in ["out", "out.jsonl"] {
             let run = project
-                .dumpdb(["--give-up-after=1s", "--output", output])
+                .dumpdb(["--give-up-after=1s", "--segments=1", "--output", output])
                 .exits(1);
             run.says(what)
                 .says(proxy.url())
@@ -159,7 +159,7 @@ fn an_item_of_the_page_before_is_not_dumped_again() {
     let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Answered(repeating))]);
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project
-        .dumpdb(["--give-up-after=1s", "--output=out"])
+        .dumpdb(["--give-up-after=1s", "--segments=1", "--output=out"])
         .exits(1);
     run.says("the page is damaged")
         .says("the page before has the same key")
@@ -174,7 +174,12 @@ fn a_verification_does_not_believe_a_damaged_page_either() {
     project.dumpdb(["--output=out"]).exits(0);
 
     for (what, change) in damages() {
-        let proxy = Proxy::with_rules(&engine, [always("Scan", Fault::Unsigned(change))]);
+        // A damage may need both items on one page.
+        let rules = [
+            always("Scan", Fault::Unsigned(change)),
+            always("DescribeTable", Fault::Changed(size_for(1))),
+        ];
+        let proxy = Proxy::with_rules(&engine, rules);
         project = project.environment("dev", proxy.url(), "films");
         let run = project
             .verifydb(["out", "--env=dev", "--give-up-after=1s"])

@@ -85,7 +85,7 @@ fn four_files_to_the_byte() {
 #[test]
 fn the_metadata_fits_the_files() {
     let (engine, _, table, project) = table_of(40);
-    project.dumpdb(["--output=out"]).exits(0);
+    project.dumpdb(["--output=out", "--segments=1"]).exits(0);
     let metadata = project.json("out/table-metadata.json");
     for (key, wanted) in [
         ("format_version", Value::from(1)),
@@ -149,11 +149,12 @@ fn an_unchanged_table_gives_the_same_lines() {
     let (_engine, _, _, project) = table_of(200);
     // Engines put the attributes of an item into any order; DynamoDB's bytes are kept as they are. So items are compared.
     let items = |dump: &str| project.json(format!("{dump}/table-data.json"));
-    project.dumpdb(["--output=one"]).exits(0);
-    project.dumpdb(["--output=two"]).exits(0);
-    assert_eq!(items("one"), items("two"));
-    project.dumpdb(["--output=one"]).exits(0);
-    assert_eq!(items("one"), items("two"));
+    for output in ["--output=one", "--output=two", "--output=one"] {
+        project.dumpdb([output, "--segments=1"]).exits(0);
+        if project.path("two").exists() {
+            assert_eq!(items("one"), items("two"));
+        }
+    }
 }
 
 #[test]

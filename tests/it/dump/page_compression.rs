@@ -206,7 +206,7 @@ fn a_bomb_ends_the_run() {
     let bomb = |body: &mut Vec<u8>| *body = packed(&vec![b' '; 1 << 20]).repeat(65);
     let (_engine, proxy, project) = behind([always("Scan", Fault::Gzipped(bomb))]);
     let run = project
-        .dumpdb(ON)
+        .dumpdb(ON.iter().chain(&["--segments=1"]))
         .exits(1)
         .says("the response is longer than");
     assert_eq!(proxy.count("Scan"), 1);
@@ -219,7 +219,7 @@ fn an_interrupted_dump_goes_on_compressed_or_not() {
     let (engine, proxy, project) = behind([calls("Scan", 3..=usize::MAX, expired)]);
     proxy.compresses();
     project
-        .dumpdb(ON)
+        .dumpdb(ON.iter().chain(&["--segments=1"]))
         .exits(1)
         .says("ValidationException: provoked");
     proxy.heal();
@@ -227,6 +227,7 @@ fn an_interrupted_dump_goes_on_compressed_or_not() {
         "--env=dev",
         "--output=out",
         "--wire-compression=off",
+        "--segments=1",
         "--resume",
         "--yes",
     ];

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ fn way_on(talk: &str) -> &str {
 #[test]
 fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
     let (engine, proxy, project) = behind_proxy(10);
-    let talk = terminated(&project, &proxy, 4, &["--output", "my dump", "--data-only"]);
+    let dump = ["--output", "my dump", "--data-only", "--segments=1"];
+    let talk = terminated(&project, &proxy, 4, &dump);
     assert!(talk.contains("items are kept"), "{talk}");
     let asked = proxy.count("Scan");
     assert_eq!(
@@ -71,7 +73,13 @@ fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
 
     // No page was read twice: the calls of both runs are those of one.
     let clean = project
-        .dumpdb(["--env=dev", "--output=clean", "--data-only", "--json"])
+        .dumpdb([
+            "--env=dev",
+            "--output=clean",
+            "--data-only",
+            "--segments=1",
+            "--json",
+        ])
         .exits(0)
         .report();
     let metadata = project.json("my dump/table-metadata.json");
@@ -112,6 +120,7 @@ fn with_nothing_to_resume_it_is_an_ordinary_run() {
 #[test]
 fn another_table_or_other_options_are_not_gone_on_with() {
     let (engine, proxy, project) = behind_proxy(6);
+    let project = project.chooses_segments();
     terminated(&project, &proxy, 3, &["--output=out", "--segments=2"]);
     let lies_there = |part: &str| project.bytes(format!("out.partial/{part}"));
     let before = lies_there("table-data.json");
@@ -285,7 +294,7 @@ fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
     );
     proxy.release();
     project
-        .dumpdb(["--output=out", "--resume"])
+        .dumpdb(["--output=out", "--segments=1", "--resume"])
         .exits(0)
         .says("resumed once");
     assert_eq!(
@@ -322,12 +331,16 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
         (
             expired,
             10,
-            ["--output=items.jsonl.zst", "--give-up-after=1s"],
+            [
+                "--output=items.jsonl.zst",
+                "--give-up-after=1s",
+                "--segments=1",
+            ],
         ),
         (
             Fault::TableThrottled,
             1,
-            ["--output=items.jsonl", "--give-up-after=1s"],
+            ["--output=items.jsonl", "--give-up-after=1s", "--segments=1"],
         ),
     ] {
         let proxy = Proxy::with_rules(&engine, [calls("Scan", 5..=usize::MAX, fault)]);
@@ -381,7 +394,13 @@ fn a_limit_holds_for_all_runs_together() {
 
 #[test]
 fn a_file_that_may_not_grow_is_a_clean_failure() {
-    let (engine, proxy, project) = behind_proxy(14);
+    // A checkpoint follows each page that arrives a second after the last one; that of a file that is full is not written.
+    let (engine, _) = films_table(14);
+    let late = Fault::Late(Duration::from_millis(200));
+    let proxy = Proxy::with_rules(&engine, [always("Scan", late)]);
+    let project = Project::empty()
+        .environment("local", proxy.url(), "films")
+        .environment("dev", engine.url(), "films");
     project
         .dumpdb(["--env=dev", "--output=out", "--limit=3"])
         .exits(0);
@@ -390,7 +409,10 @@ fn a_file_that_may_not_grow_is_a_clean_failure() {
     let mut shell = Command::new("sh");
 
     // In units of 512 bytes (POSIX): 10 of some 14 MB.
-    shell.args(["-c", "ulimit -f 20000; exec \"$0\" --output=out --yes"]);
+    shell.args([
+        "-c",
+        "ulimit -f 20000; exec \"$0\" --output=out --segments=1 --yes",
+    ]);
     shell.arg(dump.get_program()).current_dir(project.path("."));
     let failed = run(shell, Vec::new())
         .exits(1)
@@ -400,7 +422,7 @@ fn a_file_that_may_not_grow_is_a_clean_failure() {
     assert!(way_on(&failed.stderr).ends_with("--resume"), "{failed}");
     let asked = proxy.count("Scan");
     project
-        .dumpdb(["--output=out", "--yes", "--resume"])
+        .dumpdb(["--output=out", "--segments=1", "--yes", "--resume"])
         .exits(0)
         .says("resumed once");
     assert!(proxy.count("Scan") - asked < asked, "it began anew");
@@ -458,7 +480,9 @@ fn with_one_segment_the_bytes_are_those_of_a_clean_run() {
         vec!["--compress=zstd"],
         vec!["--format=jsonl", "--compress=gzip"],
     ] {
-        let dump = |output: &'static str| [vec![output, "--resume"], options.clone()].concat();
+        let dump = |output: &'static str| {
+            [vec![output, "--segments=1", "--resume"], options.clone()].concat()
+        };
         project.dumpdb(dump("--output=clean")).exits(0);
         terminated(&project, &proxy, 3, &dump("--output=out"));
 

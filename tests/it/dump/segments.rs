@@ -19,7 +19,9 @@ fn behind(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
     engine.client().create_simple("films");
     engine.client().put("films", numbered(ITEMS));
     let proxy = Proxy::with_rules(&engine, rules);
-    let project = Project::empty().environment("dev", proxy.url(), "films");
+    let project = Project::empty()
+        .environment("dev", proxy.url(), "films")
+        .chooses_segments();
 
     (engine, proxy, project)
 }

@@ -237,6 +237,64 @@ fn a_dump_whose_items_or_programs_fail_ends() {
     }
 }
 
+#[test]
+fn a_program_that_buffers_its_output_gets_the_pages_of_all_segments() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(200));
+    for segments in SEGMENTS {
+        let project = Project::on(&engine, "films");
+        let child = project
+            .command(
+                "dumpdb",
+                [
+                    "--output=out.jsonl",
+                    "--transform-command=tac | tac",
+                    "--segments",
+                    segments,
+                ],
+            )
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dumpdb starts");
+
+        assert_ended(&ended(child, segments), 0, "", segments);
+        assert_eq!(project.text("out.jsonl").lines().count(), 200, "{segments}");
+    }
+}
+
+#[test]
+fn a_program_that_waits_for_more_than_fits_in_memory_ends_with_the_timeout() {
+    for segments in SEGMENTS {
+        let project = Project::on(&LARGE, "films");
+        let child = project
+            .command(
+                "dumpdb",
+                [
+                    "--output=out.jsonl",
+                    "--transform-command=tac | tac",
+                    "--transform-timeout=1s",
+                    "--segments",
+                    segments,
+                ],
+            )
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dumpdb starts");
+
+        assert_ended(&ended(child, segments), 1, "gave no answer", segments);
+
+        let arguments = [
+            "--transform-command=tac | tac",
+            "--transform-timeout=1s",
+            "--concurrency",
+            segments,
+        ];
+        let (output, _) = restores([], &lines(8_000), &arguments);
+        assert_ended(&output, 1, "gave no answer", &arguments.join(" "));
+    }
+}
+
 /// A restore into an empty table whose standard input is fed and then stays open.
 fn restores(rules: impl Into<Vec<Rule>>, input: &str, arguments: &[&str]) -> (Output, usize) {
     let engine = Engine::embedded();

@@ -525,7 +525,9 @@ fn access_denied_names_the_permission() {
             "User: arn:aws:iam::000000000000:user/eve is not authorized",
         );
         let proxy = Proxy::with_rules(&engine, [always(operation, denied)]);
-        let elsewhere = Project::empty().environment("dev", proxy.url(), "films");
+        let elsewhere = Project::empty()
+            .environment("dev", proxy.url(), "films")
+            .chooses_segments();
         for file in project.names("out") {
             elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
         }

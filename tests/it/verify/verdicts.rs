@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::bucket::Bucket;
 use crate::support::client::{Item, attribute, n, numbered, partition, s, sort, strings};
 use crate::support::engine::Engine;
-use crate::support::faults::{Fault, Proxy, always, sometimes};
+use crate::support::faults::{Fault, Proxy, always, size_for, sometimes};
 use crate::support::project::{Project, Run, dump_of};
 
 /// The dump in `out` with its items in place of others, as an older tool would have written it.
@@ -781,10 +781,11 @@ fn every_difference_is_shown_where_pages_are_smaller_the_second_time() {
 fn the_pages_that_are_read_again_for_what_is_shown_are_counted() {
     let (engine, project) = dump_of(300);
     let bucket = Arc::new(Bucket::new(1e6));
-    let proxy = Proxy::with_rules(
-        &engine,
-        [always("Scan", Fault::Capacity(Arc::clone(&bucket)))],
-    );
+    let rules = [
+        always("Scan", Fault::Capacity(Arc::clone(&bucket))),
+        always("DescribeTable", Fault::Changed(size_for(1))),
+    ];
+    let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     engine.client().put_one(
         "films",
