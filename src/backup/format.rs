@@ -40,11 +40,12 @@ pub(crate) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
 /// Layout of the items in a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum DataFormat {
-    /// One JSON document like a Scan response, one item per line.
+    /// One JSON document like a Scan response, one item per line
     #[default]
     Json,
-    /// JSON Lines: one item per line.
+    /// JSON Lines: one item per line
     Jsonl,
 }
 

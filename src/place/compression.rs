@@ -19,13 +19,14 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// Compression of a data file: independent frames, concatenated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Compression {
-    /// No compression.
+    /// No compression
     #[default]
     None,
-    /// Gzip members (RFC 1952), `.gz`.
+    /// Gzip members (RFC 1952), `.gz`
     Gzip,
-    /// Zstandard frames (RFC 8878), `.zst`.
+    /// Zstandard frames (RFC 8878), `.zst`
     Zstd,
 }
 

@@ -16,13 +16,14 @@ use super::endpoint_kind::EndpointKind;
 
 /// Whether to request compressed pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum WireCompression {
-    /// If it is faster; never for a local endpoint.
+    /// If it is faster; never for a local endpoint
     #[default]
     Auto,
-    /// Always; the endpoint may still send uncompressed pages.
+    /// Always; the endpoint may still send uncompressed pages
     On,
-    /// Never.
+    /// Never
     Off,
 }
 

@@ -46,7 +46,7 @@ pub use environment::resolve_environment;
 pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
 pub use reader::Reader;
-pub use selection::Selection;
+pub use selection::{Expressions, Selection};
 pub use writer::Writer;
 
 use crate::item::{Items, KeySchema, PageKeys};

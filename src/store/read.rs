@@ -179,7 +179,7 @@ impl Client {
 
 /// The error for a filter or projection that DynamoDB rejects.
 fn selection_error(message: &str, error: Error) -> Error {
-    Error::usage(format!("DynamoDB refuses --filter or --projection: {message}"))
+    Error::usage(format!("DynamoDB rejected the filter or projection expression: {message}"))
         .with_hint("names and literals are replaced by placeholders (#dd0, :dd0), in the order in which they stand")
         .with_source(error)
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::json::json_string;
@@ -16,14 +17,41 @@ use crate::item::KeySchema;
 /// DynamoDB's operators in a condition. Words that are literals are handled separately.
 const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "BETWEEN", "IN"];
 
+const NAMES: &str = "--expression-attribute-names";
+const VALUES: &str = "--expression-attribute-values";
+
 /// Prefix of generated placeholders, after their sign.
 const GENERATED_PREFIX: &str = "dd";
+
+/// The expressions of a Scan as the user writes them, named as in the AWS API.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expressions<'a> {
+    /// The condition that items must satisfy.
+    pub filter_expression: Option<&'a str>,
+    /// Attribute paths, separated by commas.
+    pub projection_expression: Option<&'a str>,
+    /// A JSON object: attribute names by placeholder (`#name`).
+    pub expression_attribute_names: Option<&'a str>,
+    /// A JSON object: values in DynamoDB JSON by placeholder (`:value`).
+    pub expression_attribute_values: Option<&'a str>,
+}
+
+/// An attribute path of a projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ProjectedPath {
+    /// The path with placeholders in place of names.
+    text: String,
+    /// Name of the attribute that the path starts with, or is.
+    attribute: String,
+    /// Whether the path is the attribute itself, not something inside it.
+    is_attribute: bool,
+}
 
 /// A filter and a projection with their placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     filter: Option<String>,
-    projection: Option<String>,
+    projection: Vec<ProjectedPath>,
     /// The expressions as the user wrote them.
     original_filter: Option<String>,
     original_projection: Option<String>,
@@ -37,7 +65,7 @@ impl Selection {
     /// Whether there is neither a filter nor a projection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.filter.is_none() && self.projection.is_none()
+        self.filter.is_none() && self.projection.is_empty()
     }
 
     /// The filter as the user wrote it.
@@ -57,11 +85,6 @@ impl Selection {
     #[must_use]
     pub fn filter_identity(&self) -> Option<String> {
         let filter = self.original_filter.as_ref()?;
-
-        // Generated placeholders follow from the expression.
-        let user_placeholder = |(name, text): (&String, &String)| {
-            (!name[1..].starts_with(GENERATED_PREFIX)).then(|| format!(" {name}={text}"))
-        };
         let names = self.names.iter().filter_map(user_placeholder);
         let values = self.values.iter().filter_map(user_placeholder);
         let placeholders: String = names.chain(values).collect();
@@ -69,85 +92,104 @@ impl Selection {
         Some(format!("{filter}{placeholders}"))
     }
 
-    /// Adds a filter. `names` and `values` are JSON objects with its placeholders.
-    ///
-    /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage) if they are not, or if a literal is not
-    /// terminated.
-    pub fn with_filter(
-        mut self,
-        filter: &str,
-        names: Option<&str>,
-        values: Option<&str>,
-    ) -> Result<Self> {
-        if let Some(names) = names {
-            let names: BTreeMap<String, String> = serde_json::from_str(names)
-                .map_err(|error| invalid_placeholders("--names", r##"{"#y":"year"}"##, error))?;
-            names
-                .keys()
-                .try_for_each(|name| check_placeholder("--names", name, '#'))?;
-            self.names.extend(names);
-        }
+    /// The identity of the projection in checkpoints, like that of the filter.
+    #[must_use]
+    pub fn projection_identity(&self) -> Option<String> {
+        let projection = self.original_projection.as_ref()?;
+        let placeholders: String = self.names.iter().filter_map(user_placeholder).collect();
 
-        if let Some(values) = values {
-            let values: BTreeMap<String, Box<RawValue>> =
-                serde_json::from_str(values).map_err(|error| {
-                    invalid_placeholders("--values", r#"{":y":{"N":"1990"}}"#, error)
-                })?;
-            values
-                .keys()
-                .try_for_each(|name| check_placeholder("--values", name, ':'))?;
-            self.values.extend(
-                values
-                    .into_iter()
-                    .map(|(name, value)| (name, value.get().to_owned())),
-            );
-        }
-
-        self.filter = Some(self.with_placeholders(filter)?);
-        self.original_filter = Some(filter.to_owned());
-
-        Ok(self)
+        Some(format!("{projection}{placeholders}"))
     }
 
-    /// Adds a projection: attribute paths, separated by commas.
+    /// Parses expressions. Placeholders for names can be used in both of them, those for values in
+    /// the filter.
     ///
     /// # Errors
-    /// [`Usage`](crate::error::ErrorKind::Usage) if one of them is empty.
-    pub fn with_projection(mut self, paths: &str) -> Result<Self> {
-        let parts: Vec<&str> = paths.split(',').map(str::trim).collect();
-        if parts.iter().any(|path| {
-            path.split('.')
-                .any(|name| name.split('[').next().is_none_or(str::is_empty))
-        }) {
-            return Err(
-                Error::usage(format!("--projection {paths}: a name is empty")).with_hint(
-                    "write attributes with commas between them: --projection title,info.rating",
-                ),
-            );
+    /// [`Usage`](crate::error::ErrorKind::Usage) if placeholders are not JSON objects or have
+    /// invalid names, if a literal is not terminated, or if a projected path contains an empty name.
+    pub fn parse(expressions: &Expressions<'_>) -> Result<Self> {
+        let mut selection = Self::default();
+
+        if let Some(names) = expressions.expression_attribute_names {
+            selection.names = parse_placeholders(NAMES, names, '#', r##"{"#y":"year"}"##)?;
         }
 
-        let with = parts.iter().map(|path| self.path(path)).collect::<Vec<_>>();
-        self.projection = Some(with.join(", "));
-        self.original_projection = Some(paths.to_owned());
+        if let Some(values) = expressions.expression_attribute_values {
+            let values: BTreeMap<String, Box<RawValue>> =
+                parse_placeholders(VALUES, values, ':', r#"{":y":{"N":"1990"}}"#)?;
+            selection.values = values
+                .into_iter()
+                .map(|(placeholder, value)| (placeholder, value.get().to_owned()))
+                .collect();
+        }
 
-        Ok(self)
+        if let Some(filter) = expressions.filter_expression {
+            selection.filter = Some(selection.with_placeholders(filter)?);
+            selection.original_filter = Some(filter.to_owned());
+        }
+
+        if let Some(projection) = expressions.projection_expression {
+            selection.set_projection(projection)?;
+        }
+
+        Ok(selection)
+    }
+
+    fn set_projection(&mut self, projection: &str) -> Result<()> {
+        for path in projection.split(',').map(str::trim) {
+            let has_empty_name = path.split('.').any(|part| attribute_name(part).is_empty());
+            if has_empty_name {
+                return Err(Error::usage(format!(
+                    "--projection-expression {projection}: a name is empty"
+                ))
+                .with_hint(
+                    "separate attributes by commas: --projection-expression title,info.rating",
+                ));
+            }
+
+            let projected = self.projected_path(path);
+            self.projection.push(projected);
+        }
+
+        self.original_projection = Some(projection.to_owned());
+
+        Ok(())
+    }
+
+    fn projected_path(&mut self, path: &str) -> ProjectedPath {
+        let first = path.split('.').next().unwrap_or(path);
+        let name = attribute_name(first);
+        let attribute = self.names.get(name).map_or(name, String::as_str).to_owned();
+
+        ProjectedPath {
+            text: self.path(path),
+            attribute,
+            is_attribute: name == path,
+        }
     }
 
     /// Adds the key to the projection, because items are identified by their key.
     #[must_use]
     pub fn with_key(mut self, key: &KeySchema) -> Self {
-        if let Some(mut projection) = self.projection.take() {
-            let original = self.original_projection.clone().unwrap_or_default();
-            for name in key
-                .names()
-                .filter(|name| original.split(',').all(|path| path.trim() != *name))
-            {
-                let placeholder = self.name(name);
-                let _ = write!(projection, ", {placeholder}");
+        if self.projection.is_empty() {
+            return self;
+        }
+
+        for name in key.names() {
+            let is_projected = |path: &ProjectedPath| path.is_attribute && path.attribute == name;
+            if self.projection.iter().any(is_projected) {
+                continue;
             }
 
-            self.projection = Some(projection);
+            // DynamoDB rejects a projection of an attribute and of a path inside it. A key attribute is
+            // a scalar, so such a path matches nothing.
+            self.projection.retain(|path| path.attribute != name);
+            let text = self.name(name);
+            self.projection.push(ProjectedPath {
+                text,
+                attribute: name.to_owned(),
+                is_attribute: true,
+            });
         }
 
         self
@@ -156,13 +198,19 @@ impl Selection {
     /// The members of a request body, each with a comma before it.
     pub(crate) fn request_members(&self) -> String {
         let mut request_members = String::new();
-        for (name, expression) in [
-            ("FilterExpression", &self.filter),
-            ("ProjectionExpression", &self.projection),
-        ] {
-            if let Some(expression) = expression {
-                let _ = write!(request_members, r#","{name}":{}"#, json_string(expression));
-            }
+        if let Some(filter) = &self.filter {
+            let filter = json_string(filter);
+            let _ = write!(request_members, r#","FilterExpression":{filter}"#);
+        }
+
+        if !self.projection.is_empty() {
+            let paths: Vec<&str> = self
+                .projection
+                .iter()
+                .map(|path| path.text.as_str())
+                .collect();
+            let projection = json_string(&paths.join(", "));
+            let _ = write!(request_members, r#","ProjectionExpression":{projection}"#);
         }
 
         let object = |pairs: Vec<String>| format!("{{{}}}", pairs.join(","));
@@ -288,6 +336,35 @@ impl Selection {
     }
 }
 
+/// A placeholder that the user defined, as text; `None` for a generated one, which follows from its
+/// expression.
+fn user_placeholder((placeholder, text): (&String, &String)) -> Option<String> {
+    let is_generated = placeholder[1..].starts_with(GENERATED_PREFIX);
+
+    (!is_generated).then(|| format!(" {placeholder}={text}"))
+}
+
+/// The name in one part of a path, without list indexes.
+fn attribute_name(part: &str) -> &str {
+    part.split('[').next().unwrap_or(part)
+}
+
+/// Parses a JSON object of placeholders, each of which starts with `sign`.
+fn parse_placeholders<T: DeserializeOwned>(
+    option: &str,
+    text: &str,
+    sign: char,
+    example: &str,
+) -> Result<BTreeMap<String, T>> {
+    let placeholders: BTreeMap<String, T> =
+        serde_json::from_str(text).map_err(|error| invalid_placeholders(option, example, error))?;
+    for placeholder in placeholders.keys() {
+        check_placeholder(option, placeholder, sign)?;
+    }
+
+    Ok(placeholders)
+}
+
 /// Length in bytes of the name at the start of a text.
 fn name_length(text: &str) -> usize {
     text.find(|c: char| !is_name_char(c) && !c.is_ascii_digit())
@@ -305,22 +382,16 @@ fn is_number_char(character: char) -> bool {
 }
 
 /// Checks a placeholder that the user defined.
-fn check_placeholder(option: &str, name: &str, sign: char) -> Result<()> {
-    match name.strip_prefix(sign) {
-        Some(name_length)
-            if !name_length.is_empty() && !name_length.starts_with(GENERATED_PREFIX) =>
-        {
-            Ok(())
-        }
-        Some(name_length) if name_length.starts_with(GENERATED_PREFIX) => Err(Error::usage(
-            format!("{option}: `{name}` is a placeholder that dynadump makes"),
-        )
-        .with_hint(format!(
-            "choose one that does not begin with {sign}{GENERATED_PREFIX}"
-        ))),
+fn check_placeholder(option: &str, placeholder: &str, sign: char) -> Result<()> {
+    match placeholder.strip_prefix(sign) {
+        Some(name) if name.starts_with(GENERATED_PREFIX) => Err(Error::usage(format!(
+            "{option}: placeholders that start with {sign}{GENERATED_PREFIX} are reserved: `{placeholder}`"
+        ))
+        .with_hint("choose another name")),
+        Some(name) if !name.is_empty() => Ok(()),
         _ => Err(
-            Error::usage(format!("{option}: `{name}` is no placeholder"))
-                .with_hint(format!("begin it with {sign}, as in {sign}a")),
+            Error::usage(format!("{option}: `{placeholder}` is not a placeholder"))
+                .with_hint(format!("placeholders start with {sign}, for example {sign}a")),
         ),
     }
 }
@@ -328,17 +399,15 @@ fn check_placeholder(option: &str, name: &str, sign: char) -> Result<()> {
 fn unterminated_literal(text: &str, rest: &str) -> Error {
     let column = text.chars().count() - rest.chars().count() + 1;
     Error::usage(format!(
-        "--filter, column {column}: the text that begins here has no end"
+        "--filter-expression, column {column}: this string is not terminated"
     ))
-    .with_hint("close it with the sign that it begins with")
+    .with_hint("close it with the quote that it starts with")
 }
 
 fn invalid_placeholders(option: &str, example: &str, error: serde_json::Error) -> Error {
-    Error::usage(format!(
-        "{option} is no JSON object of placeholders: {error}"
-    ))
-    .with_hint(format!("write it as {option} '{example}'"))
-    .with_source(error)
+    Error::usage(format!("{option} is not a JSON object of placeholders"))
+        .with_hint(format!("for example {option} '{example}'"))
+        .with_source(error)
 }
 
 #[cfg(test)]
@@ -347,7 +416,29 @@ mod tests {
     use crate::item::{KeyAttribute, KeyType};
 
     fn filter(text: &str) -> Selection {
-        Selection::default().with_filter(text, None, None).unwrap()
+        Selection::parse(&Expressions {
+            filter_expression: Some(text),
+            ..Expressions::default()
+        })
+        .unwrap()
+    }
+
+    fn projection(paths: &str, names: Option<&str>) -> Result<Selection> {
+        Selection::parse(&Expressions {
+            projection_expression: Some(paths),
+            expression_attribute_names: names,
+            ..Expressions::default()
+        })
+    }
+
+    fn string_key(name: &str) -> KeySchema {
+        KeySchema {
+            partition: KeyAttribute {
+                name: name.to_owned(),
+                kind: KeyType::S,
+            },
+            sort: None,
+        }
     }
 
     #[test]
@@ -378,13 +469,13 @@ mod tests {
 
     #[test]
     fn user_placeholders_are_kept() {
-        let selection = Selection::default()
-            .with_filter(
-                "#y > :from",
-                Some(r##"{"#y":"year"}"##),
-                Some(r#"{":from":{"N":"1990.0"}}"#),
-            )
-            .unwrap();
+        let selection = Selection::parse(&Expressions {
+            filter_expression: Some("#y > :from"),
+            projection_expression: None,
+            expression_attribute_names: Some(r##"{"#y":"year"}"##),
+            expression_attribute_values: Some(r#"{":from":{"N":"1990.0"}}"#),
+        })
+        .unwrap();
 
         assert_eq!(
             selection.request_members(),
@@ -405,8 +496,7 @@ mod tests {
             }),
         };
 
-        let selection = Selection::default()
-            .with_projection("title, info.rating[1], id")
+        let selection = projection("title, info.rating[1], id", None)
             .unwrap()
             .with_key(&key);
         assert_eq!(
@@ -416,28 +506,70 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_any_name_is_projected_once() {
+        for (key, paths, names, expected) in [
+            // The path `b c` inside `a` is not the attribute `a.b c`.
+            ("a.b c", "a.b c", None, r##""#dd0.#dd1, #dd2""##),
+            ("#s", "title", None, r##""#dd0, #dd1""##),
+            // `#s` is a placeholder for another attribute.
+            ("#s", "#s", Some(r##"{"#s":"state"}"##), r##""#s, #dd1""##),
+            ("id", "#i", Some(r##"{"#i":"id"}"##), r##""#i""##),
+            ("id", "title,id.x,id[0]", None, r##""#dd0, #dd1""##),
+            ("id", "id", None, r##""#dd0""##),
+        ] {
+            let selection = projection(paths, names).unwrap().with_key(&string_key(key));
+            let members = selection.request_members();
+            let expected = format!(r#","ProjectionExpression":{expected},"#);
+            assert!(members.starts_with(&expected), "{key}, {paths}: {members}");
+
+            // The last path is the key, whatever stands for it.
+            let placeholder = expected
+                .trim_end_matches("\",")
+                .rsplit([' ', '"'])
+                .next()
+                .unwrap();
+            let name = selection.names.get(placeholder).map(String::as_str);
+            assert_eq!(name, Some(key), "{members}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_part_of_the_identity_of_a_projection() {
+        let identity = |names| projection("#t", Some(names)).unwrap().projection_identity();
+        assert_ne!(
+            identity(r##"{"#t":"title"}"##),
+            identity(r##"{"#t":"year"}"##)
+        );
+        assert_eq!(
+            projection("title", None).unwrap().projection_identity(),
+            Some("title".to_owned())
+        );
+    }
+
+    #[test]
     fn invalid_expressions_are_rejected() {
         let with = |filter: &str, names: Option<&str>, values: Option<&str>| {
-            Selection::default()
-                .with_filter(filter, names, values)
-                .unwrap_err()
-                .to_string()
+            Selection::parse(&Expressions {
+                filter_expression: Some(filter),
+                projection_expression: None,
+                expression_attribute_names: names,
+                expression_attribute_values: values,
+            })
+            .unwrap_err()
+            .to_string()
         };
 
         assert!(with("a = 'b", None, None).contains("column 5"));
-        assert!(with("a = :b", None, Some("[1]")).contains("--values"));
-        assert!(with("a = :b", Some(r##"{"#a":1}"##), None).contains("--names"));
-        assert!(with("a = :b", Some(r#"{"a":"b"}"#), None).contains("`a` is no placeholder"));
-        assert!(with("a = :b", None, Some(r#"{"":{"S":"b"}}"#)).contains("`` is no placeholder"));
+        assert!(with("a = :b", None, Some("[1]")).contains(VALUES));
+        assert!(with("a = :b", Some(r##"{"#a":1}"##), None).contains(NAMES));
+        assert!(with("a = :b", Some(r#"{"a":"b"}"#), None).contains("`a` is not a placeholder"));
         assert!(
-            with("a = :b", None, Some(r#"{":dd0":{"S":"b"}}"#)).contains("that dynadump makes")
+            with("a = :b", None, Some(r#"{"":{"S":"b"}}"#)).contains("`` is not a placeholder")
         );
+        assert!(with("a = :b", None, Some(r#"{":dd0":{"S":"b"}}"#)).contains("reserved: `:dd0`"));
 
         for paths in ["", "a,,b", "a..b", "[0]"] {
-            assert!(
-                Selection::default().with_projection(paths).is_err(),
-                "{paths}"
-            );
+            assert!(projection(paths, None).is_err(), "{paths}");
         }
     }
 }

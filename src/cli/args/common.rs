@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 
 use super::CommonOptions;
 use super::value::{duration, nonzero_duration};
@@ -17,58 +17,57 @@ use crate::store::WireCompression;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Environment")]
 pub(crate) struct EnvironmentArgs {
-    /// use the environment of envs/.env.NAME [default: local]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    /// Environment, configured in envs/.env.NAME [default: local]
+    #[arg(long, short, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     env: Option<String>,
 
-    /// use no env file: flags and AWS's own configuration alone
+    /// Skip env files; use flags and the standard AWS configuration
     #[arg(long, conflicts_with_all = ["env", "envs_dir"])]
     no_env: bool,
 
-    /// look for env files here [default: envs/, in the working directory or above]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the env files [default: envs/ in the working directory or one above it]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     envs_dir: Option<PathBuf>,
 
     #[arg(
         long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
-        help = "use this table [default: DYNAMODB_TABLE of the environment]"
+        help = "Table name [default: DYNAMODB_TABLE of the environment]"
     )]
     table: Option<String>,
 
-    /// use this profile of the AWS configuration
+    /// Profile of the AWS configuration
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     profile: Option<String>,
 
-    /// use this region
+    /// AWS region
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     region: Option<String>,
 
-    /// use this endpoint, or embedded:FILE for the engine that needs no server
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// DynamoDB endpoint, or embedded:FILE for a local database without a server
+    #[arg(long, value_name = "URL", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     endpoint_url: Option<String>,
 
-    /// assume this role
-    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new())]
+    /// IAM role to assume
+    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     role_arn: Option<String>,
 }
 
-/// How to go about it.
+/// How a command that writes is executed.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Run")]
+#[command(next_help_heading = "Execution")]
 pub(crate) struct RunArgs {
-    /// show the plan and stop: change nothing, and read no item of the table, unless a transform is
-    /// to be tried on them
-    #[arg(long)]
+    /// Show the plan and change nothing; items are read only to try a transform on them
+    #[arg(long, short = 'n')]
     dry_run: bool,
 
-    /// answer every question with yes, but not for a protected environment
-    #[arg(long)]
+    /// Answer yes to all questions, except those about protected environments
+    #[arg(long, short)]
     yes: bool,
 
-    /// make at most so many calls at a time; fewer are made where more would not be faster
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Maximum number of concurrent requests [default: adapted to the table]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
 
     #[command(flatten)]
@@ -77,48 +76,46 @@ pub(crate) struct RunArgs {
 
 /// How calls are made.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Run")]
+#[command(next_help_heading = "Execution")]
 pub(crate) struct CallArgs {
-    /// wait so long for the endpoint to answer, for example 60s [default: do not wait]
+    /// Wait up to this long for the endpoint to respond, for example 60s [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
 
-    /// give up when nothing has gone forward for so long
-    #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "5m")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        hide_short_help = true,
+        value_parser = nonzero_duration,
+        default_value = "5m",
+        help = "Abort after this long without progress"
+    )]
     give_up_after: Duration,
 
     #[arg(
         long,
         value_name = "WHEN",
+        hide_short_help = true,
         value_enum,
         default_value_t,
-        help = "read pages compressed; auto finds out whether that is faster, and does not for endpoints on this machine"
+        help = "Whether to request compressed responses to reads"
     )]
-    wire_compression: WireCompressionArg,
+    wire_compression: WireCompression,
 }
 
-/// Values of `--wire-compression`.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum WireCompressionArg {
-    #[default]
-    Auto,
-    On,
-    Off,
-}
-
-/// How to talk.
+/// What is printed, and how.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Talk")]
+#[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// print one report object on standard output
+    /// Print one report as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// show warnings and errors alone
+    /// Print only warnings and errors
     #[arg(long, short)]
     quiet: bool,
 
-    /// show retries, and where settings come from
+    /// Print retries and where each value of the configuration comes from
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
@@ -127,7 +124,8 @@ pub(crate) struct OutputArgs {
         value_name = "WHEN",
         value_enum,
         default_value_t,
-        help = "colour the output; auto heeds NO_COLOR"
+        hide_short_help = true,
+        help = "When to use colours; auto respects NO_COLOR"
     )]
     color: Color,
 }
@@ -203,11 +201,7 @@ pub(crate) fn resolve_read_only(
         // `--wait 0s` means not to wait.
         wait: calls.wait.filter(|wait| !wait.is_zero()),
         give_up_after: calls.give_up_after,
-        wire_compression: match calls.wire_compression {
-            WireCompressionArg::Auto => WireCompression::Auto,
-            WireCompressionArg::On => WireCompression::On,
-            WireCompressionArg::Off => WireCompression::Off,
-        },
+        wire_compression: calls.wire_compression,
         state_dir: state_dir(),
     })
 }

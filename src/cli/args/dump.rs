@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
 use super::transform::{TransformArgs, check_preview};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
 use crate::ops::{Cap, ContentScope, PreviewOptions};
-use crate::store::Selection;
+use crate::store::{Expressions, Selection};
 use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
@@ -25,20 +25,23 @@ EXAMPLES
   dumpdb    --env=prod  --output ./prod-backup
   restoredb --env=local --source ./prod-backup
 
-  dumpdb --env=demo                          dump the sample table; no server is needed
-  dumpdb --env=prod --dry-run                show what would be read, and what it costs
-  dumpdb --env=prod --output - | jq -c .     stream items as JSON Lines
-  dumpdb --env=dev --output films.jsonl.zst  write the items to one file
-  dumpdb --env=prod --sample 5% --mask rules.toml    a small copy without personal data
+  dumpdb -e demo                             dump the sample table; needs no server
+  dumpdb -e prod --dry-run                   show what would be read, and the cost
+  dumpdb -e prod -o - | jq -c .              stream items as JSON Lines
+  dumpdb -e dev -o films.jsonl.zst           write the items to one file
+  dumpdb -e prod --sample 5% --mask rules.toml       small copy without personal data
   dumpdb --no-env --profile ops --region eu-west-1 --table films";
 
-/// Dump a DynamoDB table into a folder: items, schema, metadata and a summary.
+/// Dump a DynamoDB table to a folder: items, schema, metadata and a summary.
 #[derive(Debug, Parser)]
 #[command(
     name = "dumpdb",
     version,
     max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help()),
+    group = ArgGroup::new("expressions")
+        .args(["filter_expression", "projection_expression"])
+        .multiple(true)
 )]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
@@ -62,81 +65,77 @@ pub(crate) struct DumpArgs {
 #[command(next_help_heading = "Dump")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct DumpOnlyArgs {
-    /// write to a folder, to FILE.jsonl[.gz|.zst], or to - (standard output)
-    /// [default: backups/dynamodb/ENV/]
-    #[arg(long, value_name = "DIR|FILE|-")]
+    /// Folder, FILE.jsonl[.gz|.zst], or - for standard output [default: backups/dynamodb/ENV/]
+    #[arg(long, short, value_name = "DIR|FILE|-")]
     output: Option<PathBuf>,
 
-    /// write items as one JSON document or as JSON Lines [default: json]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatArg>,
+    /// Format of the items [default: json]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<DataFormat>,
 
-    /// compress the items [default: none]
-    #[arg(long, value_name = "METHOD")]
-    compress: Option<CompressionArg>,
+    /// Compression of the items [default: none]
+    #[arg(long, value_name = "METHOD", value_enum)]
+    compress: Option<Compression>,
 
-    /// scan in so many segments, 32 at a time [default: by the table's size]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
+    /// Number of parallel scan segments [default: by the size of the table]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
     segments: Option<u32>,
 
-    /// stop after exactly so many items; with a transform, items that come out of it
+    /// Stop after this number of items (after the transform, if there is one)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
 
-    /// have the table leave out items for which this condition does not hold, for example
-    /// 'year > 1990 and genre = "Drama"'; all items are paid for
+    /// Filter on the server, for example 'year > 1990 and genre = "Drama"'; filtered items still
+    /// consume read units
     #[arg(long, value_name = "EXPR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
-    filter: Option<String>,
+    filter_expression: Option<String>,
 
-    /// the names behind #placeholders of --filter, as JSON
-    #[arg(long, value_name = "JSON", requires = "filter")]
-    names: Option<String>,
-
-    /// the values behind :placeholders of --filter, as DynamoDB JSON
-    #[arg(long, value_name = "JSON", requires = "filter")]
-    values: Option<String>,
-
-    /// have the table send these attributes alone, and the key: title,info.rating
+    /// Attributes to read, for example title,info.rating; the key is always included
     #[arg(long, value_name = "PATHS", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
-    projection: Option<String>,
+    projection_expression: Option<String>,
 
-    /// read the latest version of each item, at twice the read units
-    #[arg(long)]
+    /// Names for the #placeholders in expressions, for example '{"#y":"year"}'
+    #[arg(
+        long,
+        value_name = "JSON",
+        hide_short_help = true,
+        requires = "expressions"
+    )]
+    expression_attribute_names: Option<String>,
+
+    /// Values for the :placeholders in the filter, for example '{":y":{"N":"1990"}}'
+    #[arg(
+        long,
+        value_name = "JSON",
+        hide_short_help = true,
+        requires = "filter_expression"
+    )]
+    expression_attribute_values: Option<String>,
+
+    /// Use strongly consistent reads, which consume twice the read units
+    #[arg(long, hide_short_help = true)]
     consistent_read: bool,
 
-    /// consume at most so many read units per second, or a share of the table's, such as 25%
-    /// [default: half the capacity of a protected provisioned table]
+    /// Maximum read units per second, or a percentage of the table's capacity, for example 25%
+    /// [default: 50% for a protected provisioned table]
     #[arg(long, value_name = "N|N%", value_parser = cap)]
     max_rcu: Option<Cap>,
 
-    /// dump the schema and no item
+    /// Dump only the schema
     #[arg(long, conflicts_with_all = ["data_only", "limit"])]
     schema_only: bool,
 
-    /// dump the items and no schema
+    /// Dump only the items
     #[arg(long)]
     data_only: bool,
 
-    /// stop at the first item that a transform rejects
-    #[arg(long)]
+    /// Stop at the first item that a transform rejects
+    #[arg(long, hide_short_help = true)]
     strict: bool,
 
-    /// go on with an interrupted run into the same place; without one, begin
+    /// Resume an interrupted dump, or start a new one
     #[arg(long)]
     resume: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatArg {
-    Json,
-    Jsonl,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum CompressionArg {
-    None,
-    Gzip,
-    Zstd,
 }
 
 /// A resolved `dumpdb` command line.
@@ -178,20 +177,17 @@ impl Arguments<DumpCommand> for DumpArgs {
         if self.output.json && target == Some(DumpTarget::Stdout) {
             return Err(
                 Error::usage("--json and --output - both write to standard output")
-                    .with_hint("write the items to a file or folder, or leave out --json"),
+                    .with_hint("write the items to a file or folder, or omit --json"),
             );
         }
 
         if dump.resume && target == Some(DumpTarget::Stdout) {
-            return Err(Error::usage(
-                "--output - cannot be resumed: what went to standard output is gone",
-            )
-            .with_hint("write to a file or a folder, or leave out --resume"));
+            return Err(Error::usage("a dump to standard output cannot be resumed")
+                .with_hint("write to a file or a folder, or omit --resume"));
         }
 
         let format = match dump.format {
-            Some(FormatArg::Json) => DataFormat::Json,
-            Some(FormatArg::Jsonl) => DataFormat::Jsonl,
+            Some(format) => format,
             // JSON Lines can be processed while they are written.
             None if items_only => DataFormat::Jsonl,
             None => DataFormat::default(),
@@ -234,34 +230,29 @@ impl DumpOnlyArgs {
 
     /// The filter and projection that DynamoDB applies.
     fn selection(&self) -> Result<Selection> {
-        let mut selection = Selection::default();
-        if let Some(filter) = &self.filter {
-            selection =
-                selection.with_filter(filter, self.names.as_deref(), self.values.as_deref())?;
-        }
-
-        if let Some(projection) = &self.projection {
-            selection = selection.with_projection(projection)?;
-        }
-
-        Ok(selection)
+        Selection::parse(&Expressions {
+            filter_expression: self.filter_expression.as_deref(),
+            projection_expression: self.projection_expression.as_deref(),
+            expression_attribute_names: self.expression_attribute_names.as_deref(),
+            expression_attribute_values: self.expression_attribute_values.as_deref(),
+        })
     }
 
-    /// Rejects `--projection` if a mask rule has a condition: the condition is false if its attribute is not read, and the value
+    /// Rejects a projection if a mask rule has a condition: the condition is false if its attribute is not read, and the value
     /// that the rule should mask would be dumped in plain text.
     fn check_conditions(&self, transform: &Transform) -> Result<()> {
         let have_conditions = transform
             .masks()
             .is_some_and(|masks| masks.rules().have_conditions());
-        if self.projection.is_none() || !have_conditions {
+        if self.projection_expression.is_none() || !have_conditions {
             return Ok(());
         }
 
         Err(Error::usage(
-            "--projection may leave out what a condition (`when`) of a --mask rule asks for",
+            "--projection-expression cannot be combined with --mask rules that have a condition (`when`)",
         )
         .with_hint(
-            "leave out --projection, and drop attributes by rules of their own (action = \"drop\")",
+            "omit --projection-expression and remove attributes with mask rules (action = \"drop\")",
         ))
     }
 
@@ -275,28 +266,27 @@ impl DumpOnlyArgs {
 
         if self.schema_only {
             return Err(Error::usage(format!(
-                "--output {path} holds items alone, so --schema-only leaves nothing to write"
+                "--schema-only needs a folder: --output {path} contains only items"
             ))
-            .with_hint("name a folder"));
+            .with_hint("use a folder as --output"));
         }
 
-        if self.format == Some(FormatArg::Json) {
+        if self.format == Some(DataFormat::Json) {
             return Err(Error::usage(format!(
-                "--output {path} is written as JSON Lines, not as --format json"
+                "--format json needs a folder: --output {path} is written as JSON Lines"
             ))
-            .with_hint("leave out --format, or name a folder"));
+            .with_hint("omit --format, or use a folder as --output"));
         }
 
         let by_extension = self.file_kind().map(|kind| kind.compression);
         if self.compress.is_some()
             && by_extension.is_some_and(|compression| compression != self.compress_option())
         {
-            return Err(Error::usage(format!(
-                "--compress and the ending of {path} contradict each other"
-            ))
-            .with_hint(
-                "leave out --compress: the ending decides (.jsonl, .jsonl.gz, .jsonl.zst)",
-            ));
+            return Err(
+                Error::usage(format!("--compress contradicts the extension of {path}")).with_hint(
+                    "omit --compress: the extension decides (.jsonl, .jsonl.gz, .jsonl.zst)",
+                ),
+            );
         }
 
         Ok(())
@@ -315,11 +305,7 @@ impl DumpOnlyArgs {
 
     /// The value of `--compress`.
     fn compress_option(&self) -> Compression {
-        match self.compress {
-            None | Some(CompressionArg::None) => Compression::None,
-            Some(CompressionArg::Gzip) => Compression::Gzip,
-            Some(CompressionArg::Zstd) => Compression::Zstd,
-        }
+        self.compress.unwrap_or_default()
     }
 }
 
@@ -374,10 +360,10 @@ impl DumpCommand {
 fn missing_table_error(environment: &Environment, working_dir: &Path) -> Error {
     match environment.file() {
         Some(file) => Error::environment(format!(
-            "{} names no table",
+            "{} does not name a table",
             file.strip_prefix(working_dir).unwrap_or(file).display()
         ))
         .with_hint("add DYNAMODB_TABLE=<name> to it, or pass --table"),
-        None => Error::usage("no table is named").with_hint("pass --table NAME"),
+        None => Error::usage("no table name").with_hint("pass --table NAME"),
     }
 }

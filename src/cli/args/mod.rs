@@ -4,6 +4,7 @@
 
 mod common;
 mod dump;
+mod overrides;
 mod restore;
 mod settings;
 mod transform;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
-pub(crate) use verify::{SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
+pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
 
 use super::terminal::output::OutputOptions;
 use crate::environment::{Answers, EnvironmentRequest};

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Parser, ValueEnum};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
+use super::overrides::OverrideArgs;
 use super::settings::{ResolvedSettings, SettingArgs};
 use super::transform::{TransformArgs, check_preview};
 use super::value::{boost, cap};
@@ -26,19 +27,18 @@ EXAMPLES
   dumpdb    --env=prod  --output ./prod-backup
   restoredb --env=local --source ./prod-backup
 
-  restoredb --env=local --dry-run                  show what would happen to backups/dynamodb/local/
-  restoredb --env=local --source a --table copy    restore under another name
-  restoredb --env=local --wait 60s --if-missing    fill a fresh laptop, once
-  restoredb --env=dev --source a --replace         delete and recreate the table
-  restoredb --env=local --source a --read-capacity 3 --write-capacity 3
-  restoredb --env=dev --source a --boost-write-capacity 1000
-  restoredb --env=dev --source a --diff-schema     compare the dump's schema with the table
-  restoredb --env=dev --source a --table copy --key-schema 'owner:S,made:N'
-  restoredb --env=prod --source a --confirm films  restore into production from a script
-  restoredb --env=dev --source a --dry-run --show 3 --transform 'del(.old)'
-  zcat a.gz | restoredb --env=dev --source -       read items from standard input";
+  restoredb -e local --dry-run                     show what a restore would do
+  restoredb -e local -s a --table copy             restore under another name
+  restoredb -e local --wait 60s --if-missing       fill a new development machine, once
+  restoredb -e dev -s a --replace                  delete and recreate the table
+  restoredb -e local -s a --read-capacity 3 --write-capacity 3
+  restoredb -e dev -s a --boost-write-capacity 1000
+  restoredb -e dev -s a --table copy --key-schema 'owner:S,made:N'
+  restoredb -e prod -s a --confirm films           restore to production from a script
+  restoredb -e dev -s a --dry-run --show 3 --transform 'del(.old)'
+  zcat a.gz | restoredb -e dev -s -                read items from standard input";
 
-/// Restore a dump into a live DynamoDB table, which is created when it is missing.
+/// Restore a dump to a DynamoDB table; the table is created if it does not exist.
 #[derive(Debug, Parser)]
 #[command(
     name = "restoredb",
@@ -57,13 +57,16 @@ pub(crate) struct RestoreArgs {
     settings: SettingArgs,
 
     #[command(flatten)]
+    overrides: OverrideArgs,
+
+    #[command(flatten)]
     transform: TransformArgs,
 
     #[command(flatten)]
     run: RunArgs,
 
-    /// confirm a restore into a protected environment: the name of the target table
-    #[arg(long, value_name = "TABLE", help_heading = "Run", value_parser = NonEmptyStringValueParser::new())]
+    /// Confirm a restore to a protected environment with the name of the target table
+    #[arg(long, value_name = "TABLE", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
     confirm: Option<String>,
 
     #[command(flatten)]
@@ -75,123 +78,91 @@ pub(crate) struct RestoreArgs {
 #[command(next_help_heading = "Restore")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct RestoreOnlyArgs {
-    /// read a dump folder, a file of items, or - (standard input)
-    /// [default: backups/dynamodb/ENV/]
-    #[arg(long, value_name = "DIR|FILE|-")]
+    /// Dump folder, file of items, or - for standard input [default: backups/dynamodb/ENV/]
+    #[arg(long, short, value_name = "DIR|FILE|-")]
     source: Option<PathBuf>,
 
-    /// leave a table that exists as it is, and succeed
+    /// If the table exists, change nothing and succeed
     #[arg(long, conflicts_with_all = ["replace", "no_create", "data_only", "apply_settings"])]
     if_missing: bool,
 
-    /// fail when the table is missing
-    #[arg(long, conflicts_with_all = ["replace", "schema_only", "schema"])]
-    no_create: bool,
-
-    /// delete the table with all it holds, and create it anew
+    /// If the table exists, delete it with all its items and recreate it
     #[arg(long, conflicts_with = "data_only")]
     replace: bool,
 
-    /// create the table from this schema and not from the dump's
-    #[arg(long, value_name = "FILE", conflicts_with = "data_only")]
+    /// If the table does not exist, fail
+    #[arg(long, conflicts_with_all = ["replace", "schema_only", "schema"])]
+    no_create: bool,
+
+    /// Create the table from this schema, not from that of the dump
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        conflicts_with = "data_only"
+    )]
     schema: Option<PathBuf>,
 
-    /// create the table and write no item
+    /// Only create the table and apply its settings; write no items
     #[arg(long, conflicts_with = "data_only")]
     schema_only: bool,
 
-    /// write the items and create no table
-    #[arg(long, conflicts_with = "SettingArgs")]
+    /// Only write the items; create no table and change no settings
+    #[arg(long, conflicts_with_all = ["SettingArgs", "OverrideArgs"])]
     data_only: bool,
 
-    /// raise a provisioned table and its indexes to so many WCU, or to on-demand, while the items are
-    /// written; what they are to have comes back at the end, also after a failure or Ctrl-C
-    #[arg(long, value_name = "N", value_parser = boost, conflicts_with = "schema_only")]
+    /// While writing, raise the write capacity of a provisioned table and its indexes to N WCU, or
+    /// switch it to on-demand; reverted at the end, after a failure and after Ctrl-C
+    #[arg(long, value_name = "N|on-demand", hide_short_help = true, value_parser = boost, conflicts_with = "schema_only")]
     boost_write_capacity: Option<Boost>,
 
-    /// print what differs between the dump's schema and the table, and stop: 0 nothing, 3 something
-    #[arg(long, conflicts_with_all = [
-        "if_missing", "no_create", "replace", "schema_only", "data_only", "boost_write_capacity", "batch_size", "max_wcu", "max_rcu", "verify",
-        "on_conflict", "strict", "salvage", "allow_empty", "accept_incomplete", "resume", "with", "without", "settings_first", "apply_settings", "dry_run", "yes",
-        "confirm",
-        "TransformArgs",
-    ])]
-    diff_schema: bool,
-
-    /// write so many items per call, at most 25
+    /// Items per request, at most 25
     #[arg(
         long,
         value_name = "N",
+        hide_short_help = true,
         default_value_t = u8::try_from(BATCH_WRITE_ITEMS).unwrap_or(u8::MAX),
         value_parser = clap::value_parser!(u8).range(1..=i64::try_from(BATCH_WRITE_ITEMS).unwrap_or(i64::MAX))
     )]
     batch_size: u8,
 
-    /// write an item whose key the table has already, skip it, or reject it; an equal item is neither.
-    /// skip and fail write item by item
-    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    on_conflict: OnConflictArg,
+    /// What to do if the key exists in the table with another item
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
+    on_conflict: OnConflict,
 
-    /// stop at the first item that is rejected
-    #[arg(long)]
+    /// Stop at the first rejected item
+    #[arg(long, hide_short_help = true)]
     strict: bool,
 
-    /// restore what is readable of a damaged dump, and reject the rest
-    #[arg(long)]
+    /// Restore the readable items of a damaged dump, and list the rest as rejected
+    #[arg(long, hide_short_help = true)]
     salvage: bool,
 
-    /// create or replace the table even if the source has no item that can be written
-    #[arg(long, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
+    /// Create or replace the table even if the dump contains no items
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
     allow_empty: bool,
 
-    /// accept items that are incomplete, such as a part of an `aws dynamodb scan` (`NextToken`,
+    /// Accept incomplete items, such as one page of an `aws dynamodb scan` (`NextToken`,
     /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
-    #[arg(long, conflicts_with = "schema_only")]
+    #[arg(long, hide_short_help = true, conflicts_with = "schema_only")]
     accept_incomplete: bool,
 
-    /// go on with an interrupted restore of this dump into this table; without one, begin
+    /// Resume an interrupted restore of this dump, or start a new one
     #[arg(long)]
     resume: bool,
 
-    /// consume at most so many write units per second, or a share of the table's, such as 25%
+    /// Maximum write units per second, or a percentage of the table's capacity, for example 25%
     #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
     max_wcu: Option<Cap>,
 
-    /// check the result by reading every item back, or not at all; auto is full on a local endpoint,
-    /// where reading is free, and relies on the acknowledgements elsewhere
-    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    verify: VerifyModeArg,
+    /// How to verify the result
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    verify: VerifyMode,
 
-    /// consume at most so many read units per second when every item is read back, or a share of the
-    /// table's, such as 25% [default: half the capacity of a protected provisioned table]
-    #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
+    /// Maximum read units per second for reading items back, or a percentage of the table's
+    /// capacity [default: 50% for a protected provisioned table]
+    #[arg(long, value_name = "N|N%", hide_short_help = true, value_parser = cap, conflicts_with = "schema_only")]
     max_rcu: Option<Cap>,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum OnConflictArg {
-    #[default]
-    Overwrite,
-    Skip,
-    Fail,
-}
-
-impl From<OnConflictArg> for OnConflict {
-    fn from(conflict: OnConflictArg) -> Self {
-        match conflict {
-            OnConflictArg::Overwrite => Self::Overwrite,
-            OnConflictArg::Skip => Self::Skip,
-            OnConflictArg::Fail => Self::Fail,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum VerifyModeArg {
-    #[default]
-    Auto,
-    None,
-    Full,
 }
 
 /// A resolved `restoredb` command line.
@@ -205,8 +176,6 @@ pub(crate) struct RestoreCommand {
     schema: Option<PathBuf>,
     settings: ResolvedSettings,
     boost: Option<Boost>,
-    /// Compare the schemas and stop.
-    pub(crate) diff_schema: bool,
     content: ContentScope,
     batch_size: usize,
     on_conflict: OnConflict,
@@ -232,7 +201,8 @@ impl Arguments<RestoreCommand> for RestoreArgs {
 
     fn resolve(self) -> Result<RestoreCommand> {
         let restore = self.restore;
-        let settings = self.settings.resolve(!restore.no_create)?;
+        let overrides = self.overrides.resolve()?;
+        let settings = self.settings.resolve(overrides, !restore.no_create)?;
         if restore.boost_write_capacity.is_some() {
             settings.check_with_boost()?;
         }
@@ -246,9 +216,8 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             schema: restore.schema,
             settings,
             boost: restore.boost_write_capacity,
-            diff_schema: restore.diff_schema,
             batch_size: usize::from(restore.batch_size),
-            on_conflict: restore.on_conflict.into(),
+            on_conflict: restore.on_conflict,
             strict: restore.strict,
             salvage: restore.salvage,
             allow_empty: restore.allow_empty,
@@ -256,11 +225,7 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             resume: restore.resume,
             max_write_units: restore.max_wcu,
             max_read_units: restore.max_rcu,
-            verify: match restore.verify {
-                VerifyModeArg::Auto => VerifyMode::Auto,
-                VerifyModeArg::None => VerifyMode::None,
-                VerifyModeArg::Full => VerifyMode::Full,
-            },
+            verify: restore.verify,
             preview: self.transform.preview_options(),
             transform: self
                 .transform

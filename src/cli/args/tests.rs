@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ops::ContentScope;
 use crate::ops::dump::DumpRequest;
 use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
-use crate::schema::Setting;
+use crate::schema::{Overrides, Setting};
 
 const TABLE_FLAGS: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
 
@@ -171,13 +171,19 @@ fn contradicting_dump_options_are_rejected() {
         ("--output - --json", "both write to standard output"),
         ("--output - --format json", "JSON Lines"),
         ("--output x.jsonl --format json", "JSON Lines"),
-        ("--output x.jsonl --schema-only", "leaves nothing to write"),
-        ("--output - --schema-only", "leaves nothing to write"),
+        (
+            "--output x.jsonl --schema-only",
+            "--schema-only needs a folder",
+        ),
+        ("--output - --schema-only", "--schema-only needs a folder"),
         (
             "--output x.jsonl.gz --compress zstd",
-            "contradict each other",
+            "contradicts the extension",
         ),
-        ("--output x.jsonl --compress zstd", "contradict each other"),
+        (
+            "--output x.jsonl --compress zstd",
+            "contradicts the extension",
+        ),
     ] {
         let error = dump_error(line).to_string();
         assert!(error.contains(part), "{line}: {error}");
@@ -198,6 +204,8 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--give-up-after 0s",
         "--wait soon",
         "--format xml",
+        "--expression-attribute-names {}",
+        "--projection-expression a --expression-attribute-values {}",
         "--quiet --verbose",
         "--table=",
         "--env=",
@@ -240,6 +248,20 @@ fn invalid_arguments_are_rejected_by_clap() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn frequent_options_have_short_forms() {
+    assert_eq!(dump("-o a").target, dump("--output a").target);
+    assert_eq!(restore("-s a").source, restore("--source a").source);
+    let common = restore_command("-n -y").unwrap().common;
+    assert!(common.dry_run && common.answers.yes);
+    let command = VerifyArgs::try_parse_from(["verifydb", "-s", "a", "-e", "dev"])
+        .unwrap()
+        .resolve()
+        .unwrap();
+    assert_eq!(command.source(), SourceSpec::path("a"));
+    assert_eq!(command.common.environment.name.as_deref(), Some("dev"));
 }
 
 #[test]
@@ -344,6 +366,13 @@ fn second_table(environment: Option<&str>, table: Option<&str>) -> SecondTable {
     }
 }
 
+fn schema_task() -> VerifyTask {
+    VerifyTask::Schema(Box::new(ExpectedSchema {
+        file: None,
+        overrides: Overrides::default(),
+    }))
+}
+
 fn verify_command(line: &str) -> Result<VerifyCommand> {
     VerifyArgs::try_parse_from(words("verifydb", line))
         .unwrap_or_else(|error| panic!("{line}: {error}"))
@@ -376,7 +405,7 @@ fn named_dumps_and_tables_decide_the_verify_task() {
             VerifyTask::Table,
             "backups/dynamodb/no-env",
         ),
-        ("a --env dev --schema-only", VerifyTask::Schema, "a"),
+        ("a --env dev --schema-only", schema_task(), "a"),
         (
             "--env prod --against-env dev",
             tables(Some("dev"), None),
@@ -429,12 +458,12 @@ fn second_environment_inherits_only_the_envs_folder() {
 #[test]
 fn contradicting_verify_options_are_rejected() {
     for (line, part) in [
-        ("a --exact", "--exact is about a table"),
-        ("a --max-rcu 5", "--max-rcu is about a table"),
-        ("a --sample 1%", "--sample is about a table"),
-        ("a --schema-only", "--schema-only is about a table"),
-        ("a --quick --env dev", "--quick is about a dump alone"),
-        ("-", "from a stream"),
+        ("a --exact", "--exact needs a table"),
+        ("a --max-rcu 5", "--max-rcu needs a table"),
+        ("a --sample 1%", "--sample needs a table"),
+        ("a --schema-only", "--schema-only needs a table"),
+        ("a --quick --env dev", "--quick only checks a dump"),
+        ("-", "on standard input"),
     ] {
         let error = verify_command(line)
             .err()

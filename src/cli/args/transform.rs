@@ -22,33 +22,37 @@ const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Items")]
 pub(crate) struct TransformArgs {
-    /// keep this share of the items, for example 5%, chosen by the partition key: tables sampled
-    /// alike fit together
+    /// Keep this percentage of the partition keys with all their items, for example 5%; the same
+    /// keys in every table
     #[arg(long, value_name = "PERCENT", value_parser = sample)]
     sample: Option<Sample>,
 
-    /// keep items for which this jq condition holds, for example '.year | num > 1990'
+    /// Keep items that satisfy this jq condition, for example '.year | num > 1990'
     #[arg(long = "where", value_name = "EXPR", value_parser = NonEmptyStringValueParser::new())]
     condition: Option<String>,
 
-    /// run this jq filter over each item, in DynamoDB JSON; may be repeated. Its words:
-    /// docs/TRANSFORM.md
+    /// Apply this jq filter to each item in DynamoDB JSON; can be repeated (see docs/TRANSFORM.md)
     #[arg(long, value_name = "EXPR|FILE.jq", value_parser = NonEmptyStringValueParser::new())]
     transform: Vec<String>,
 
-    /// send each item through this program: JSON lines in, one line out for each
-    #[arg(long, value_name = "LINE", value_parser = NonEmptyStringValueParser::new())]
+    /// Pipe the items through this program: JSON Lines in, one line out for each
+    #[arg(long, value_name = "COMMAND", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     transform_command: Option<String>,
 
-    /// run so many copies of the program side by side [default: one per core]
-    #[arg(long, value_name = "N", requires = "transform_command")]
+    /// Number of parallel instances of the program [default: one per core]
+    #[arg(
+        long,
+        value_name = "N",
+        hide_short_help = true,
+        requires = "transform_command"
+    )]
     transform_jobs: Option<NonZeroUsize>,
 
-    /// give the program up when it has answered nothing for so long
-    #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "60s")]
+    /// Abort if the program does not respond for this long
+    #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = nonzero_duration, default_value = "60s")]
     transform_timeout: Duration,
 
-    /// hide values by the rules in this file
+    /// Mask values according to the rules in this file (see docs/TRANSFORM.md)
     #[arg(long, value_name = "RULES.toml")]
     mask: Option<PathBuf>,
 
@@ -56,16 +60,17 @@ pub(crate) struct TransformArgs {
         long,
         value_name = "FILE",
         requires = "mask",
-        help = "read the key of the masks from this file [default: DYNADUMP_MASK_KEY]"
+        hide_short_help = true,
+        help = "File with the secret key for masks [default: the variable DYNADUMP_MASK_KEY]"
     )]
     mask_key_file: Option<PathBuf>,
 
-    /// with --dry-run: show the first N items that do not stay as they are, before and after
-    #[arg(long, value_name = "N", requires = "dry_run")]
+    /// With --dry-run: show the first N items that change, before and after
+    #[arg(long, value_name = "N", hide_short_help = true, requires = "dry_run")]
     show: Option<usize>,
 
-    /// with --show: show the original values of masked attributes; refused for protected environments
-    #[arg(long, requires = "show")]
+    /// With --show: show the original values of masked attributes; not in protected environments
+    #[arg(long, hide_short_help = true, requires = "show")]
     show_originals: bool,
 }
 
@@ -77,17 +82,17 @@ impl TransformArgs {
     pub(crate) fn resolve_unless_schema_only(&self, schema_only: bool) -> Result<Transform> {
         let transform = self.resolve()?;
         if schema_only && !transform.is_empty() {
-            return Err(Error::usage("--schema-only leaves no items to transform")
-                .with_hint("leave out one of both"));
+            return Err(
+                Error::usage("--schema-only cannot be combined with a transform")
+                    .with_hint("omit one of them"),
+            );
         }
 
         if self.show.is_some() && transform.is_empty() {
-            return Err(Error::usage(
-                "--show has nothing to show: no option changes or leaves out items",
-            )
-            .with_hint(
-                "leave it out, or say what is to be done with --transform, --mask, --where",
-            ));
+            return Err(
+                Error::usage("--show needs an option that changes or filters items")
+                    .with_hint("add --transform, --mask or --where, or omit --show"),
+            );
         }
 
         Ok(transform)
@@ -191,7 +196,7 @@ fn filter_file(filter: &str) -> Option<PathBuf> {
 fn read_filter(path: &Path) -> Result<String> {
     read_text(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::usage(format!("--transform: {error}")).with_hint(
-            "what ends in .jq is taken for a file; put an expression into brackets: '(.jq)'",
+            "a value that ends in .jq is a file; put an expression in parentheses: '(.jq)'",
         ),
         _ => error,
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::item::Sample;
 use crate::ops::Cap;
-use crate::schema::{Boost, Capacity};
+use crate::schema::Boost;
 
 /// Longer durations are typing errors, and much longer ones overflow clock arithmetic.
 const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
@@ -28,23 +28,6 @@ pub(crate) fn nonzero_duration(text: &str) -> Result<Duration, String> {
     } else {
         Ok(duration)
     }
-}
-
-/// `NAME=R:W`: the capacity of an index.
-pub(crate) fn index_capacity_arg(text: &str) -> Result<(String, Capacity), String> {
-    let (name, capacity) =
-        split_assignment(text).ok_or("write it as NAME=R:W, for example by-genre=5:5")?;
-    let capacity = capacity
-        .parse()
-        .map_err(|error: crate::error::Error| error.to_string())?;
-    Ok((name, capacity))
-}
-
-/// `NAME=VALUE`: a tag. The value may be empty or contain `=`.
-pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        split_assignment(text).ok_or("write it as NAME=VALUE, for example owner=films")?;
-    Ok((name, value.to_owned()))
 }
 
 /// `on-demand`, or a number of WCU.
@@ -80,13 +63,6 @@ pub(crate) fn cap(text: &str) -> Result<Cap, String> {
         .map_err(|error: crate::error::Error| error.to_string())
 }
 
-/// Splits `NAME=VALUE`; `None` if there is no `=` or no name.
-fn split_assignment(text: &str) -> Option<(String, &str)> {
-    text.split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, value)| (name.to_owned(), value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,25 +77,6 @@ mod tests {
 
         for invalid in ["", "5", "soon", "-5s", "99999999999999999999y"] {
             assert!(duration(invalid).is_err(), "{invalid}");
-        }
-    }
-
-    #[test]
-    fn capacities_of_indexes() {
-        assert_eq!(
-            index_capacity_arg("by-genre=5:7"),
-            Ok(("by-genre".to_owned(), Capacity { read: 5, write: 7 }))
-        );
-        for invalid in [
-            "",
-            "by-genre",
-            "=5:7",
-            "by-genre=",
-            "by-genre=5",
-            "by-genre=0:7",
-            "by-genre=5:x",
-        ] {
-            assert!(index_capacity_arg(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -149,15 +106,5 @@ mod tests {
         ] {
             assert!(sample(invalid).is_err(), "{invalid}");
         }
-    }
-
-    #[test]
-    fn tags() {
-        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
-        assert_eq!(
-            (tag("a=b"), tag("a="), tag("a=b=c")),
-            (pair("a", "b"), pair("a", ""), pair("a", "b=c"))
-        );
-        assert!(tag("a").is_err() && tag("=b").is_err());
     }
 }

@@ -6,6 +6,7 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{CallArgs, EnvironmentArgs, OutputArgs, default_folder, resolve_read_only};
+use super::overrides::OverrideArgs;
 use super::value::{cap, sample};
 use super::{Arguments, CommonOptions};
 use crate::backup::SourceSpec;
@@ -16,20 +17,21 @@ use crate::error::{Error, Result};
 use crate::item::Sample;
 use crate::ops::Cap;
 use crate::ops::verify::CompareOptions;
+use crate::schema::Overrides;
 
 const EXAMPLES: &str = "\
 EXAMPLES
-  verifydb ./prod-backup                              is this dump whole?
-  verifydb ./prod-backup --quick                      the same by checksums alone
-  verifydb --source ./prod-backup --env=staging       does the table hold what the dump holds?
-  verifydb --source ./prod-backup --env=staging --exact
-  verifydb --source ./prod-backup --env=staging --schema-only
-  verifydb --source ./prod-backup --env=staging --sample 1%
-  verifydb --env=prod --against-env=staging           do two tables agree?
-  verifydb --env=prod --against-env=staging --schema-only
-  verifydb --env=dev --table films --against-table copy";
+  verifydb ./prod-backup                              check the integrity of a dump
+  verifydb ./prod-backup --quick                      check only its sizes and checksums
+  verifydb -s ./prod-backup -e staging                compare a table with a dump
+  verifydb -s ./prod-backup -e staging --exact        including items that only the table has
+  verifydb -s ./prod-backup -e staging --schema-only  compare keys, indexes and settings
+  verifydb -s ./prod-backup -e staging --sample 1%
+  verifydb -e prod --against-env=staging              compare two tables
+  verifydb -e prod --against-env=staging --schema-only
+  verifydb -e dev --table films --against-table copy";
 
-/// Check that a dump is whole, or compare a table with a dump or with another table. Changes nothing.
+/// Check the integrity of a dump, or compare a table with a dump or another table. Changes nothing.
 #[derive(Debug, Parser)]
 #[command(
     name = "verifydb",
@@ -38,7 +40,7 @@ EXAMPLES
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
 )]
 pub(crate) struct VerifyArgs {
-    /// the dump to check; the same as --source
+    /// Dump to check; same as --source
     #[arg(value_name = "DIR|FILE", conflicts_with = "source")]
     dump: Option<PathBuf>,
 
@@ -47,6 +49,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     verify: VerifyOnlyArgs,
+
+    #[command(flatten)]
+    overrides: OverrideArgs,
 
     #[command(flatten)]
     calls: CallArgs,
@@ -60,12 +65,12 @@ pub(crate) struct VerifyArgs {
 #[command(next_help_heading = "Verify")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct VerifyOnlyArgs {
-    /// the dump: a folder or a file of items; with an environment or a table, that table is compared
-    /// with it [default: backups/dynamodb/ENV/]
-    #[arg(long, value_name = "DIR|FILE")]
+    /// Dump folder or file of items; with an environment or a table, compare the table with it
+    /// [default: backups/dynamodb/ENV/]
+    #[arg(long, short, value_name = "DIR|FILE")]
     source: Option<PathBuf>,
 
-    /// compare with the table of this environment, not with a dump
+    /// Compare with the table of this environment instead of a dump
     #[arg(
         long,
         value_name = "NAME",
@@ -79,44 +84,48 @@ struct VerifyOnlyArgs {
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["source", "dump"],
-        help = "compare with this table, not with a dump [default: DYNAMODB_TABLE of --against-env, \
-                then the first table's name]"
+        help = "Compare with this table instead of a dump [default: DYNAMODB_TABLE of \
+                --against-env, then the name of the first table]"
     )]
     against_table: Option<String>,
 
-    /// check sizes and checksums of a dump, and read no item
+    /// Check only the sizes and checksums of a dump; read no items
     #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
     quick: bool,
 
-    /// accept items that are incomplete, such as a part of an `aws dynamodb scan` (`NextToken`,
+    /// Accept incomplete items, such as one page of an `aws dynamodb scan` (`NextToken`,
     /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
-    #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
     accept_incomplete: bool,
 
-    /// items that only the table has are a difference, too; always so between two tables
+    /// Count items that only the table has as differences; always the case between two tables
     #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
     exact: bool,
 
-    /// compare keys, and not what else the items hold
+    /// Compare only the keys of the items
     #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
     keys_only: bool,
 
-    /// compare this share of the keys, for example 1%: the same keys on both sides, chosen by their
-    /// hash. Every item is read all the same
+    /// Compare this percentage of the keys, for example 1%; the same keys on both sides. All items
+    /// are read nevertheless
     #[arg(long, value_name = "PERCENT", value_parser = sample, conflicts_with_all = ["quick", "schema_only"])]
     sample: Option<Sample>,
 
-    /// compare the settings of the table with the dump's schema, or with the other table's, and read
-    /// no item: 0 nothing differs, 3 something
+    /// Compare keys, indexes and settings with the dump's schema or the other table; read no items.
+    /// Exit code 3 if they differ
     #[arg(long)]
     schema_only: bool,
 
-    /// read the latest version of each item, at twice the read units
-    #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
+    /// With --schema-only: compare with this schema instead of the dump's
+    #[arg(long, value_name = "FILE", hide_short_help = true, requires = "schema_only", conflicts_with_all = ["against_env", "against_table"])]
+    schema: Option<PathBuf>,
+
+    /// Use strongly consistent reads, which consume twice the read units
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["quick", "schema_only"])]
     consistent_read: bool,
 
-    /// consume at most so many read units per second of each table [default: half the capacity of a
-    /// protected provisioned table, no bound elsewhere]
+    /// Maximum read units per second of each table, or a percentage of its capacity, for example 25%
+    /// [default: 50% for a protected provisioned table]
     #[arg(
         long,
         value_name = "N|N%",
@@ -137,9 +146,17 @@ pub(crate) enum VerifyTask {
     /// Items of a table against a dump.
     Table,
     /// Settings of a table against the schema of a dump.
-    Schema,
+    Schema(Box<ExpectedSchema>),
     /// One table against another.
     Tables(SecondTable),
+}
+
+/// The schema that a table is compared with: that of the dump, with changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExpectedSchema {
+    /// A file to read it from instead.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
 }
 
 /// The table that another table is compared with.
@@ -173,18 +190,19 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             dump,
             environment,
             verify,
+            overrides,
             calls,
             ..
         } = self;
 
         let selects_table = environment.selects_table();
-        let task = verify.task(selects_table)?;
+        let task = verify.task(selects_table, overrides.resolve()?)?;
         let source = dump.or(verify.source);
         if source.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err(Error::usage(
-                "items from a stream cannot be verified: each could be read only once",
+                "items on standard input cannot be verified, because they can be read only once",
             )
-            .with_hint("save them in a file first"));
+            .with_hint("save them to a file first"));
         }
 
         let options = CompareOptions {
@@ -206,7 +224,15 @@ impl Arguments<VerifyCommand> for VerifyArgs {
 }
 
 impl VerifyOnlyArgs {
-    fn task(&self, selects_table: bool) -> Result<VerifyTask> {
+    fn task(&self, selects_table: bool, overrides: Overrides) -> Result<VerifyTask> {
+        let is_second_table = self.against_env.is_some() || self.against_table.is_some();
+        if overrides != Overrides::default() && (!self.schema_only || is_second_table) {
+            return Err(Error::usage(
+                "schema overrides only apply to a comparison of a table with the schema of a dump",
+            )
+            .with_hint("add --schema-only, without --against-env and --against-table"));
+        }
+
         // These options compare a table with something, so a dump alone is not enough.
         let table_options = [
             ("--exact", self.exact),
@@ -218,7 +244,7 @@ impl VerifyOnlyArgs {
         ];
 
         // A second table excludes a dump; clap has checked that none is named.
-        if self.against_env.is_some() || self.against_table.is_some() {
+        if is_second_table {
             return Ok(VerifyTask::Tables(SecondTable {
                 environment: self.against_env.clone(),
                 table: self.against_table.clone(),
@@ -228,16 +254,19 @@ impl VerifyOnlyArgs {
 
         match (selects_table, self.quick) {
             (true, true) => Err(Error::usage(
-                "--quick is about a dump alone, and a table is named, too",
+                "--quick only checks a dump and cannot be combined with a table",
             )
-            .with_hint("leave out --quick, or the environment and the table")),
-            (true, false) if self.schema_only => Ok(VerifyTask::Schema),
+            .with_hint("omit --quick, or the environment and the table")),
+            (true, false) if self.schema_only => Ok(VerifyTask::Schema(Box::new(ExpectedSchema {
+                file: self.schema.clone(),
+                overrides,
+            }))),
             (true, false) => Ok(VerifyTask::Table),
             (false, quick) => match table_options.into_iter().find(|(_, given)| *given) {
                 Some((flag, _)) => Err(Error::usage(format!(
-                    "{flag} is about a table, and none is named"
+                    "{flag} needs a table to compare the dump with"
                 ))
-                .with_hint("add --env NAME to compare that environment's table with the dump")),
+                .with_hint("add --env NAME to compare the table of that environment")),
                 None => Ok(VerifyTask::Dump { quick }),
             },
         }

@@ -1,34 +1,12 @@
-//! Schema comparison for `restoredb --diff-schema` and `verifydb --schema-only`: one line per difference on standard output.
+//! Output of `verifydb --schema-only`: one line per difference on standard output.
 
-use crate::cli::args::CommonOptions;
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::cli::terminal::output::write_data;
-use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::format;
-use crate::environment::Environment;
 use crate::error::Result;
-use crate::ops::restore::{self, RestoreRequest, SchemaDifferences};
+use crate::ops::restore::SchemaDifferences;
 use crate::schema::Difference;
-use crate::store::MissingDatabase;
-
-/// Compares the schema of a dump with a table, and prints the differences.
-///
-/// # Errors
-/// The error to print; its kind decides the exit code.
-pub(crate) async fn run(
-    common: &CommonOptions,
-    environment: &Environment,
-    request: &RestoreRequest,
-    session: &Session,
-) -> Result<CommandOutcome> {
-    let store = session
-        .open(environment, common, MissingDatabase::InMemory)
-        .await?;
-    let found =
-        unless_cancelled(&session.cancel, restore::diff(&store, environment, request)).await?;
-    report_differences(&found, session)
-}
 
 /// Prints differences, one per line.
 ///

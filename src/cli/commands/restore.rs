@@ -2,7 +2,6 @@
 
 use chrono::Utc;
 
-use super::diff;
 use crate::cli::args::RestoreCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -24,9 +23,6 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
     let common = &command.common;
     let environment = session.environment(common).await?;
     let mut request = command.request(&environment)?;
-    if command.diff_schema {
-        return diff::run(common, &environment, &request, &session).await;
-    }
 
     // A refused restore must not create an embedded database, so the plan uses a temporary one if the file is missing.
     let store = session

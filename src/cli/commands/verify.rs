@@ -1,14 +1,14 @@
 //! Execution of `verifydb`. It only reads, so there is neither a plan nor a confirmation.
 
 use super::diff;
-use crate::cli::args::{CommonOptions, SecondTable, VerifyCommand, VerifyTask};
+use crate::cli::args::{CommonOptions, ExpectedSchema, SecondTable, VerifyCommand, VerifyTask};
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::verdict;
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::ops::restore::RestoreRequest;
+use crate::ops::restore::{self, RestoreRequest};
 use crate::ops::verify::{self, Comparison, DumpCheckOptions, LiveTable};
 use crate::store::{MissingDatabase, Reader};
 
@@ -19,7 +19,7 @@ use crate::store::{MissingDatabase, Reader};
 pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<CommandOutcome> {
     match &command.task {
         VerifyTask::Dump { quick } => dump(&command, *quick, &session).await,
-        VerifyTask::Schema => schema(&command, &session).await,
+        VerifyTask::Schema(expected) => schema(&command, expected, &session).await,
         VerifyTask::Table => table(&command, &session).await,
         VerifyTask::Tables(second) => tables(&command, second, &session).await,
     }
@@ -53,15 +53,27 @@ async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result
 }
 
 /// Compares a table's settings with the dump's schema.
-async fn schema(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
+async fn schema(
+    command: &VerifyCommand,
+    expected: &ExpectedSchema,
+    session: &Session,
+) -> Result<CommandOutcome> {
     let environment = session.environment(&command.common).await?;
     let table = environment.single_table()?.map(ToOwned::to_owned);
     let request = RestoreRequest {
         table,
+        schema: expected.file.clone(),
+        overrides: expected.overrides.clone(),
         ..RestoreRequest::new(command.source())
     };
 
-    diff::run(&command.common, &environment, &request, session).await
+    let store = session
+        .open(&environment, &command.common, MissingDatabase::InMemory)
+        .await?;
+    let compare = restore::diff(&store, &environment, &request);
+    let found = unless_cancelled(&session.cancel, compare).await?;
+
+    diff::report_differences(&found, session)
 }
 
 /// Compares a table's items with the dump.

@@ -91,7 +91,7 @@ pub(crate) fn dump_origin(
         limit: request.limit,
         transform: request.transform.identity(),
         filter: request.selection.filter_identity(),
-        projection: request.selection.projection().map(ToOwned::to_owned),
+        projection: request.selection.projection_identity(),
     }
 }
 

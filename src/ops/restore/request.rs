@@ -132,12 +132,13 @@ pub enum ExistingTable {
 /// How the result is verified, as requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum VerifyMode {
-    /// Read all items back from a local endpoint, where reads are free; elsewhere, rely on the acknowledgements.
+    /// `full` for a local endpoint, where reads are free; elsewhere, rely on DynamoDB's acknowledgements
     #[default]
     Auto,
-    /// No verification.
+    /// No verification
     None,
-    /// Read all items back and compare them.
+    /// Read all items back and compare them
     Full,
 }

@@ -70,11 +70,17 @@ impl GivenFlags {
             capacity: first([
                 (overrides.read_capacity.is_some(), "--read-capacity"),
                 (overrides.write_capacity.is_some(), "--write-capacity"),
-                (!overrides.index_capacity.is_empty(), "--index-capacity"),
+                (!overrides.index_capacity.is_empty(), "--set index-capacity"),
             ]),
             maximum: first([
-                (overrides.max_read_units.is_some(), "--max-read-units"),
-                (overrides.max_write_units.is_some(), "--max-write-units"),
+                (
+                    overrides.on_demand_max_read.is_some(),
+                    "--set on-demand-max-read",
+                ),
+                (
+                    overrides.on_demand_max_write.is_some(),
+                    "--set on-demand-max-write",
+                ),
                 // Pads the list to the length of the other one.
                 (false, ""),
             ]),
@@ -86,8 +92,8 @@ fn check_figures(overrides: &Overrides) -> Result<()> {
     let figures = [
         (overrides.read_capacity, "--read-capacity"),
         (overrides.write_capacity, "--write-capacity"),
-        (overrides.max_read_units, "--max-read-units"),
-        (overrides.max_write_units, "--max-write-units"),
+        (overrides.on_demand_max_read, "--set on-demand-max-read"),
+        (overrides.on_demand_max_write, "--set on-demand-max-write"),
     ];
 
     // DynamoDB's API has signed 64-bit integers for units.
@@ -116,17 +122,17 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
         // A better message than "no index" for an LSI or a vector index.
         if schema.has_index(name) && !names.contains(name) {
             return Err(Error::usage(format!(
-                "--index-capacity: index {name} has no capacity of its own"
+                "--set index-capacity: index {name} has no capacity of its own"
             ))
             .with_hint("only GSIs have"));
         }
 
-        check_name(name, "--index-capacity", &names)?;
+        check_name(name, "--set index-capacity", &names)?;
         if capacity.read == 0 || capacity.write == 0 {
-            return Err(
-                Error::usage(format!("--index-capacity: index {name} takes at least 1:1"))
-                    .with_hint("write RCU and WCU, both above 0, as in 5:10"),
-            );
+            return Err(Error::usage(format!(
+                "--set index-capacity: index {name} takes at least 1:1"
+            ))
+            .with_hint("write RCU and WCU, both above 0, as in 5:10"));
         }
     }
 
@@ -203,8 +209,9 @@ fn put_on_demand(edit: &mut SchemaEdit, table: &Description, overrides: &Overrid
     let maximum = |has: Option<OnDemandThroughput>| {
         let has = has.unwrap_or_default();
         let maximum = OnDemandThroughput {
-            max_read_request_units: bound(overrides.max_read_units).or(has.max_read_request_units),
-            max_write_request_units: bound(overrides.max_write_units)
+            max_read_request_units: bound(overrides.on_demand_max_read)
+                .or(has.max_read_request_units),
+            max_write_request_units: bound(overrides.on_demand_max_write)
                 .or(has.max_write_request_units),
         };
 

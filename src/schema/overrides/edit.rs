@@ -23,7 +23,7 @@ pub struct OverriddenSchema {
 }
 
 impl TableSchema {
-    /// This schema with `overrides` and without the indexes that were being deleted when it was described, unless `--only-index`
+    /// This schema with `overrides` and without the indexes that were being deleted when it was described, unless `--set only-index`
     /// names them.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
         .find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX))
     {
         return Err(
-            Error::usage(format!("--add-tag: `{name}` is no name for a tag"))
+            Error::usage(format!("--set tag: `{name}` is no name for a tag"))
                 .with_hint("it needs a name, and names that begin with aws: are AWS's to give"),
         );
     }

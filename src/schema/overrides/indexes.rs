@@ -1,4 +1,4 @@
-//! Removes indexes from a schema: `--drop-index` and `--only-index`.
+//! Removes indexes from a schema: `--drop-index` and `--set only-index`.
 
 use super::parse::Overrides;
 use super::schema_edit::SchemaEdit;
@@ -17,7 +17,7 @@ const KINDS: [(&str, &str); 3] = [
     ("vector index", VECTOR_INDEXES),
 ];
 
-/// Drops what `--drop-index` names and what `--only-index` does not, and indexes that were being deleted.
+/// Drops what `--drop-index` names and what `--set only-index` does not, and indexes that were being deleted.
 pub(crate) fn drop_unwanted(
     edit: &mut SchemaEdit,
     schema: &TableSchema,
@@ -34,14 +34,14 @@ pub(crate) fn drop_unwanted(
         .iter()
         .filter(|name| *name != ALL)
         .map(|name| (name, "--drop-index"));
-    for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--only-index"))) {
+    for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--set only-index"))) {
         check_name(name, flag, &names)?;
     }
 
     // Contradictory flags are an error: a guess could drop an index that is wanted.
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
         return Err(Error::usage(format!(
-            "--only-index keeps index {name} and --drop-index drops it"
+            "--set only-index keeps index {name} and --drop-index drops it"
         ))
         .with_hint("leave one of them out"));
     }
@@ -51,12 +51,12 @@ pub(crate) fn drop_unwanted(
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
         return Err(
-            Error::usage("--drop-index all and --only-index contradict each other")
-                .with_hint("--only-index drops every other index by itself"),
+            Error::usage("--drop-index all and --set only-index contradict each other")
+                .with_hint("--set only-index drops every other index by itself"),
         );
     }
 
-    // Naming an index with `--only-index` keeps it even if it was being deleted.
+    // Naming an index with `--set only-index` keeps it even if it was being deleted.
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
     for (kind, field) in KINDS {
         let mut notes = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn drop_unwanted(
             {
                 "it was being deleted when the table was described"
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
-                "not among --only-index"
+                "not among --set only-index"
             } else {
                 return true;
             };

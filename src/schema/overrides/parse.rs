@@ -1,9 +1,10 @@
-//! Overrides of the schema in a dump: from flags, and from files with the flags' names as keys.
+//! Overrides of the schema in a dump: from flags, from `KEY=VALUE` assignments, and from files.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::value::StrDeserializer;
+use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
@@ -19,18 +20,18 @@ pub struct Overrides {
     pub read_capacity: Option<u64>,
     /// WCU of the table and, unless overridden, of its indexes.
     pub write_capacity: Option<u64>,
-    /// Capacity of single GSIs.
+    /// Capacity of individual GSIs.
     pub index_capacity: BTreeMap<String, Capacity>,
-    /// Upper bound of an on-demand table and its GSIs, in read request units per second.
-    pub max_read_units: Option<u64>,
-    /// Upper bound of an on-demand table and its GSIs, in write request units per second.
-    pub max_write_units: Option<u64>,
+    /// Maximum throughput of an on-demand table and its GSIs, in read request units per second.
+    pub on_demand_max_read: Option<u64>,
+    /// Maximum throughput of an on-demand table and its GSIs, in write request units per second.
+    pub on_demand_max_write: Option<u64>,
     /// Table class.
     pub table_class: Option<TableClass>,
     /// KMS key by ARN, alias or id.
     pub kms_key: Option<String>,
     /// Tags to add to the dump's, replacing those with the same name.
-    #[serde(rename = "add-tag")]
+    #[serde(rename = "tag")]
     pub add_tags: BTreeMap<String, String>,
     /// Drops the dump's tags.
     pub no_tags: bool,
@@ -44,17 +45,22 @@ pub struct Overrides {
     pub key_schema: Option<String>,
 }
 
-/// A billing mode as flags write it: `on-demand`, `provisioned`.
+/// A billing mode. AWS's own names are accepted as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum BillingMode {
-    /// Billed by request.
+    /// Pay per request
+    #[serde(alias = "PAY_PER_REQUEST")]
+    #[cfg_attr(feature = "cli", value(alias = "PAY_PER_REQUEST"))]
     OnDemand,
-    /// Billed by provisioned capacity.
+    /// Pay for provisioned capacity
+    #[serde(alias = "PROVISIONED")]
+    #[cfg_attr(feature = "cli", value(alias = "PROVISIONED"))]
     Provisioned,
 }
 
-/// A table class as flags write it: `standard`, `standard-infrequent-access`.
+/// A table class: `standard`, `standard-infrequent-access`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TableClass {
@@ -74,7 +80,73 @@ pub enum OverridesFormat {
 }
 
 impl Overrides {
-    /// Reads a file's text; its keys are named as the flags.
+    /// Names of the overrides that are not options of their own, for [`set`](Self::set).
+    pub const ASSIGNABLE: [&'static str; 7] = [
+        "index-capacity",
+        "on-demand-max-read",
+        "on-demand-max-write",
+        "table-class",
+        "kms-key",
+        "tag",
+        "only-index",
+    ];
+
+    /// Sets one override from `KEY=VALUE`, where `KEY` is one of [`ASSIGNABLE`](Self::ASSIGNABLE).
+    /// For `index-capacity` and `tag`, which can be set repeatedly, `VALUE` is itself `NAME=VALUE`.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage): the key is unknown, or the value is invalid.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let invalid = |expected: &str| {
+            Error::usage(format!("--set {assignment}: the value is invalid"))
+                .with_hint(format!("expected: --set {expected}"))
+        };
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| unknown_assignment(assignment))?;
+
+        match key {
+            "index-capacity" => {
+                let (name, capacity) = split_name(value)
+                    .and_then(|(name, capacity)| Some((name, capacity.parse().ok()?)))
+                    .ok_or_else(|| invalid("index-capacity=NAME=RCU:WCU"))?;
+                self.index_capacity.insert(name, capacity);
+            }
+            "tag" => {
+                let (name, value) = split_name(value).ok_or_else(|| invalid("tag=NAME=VALUE"))?;
+                self.add_tags.insert(name, value.to_owned());
+            }
+            "on-demand-max-read" => {
+                let units = positive(value).ok_or_else(|| invalid("on-demand-max-read=UNITS"))?;
+                self.on_demand_max_read = Some(units);
+            }
+            "on-demand-max-write" => {
+                let units = positive(value).ok_or_else(|| invalid("on-demand-max-write=UNITS"))?;
+                self.on_demand_max_write = Some(units);
+            }
+            "table-class" => {
+                let expected = "table-class=standard or table-class=standard-infrequent-access";
+                let class: StrDeserializer<'_, serde::de::value::Error> = value.into_deserializer();
+                let class = TableClass::deserialize(class).map_err(|_| invalid(expected))?;
+                self.table_class = Some(class);
+            }
+            "kms-key" if value.is_empty() => return Err(invalid("kms-key=KEY")),
+            "kms-key" => self.kms_key = Some(value.to_owned()),
+            "only-index" => {
+                let names: Vec<String> = value.split(',').map(ToOwned::to_owned).collect();
+                if names.iter().any(String::is_empty) {
+                    return Err(invalid("only-index=NAME,NAME"));
+                }
+                self.only_indexes.extend(names);
+            }
+            _ => return Err(unknown_assignment(assignment)),
+        }
+
+        Ok(())
+    }
+
+    /// Parses the text of a file. Its keys are the names of the flags and of
+    /// [`ASSIGNABLE`](Self::ASSIGNABLE) overrides.
     ///
     /// # Errors
     ///
@@ -85,8 +157,8 @@ impl Overrides {
             OverridesFormat::Toml => toml::from_str(text).map_err(|error| toml_words(text, &error)),
         };
         read.map_err(|words| {
-            Error::usage(format!("these are not schema overrides: {words}")).with_hint(
-                "the keys are the flags without their hyphens in front, such as billing-mode = \"on-demand\"",
+            Error::usage(format!("invalid schema overrides: {words}")).with_hint(
+                "keys are option names without the leading hyphens, for example billing-mode = \"on-demand\"",
             )
         })
     }
@@ -104,8 +176,8 @@ impl Overrides {
                 ..file
             },
             Some(BillingMode::Provisioned) => Self {
-                max_read_units: None,
-                max_write_units: None,
+                on_demand_max_read: None,
+                on_demand_max_write: None,
                 ..file
             },
             None if asks_for_capacity => Self {
@@ -113,8 +185,8 @@ impl Overrides {
                 billing_mode: file
                     .billing_mode
                     .filter(|mode| *mode == BillingMode::Provisioned),
-                max_read_units: None,
-                max_write_units: None,
+                on_demand_max_read: None,
+                on_demand_max_write: None,
                 ..file
             },
             _ => file,
@@ -131,8 +203,8 @@ impl Overrides {
                 .into_iter()
                 .chain(self.index_capacity)
                 .collect(),
-            max_read_units: self.max_read_units.or(file.max_read_units),
-            max_write_units: self.max_write_units.or(file.max_write_units),
+            on_demand_max_read: self.on_demand_max_read.or(file.on_demand_max_read),
+            on_demand_max_write: self.on_demand_max_write.or(file.on_demand_max_write),
             table_class: self.table_class.or(file.table_class),
             kms_key: self.kms_key.or(file.kms_key),
             add_tags: file.add_tags.into_iter().chain(self.add_tags).collect(),
@@ -144,6 +216,24 @@ impl Overrides {
     }
 }
 
+fn unknown_assignment(assignment: &str) -> Error {
+    Error::usage(format!("--set {assignment}: not an override")).with_hint(format!(
+        "set KEY=VALUE with KEY one of {}",
+        Overrides::ASSIGNABLE.join(", ")
+    ))
+}
+
+/// Splits `NAME=VALUE`; `None` if there is no `=` or no name.
+fn split_name(text: &str) -> Option<(String, &str)> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value))
+}
+
+fn positive(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|units| *units > 0)
+}
+
 /// The TOML error on one line; the `toml` crate's own message has several.
 fn toml_words(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
@@ -153,7 +243,7 @@ fn toml_words(text: &str, error: &toml::de::Error) -> String {
     line.map_or_else(|| words.clone(), |line| format!("{words} at line {line}"))
 }
 
-/// `R:W`, as in `--index-capacity NAME=R:W`.
+/// `R:W`, as in `--set index-capacity=NAME=R:W`.
 impl FromStr for Capacity {
     type Err = Error;
 
@@ -167,8 +257,8 @@ impl FromStr for Capacity {
         });
 
         capacity.ok_or_else(|| {
-            Error::usage(format!("`{text}` is no capacity"))
-                .with_hint("write RCU and WCU, both above 0, as in 5:10")
+            Error::usage(format!("`{text}` is not a capacity"))
+                .with_hint("write RCU:WCU, both above 0, for example 5:10")
         })
     }
 }
@@ -206,7 +296,7 @@ mod tests {
     #[test]
     fn both_notations_say_the_same() {
         let json = r#"{"billing-mode": "provisioned", "read-capacity": 3, "index-capacity": {"by-year": "4:5"},
-            "table-class": "standard-infrequent-access", "kms-key": "alias/k", "add-tag": {"team": "films"}, "no-tags": true,
+            "table-class": "standard-infrequent-access", "kms-key": "alias/k", "tag": {"team": "films"}, "no-tags": true,
             "drop-index": "all", "only-index": ["a", "b"], "key-schema": "pk:S"}"#;
         let toml = r#"
             billing-mode = "provisioned"
@@ -219,7 +309,7 @@ mod tests {
             key-schema = "pk:S"
             [index-capacity]
             by-year = "4:5"
-            [add-tag]
+            [tag]
             team = "films"
         "#;
 
@@ -252,7 +342,10 @@ mod tests {
             ("\nread_capacity = 3", "unknown field `read_capacity`"),
             ("\nread-capacity = -3", "-3"),
             ("\nbilling-mode = \"free\"", "`free`"),
-            ("\nindex-capacity = { a = \"0:1\" }", "`0:1` is no capacity"),
+            (
+                "\nindex-capacity = { a = \"0:1\" }",
+                "`0:1` is not a capacity",
+            ),
             ("\ndrop-index = 3", "a name or a list of names"),
         ] {
             let error = Overrides::parse(toml, OverridesFormat::Toml).unwrap_err();
@@ -269,9 +362,77 @@ mod tests {
     }
 
     #[test]
+    fn assignments_set_what_the_file_can_set() {
+        let mut overrides = Overrides::default();
+        for assignment in [
+            "index-capacity=by-year=4:5",
+            "on-demand-max-read=7",
+            "on-demand-max-write=8",
+            "table-class=standard",
+            "kms-key=alias/k=",
+            "tag=team=films=all",
+            "tag=empty=",
+            "only-index=a,b",
+            "only-index=c",
+        ] {
+            overrides.set(assignment).unwrap();
+        }
+
+        let file = r#"
+            on-demand-max-read = 7
+            on-demand-max-write = 8
+            table-class = "standard"
+            kms-key = "alias/k="
+            only-index = ["a", "b", "c"]
+            [index-capacity]
+            by-year = "4:5"
+            [tag]
+            team = "films=all"
+            empty = ""
+        "#;
+        assert_eq!(overrides, read(file, OverridesFormat::Toml));
+    }
+
+    #[test]
+    fn an_invalid_assignment_names_what_is_expected() {
+        for (assignment, hint) in [
+            ("index-capacity=by-year", "index-capacity=NAME=RCU:WCU"),
+            ("index-capacity==1:1", "index-capacity=NAME=RCU:WCU"),
+            ("index-capacity=by-year=0:7", "index-capacity=NAME=RCU:WCU"),
+            ("tag=a", "tag=NAME=VALUE"),
+            ("on-demand-max-read=0", "on-demand-max-read=UNITS"),
+            ("on-demand-max-write=x", "on-demand-max-write=UNITS"),
+            (
+                "table-class=cheap",
+                "table-class=standard-infrequent-access",
+            ),
+            ("kms-key=", "kms-key=KEY"),
+            ("only-index=a,", "only-index=NAME,NAME"),
+            ("read-capacity=3", "index-capacity, on-demand-max-read"),
+            ("tag", "index-capacity, on-demand-max-read"),
+        ] {
+            let error = Overrides::default().set(assignment).unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::Usage);
+            assert!(
+                error.hint().unwrap().contains(hint),
+                "{assignment}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn aws_names_of_billing_modes_are_accepted() {
+        let mode = |name: &str| {
+            read(&format!("billing-mode = \"{name}\""), OverridesFormat::Toml).billing_mode
+        };
+        assert_eq!(mode("PAY_PER_REQUEST"), mode("on-demand"));
+        assert_eq!(mode("PROVISIONED"), mode("provisioned"));
+    }
+
+    #[test]
     fn flags_win_over_a_file() {
         let file = read(
-            "read-capacity = 3\nwrite-capacity = 4\ndrop-index = \"a\"\nno-tags = true\nadd-tag = { a = \"1\", b = \"2\" }",
+            "read-capacity = 3\nwrite-capacity = 4\ndrop-index = \"a\"\nno-tags = true\ntag = { a = \"1\", b = \"2\" }",
             OverridesFormat::Toml,
         );
         let flags = Overrides {
@@ -301,7 +462,7 @@ mod tests {
             (None, None)
         );
         let file = read(
-            "billing-mode = \"on-demand\"\nmax-read-units = 9",
+            "billing-mode = \"on-demand\"\non-demand-max-read = 9",
             OverridesFormat::Toml,
         );
         let provisioned = Overrides {
@@ -311,7 +472,7 @@ mod tests {
         .merge(file);
 
         assert_eq!(
-            (provisioned.billing_mode, provisioned.max_read_units),
+            (provisioned.billing_mode, provisioned.on_demand_max_read),
             (None, None)
         );
     }

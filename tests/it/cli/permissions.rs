@@ -165,8 +165,8 @@ fn a_command_calls_no_more_than_its_rows_allow() {
     }
 
     made(
-        "restoredb",
-        &["--env=dev", "--source=out", "--table=copy", "--diff-schema"],
-        &restoring,
+        "verifydb",
+        &["--env=dev", "--source=out", "--table=copy", "--schema-only"],
+        &settings,
     );
 }

@@ -130,8 +130,8 @@ fn a_limit_within_any_page_makes_a_part_and_every_page_is_paid_for() {
 fn every_reason_for_a_part_is_named() {
     let (_engine, project) = films();
     let reasons: [(&str, &str); 5] = [
-        ("--filter=number < 250", "filter"),
-        ("--projection=id,number", "projection"),
+        ("--filter-expression=number < 250", "filter"),
+        ("--projection-expression=id,number", "projection"),
         ("--sample=90%", "sample"),
         ("--where=.number | num > 5", "where"),
         ("--limit=20", "limit"),

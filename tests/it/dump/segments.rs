@@ -141,8 +141,8 @@ fn an_interrupted_dump_reads_no_segment_twice() {
     for (option, items) in [
         ("--data-only", 400),
         ("--transform=.title = {\"S\": \"t\"}", 400),
-        ("--filter=id < \"item-000100\"", 100),
-        ("--projection=id", 400),
+        ("--filter-expression=id < \"item-000100\"", 100),
+        ("--projection-expression=id", 400),
     ] {
         let (_engine, proxy, project) = behind([]);
         proxy.hold("Scan", 21..);

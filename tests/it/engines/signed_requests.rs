@@ -307,8 +307,8 @@ fn the_permissions_in_the_readme_are_enough() {
         "--write-capacity=5",
         "--read-capacity=5",
     ]);
-    let diff = ["--source=out", "--diff-schema", "--table", &copy];
-    project.restoredb(diff).exits(3).never_says("AccessDenied");
+    let diff = ["--source=out", "--schema-only", "--table", &copy];
+    project.verifydb(diff).exits(3).never_says("AccessDenied");
     assert_eq!(client.items(&copy), client.items(&stage.table));
 
     let comparing = &documented["verifydb"].command | &dumpdb.settings;

@@ -216,7 +216,7 @@ fn other_commands_say_that_the_table_is_being_deleted() {
         .exits(11)
         .says(words);
     project
-        .restoredb(["--source=out", "--env=dev", "--diff-schema"])
+        .verifydb(["--source=out", "--env=dev", "--schema-only"])
         .exits(11)
         .says(words);
     assert_eq!(proxy.count("Scan"), 0);
@@ -250,7 +250,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
         "--env=dev",
         "--yes",
         "--table=more",
-        "--only-index=by-genre",
+        "--set=only-index=by-genre",
     ];
 
     project.restoredb(keeps).exits(0);

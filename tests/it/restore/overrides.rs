@@ -182,7 +182,7 @@ fn a_production_table_on_a_laptop() {
 fn one_figure_leaves_the_other_and_an_index_has_its_own() {
     let (engine, client, project) = dump();
     let copy = engine.table("copy");
-    let flags = ["--read-capacity=9", "--index-capacity=by-title=5:4"];
+    let flags = ["--read-capacity=9", "--set=index-capacity=by-title=5:4"];
     project
         .restoredb(["--source=out", "--table", &copy].into_iter().chain(flags))
         .exits(0);
@@ -236,8 +236,8 @@ fn provisioned_becomes_on_demand_and_back() {
 fn on_demand_with_a_maximum() {
     let flags = [
         "--billing-mode=on-demand",
-        "--max-read-units=100",
-        "--max-write-units=50",
+        "--set=on-demand-max-read=100",
+        "--set=on-demand-max-write=50",
     ];
 
     let (body, run) = asked_for(&flags);
@@ -259,10 +259,10 @@ fn on_demand_with_a_maximum() {
 #[test]
 fn class_key_and_tags() {
     let flags = [
-        "--table-class=standard-infrequent-access",
-        "--kms-key=alias/films",
-        "--add-tag=owner=me",
-        "--add-tag=stage=dev",
+        "--set=table-class=standard-infrequent-access",
+        "--set=kms-key=alias/films",
+        "--set=tag=owner=me",
+        "--set=tag=stage=dev",
     ];
 
     let (body, run) = asked_for(&flags);
@@ -280,7 +280,7 @@ fn class_key_and_tags() {
     let (body, run) = asked_for(&["--no-tags"]);
     drop(run.exits(0));
     assert_eq!(body.get("Tags"), None);
-    let (body, run) = asked_for(&["--no-tags", "--add-tag=stage=dev"]);
+    let (body, run) = asked_for(&["--no-tags", "--set=tag=stage=dev"]);
     drop(run.exits(0));
     assert_eq!(body["Tags"], json!([tag("stage", "dev")]));
 }
@@ -300,8 +300,8 @@ fn indexes_are_dropped_by_name_or_kept_by_name() {
             &["by-year"],
         ),
         (&["--drop-index=all"], &[], &[]),
-        (&["--only-index=by-year"], &[], &["by-year"]),
-        (&["--only-index=by-title"], &["by-title"], &[]),
+        (&["--set=only-index=by-year"], &[], &["by-year"]),
+        (&["--set=only-index=by-title"], &["by-title"], &[]),
     ] {
         let (body, run) = asked_for(flags);
         let run = run.exits(0);
@@ -319,8 +319,8 @@ fn indexes_are_dropped_by_name_or_kept_by_name() {
 fn what_cannot_be_followed_is_refused_before_anything_is_made() {
     for flags in [
         &["--drop-index=by-gendre"][..],
-        &["--only-index=nothing"],
-        &["--index-capacity=by-gendre=1:1"],
+        &["--set=only-index=nothing"],
+        &["--set=index-capacity=by-gendre=1:1"],
         &["--billing-mode=on-demand", "--read-capacity=3"],
         &["--key-schema=director:X"],
         &["--key-schema=nowhere"],
@@ -444,8 +444,8 @@ fn the_plan_says_what_becomes_otherwise() {
 
     let tags = [
         "--no-tags",
-        "--add-tag=stage=dev",
-        "--table-class=standard-infrequent-access",
+        "--set=tag=stage=dev",
+        "--set=table-class=standard-infrequent-access",
     ];
 
     let restore = ["--source=out", "--table=copy", "--dry-run"];

@@ -859,7 +859,7 @@ fn restore_with_key(project: Project, url: &str, flag: &str) -> Run {
     project.restoredb([
         "--source=out",
         "--env=dev",
-        "--kms-key=alias/films",
+        "--set=kms-key=alias/films",
         "--yes",
         flag,
     ])
@@ -894,7 +894,7 @@ fn a_local_table_may_lack_encryption_and_the_plan_says_so() {
     let arguments = [
         "--source=out",
         "--env=qa-1",
-        "--kms-key=alias/films",
+        "--set=kms-key=alias/films",
         "--dry-run",
     ];
 

@@ -93,7 +93,7 @@ fn secrets_are_in_no_output_and_in_no_file() {
                 "restoredb",
                 &["--env=dev", "--source=out", "--table=copy", "--yes"],
             ),
-            ("restoredb", &["--env=dev", "--source=out", "--diff-schema"]),
+            ("verifydb", &["--env=dev", "--source=out", "--schema-only"]),
             ("restoredb", &["--env=dev", "--source=out", "--dry-run"]),
             ("verifydb", &["--env=dev", "--source=out"]),
         ] {

@@ -197,9 +197,9 @@ fn a_rejected_item_is_named_by_its_key_alone() {
 fn what_a_condition_asks_for_cannot_be_left_in_the_table() {
     let rules = "[[rule]]\npath = \"email\"\naction = \"redact\"\nwhen = \".name != null\"\n";
     let (_engine, _, project) = people(rules);
-    masked(&project, &["--projection=id,email"])
+    masked(&project, &["--projection-expression=id,email"])
         .exits(2)
-        .says("--projection")
+        .says("--projection-expression")
         .says("`when`")
         .says("drop");
 

@@ -64,6 +64,9 @@ const OWNED_CRATES: [(&str, &str); 10] = [
     ("comfy_table", "cli"),
 ];
 
+/// What enums of the library derive behind the feature `cli`, so that each choice of a user is one type.
+const DERIVED: [&str; 2] = ["clap", "ValueEnum"];
+
 /// The layer that may make, change or delete files, and how that is spelt.
 const FILES: &str = "place";
 const FILE_CHANGES: [&str; 15] = [
@@ -419,6 +422,7 @@ impl Reader {
             self.layer(&target);
         } else if let Some((_, owner)) = OWNED_CRATES.iter().find(|(name, _)| is_crate(first, name))
             && *owner != self.top
+            && parts != DERIVED
         {
             self.found
                 .insert(format!("{} may not name {first}", self.top));

@@ -39,12 +39,12 @@ fn invalid_transforms_are_rejected_before_any_request() {
         (
             &["--schema-only", "--transform", "."],
             2,
-            "leaves no items to transform",
+            "--schema-only cannot be combined with a transform",
         ),
         (
             &["--show", "3", "--dry-run"],
             2,
-            "--show has nothing to show",
+            "--show needs an option that changes or filters items",
         ),
         (&["--show", "3", "--transform", "."], 2, "--dry-run"),
     ] {

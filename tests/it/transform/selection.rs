@@ -1,4 +1,4 @@
-//! `--where`, `--sample`, `--filter`, `--projection` and `--limit`.
+//! `--where`, `--sample`, `--filter-expression`, `--projection-expression` and `--limit`.
 
 use serde_json::Value;
 
@@ -65,7 +65,12 @@ fn filter_and_projection_are_applied_by_the_table() {
     let (_engine, _, project) = events(50);
     let filter = r#"type = "click" and timestamp >= 1700000010"#;
     let run = project
-        .dumpdb(["--output=out", "--filter", filter, "--projection=type"])
+        .dumpdb([
+            "--output=out",
+            "--filter-expression",
+            filter,
+            "--projection-expression=type",
+        ])
         .exits(0);
     run.says("those with type")
         .says("this is a part of the table");
@@ -90,14 +95,14 @@ fn filter_and_projection_are_applied_by_the_table() {
     }
 
     let own = [
-        r##"--names={"#t":"type"}"##,
-        r#"--values={":v":{"S":"view"}}"#,
+        r##"--expression-attribute-names={"#t":"type"}"##,
+        r#"--expression-attribute-values={":v":{"S":"view"}}"#,
         "--limit=5",
     ];
 
     project
         .dumpdb(
-            ["--output=own.jsonl", "--filter=#t = :v"]
+            ["--output=own.jsonl", "--filter-expression=#t = :v"]
                 .iter()
                 .chain(&own),
         )
@@ -109,17 +114,21 @@ fn filter_and_projection_are_applied_by_the_table() {
         (5, 0)
     );
     let run = project
-        .dumpdb(["--output=bad", "--filter=type = = 1"])
+        .dumpdb(["--output=bad", "--filter-expression=type = = 1"])
         .exits(2);
-    run.says("DynamoDB refuses --filter or --projection: ");
+    run.says("DynamoDB rejected the filter or projection expression: ");
     project
-        .dumpdb(["--output=bad", "--filter=a = 'b"])
+        .dumpdb(["--output=bad", "--filter-expression=a = 'b"])
         .exits(2)
         .says("column 5");
     project
-        .dumpdb(["--output=bad", "--filter=a = :b", "--values=[]"])
+        .dumpdb([
+            "--output=bad",
+            "--filter-expression=a = :b",
+            "--expression-attribute-values=[]",
+        ])
         .exits(2)
-        .says("--values is no JSON object");
+        .says("--expression-attribute-values is not a JSON object");
 }
 
 #[test]

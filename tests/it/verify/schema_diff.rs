@@ -1,4 +1,4 @@
-//! `restoredb --diff-schema`: one line per difference on standard output, no prompts, no changes.
+//! `verifydb --schema-only`: one line per difference on standard output, no prompts, no changes.
 
 use aws_sdk_dynamodb::types::{
     BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,
@@ -11,7 +11,7 @@ use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always};
 use crate::support::project::{Project, Run};
 
-const DIFF: [&str; 2] = ["--source=out", "--diff-schema"];
+const DIFF: [&str; 2] = ["--source=out", "--schema-only"];
 
 fn tag(key: &str, value: &str) -> Tag {
     Tag::builder()
@@ -99,14 +99,14 @@ fn lines(run: &Run) -> Vec<String> {
 fn a_table_like_its_dump_differs_in_nothing() {
     let (_engine, project) = dumped();
     let run = project
-        .restoredb(DIFF)
+        .verifydb(DIFF.iter().chain(&["--env=local"]))
         .exits(0)
         .says("table films of environment local is as")
         .says("out says");
 
     assert_eq!(run.output(), "");
     let report = project
-        .restoredb(DIFF.iter().chain(&["--json"]))
+        .verifydb(DIFF.iter().chain(&["--env=local", "--json"]))
         .exits(0)
         .report();
     assert_eq!(
@@ -119,7 +119,7 @@ fn a_table_like_its_dump_differs_in_nothing() {
 fn each_setting_that_differs_is_a_line() {
     let (_engine, project) = dumped();
     let run = project
-        .restoredb(DIFF.iter().chain(&["--table=other"]))
+        .verifydb(DIFF.iter().chain(&["--table=other"]))
         .exits(3);
     let mut found = lines(&run);
     found.sort();
@@ -139,7 +139,7 @@ fn each_setting_that_differs_is_a_line() {
             .says("out in 5 settings"),
     );
     let report = project
-        .restoredb(DIFF.iter().chain(&["--table=other", "--json"]))
+        .verifydb(DIFF.iter().chain(&["--table=other", "--json"]))
         .exits(3)
         .report();
     let differences = report["summary"]["differences"]
@@ -164,7 +164,7 @@ fn another_key_is_a_difference() {
     });
 
     let run = project
-        .restoredb(DIFF.iter().chain(&["--table=by-maker"]))
+        .verifydb(DIFF.iter().chain(&["--table=by-maker"]))
         .exits(3);
     assert_eq!(
         lines(&run)[..2],
@@ -182,10 +182,10 @@ fn overrides_are_part_of_what_is_compared() {
         "--table=other",
         "--read-capacity=5",
         "--write-capacity=7",
-        "--add-tag=owner=nobody",
+        "--set=tag=owner=nobody",
     ];
 
-    let run = project.restoredb(DIFF.iter().chain(&flags)).exits(3);
+    let run = project.verifydb(DIFF.iter().chain(&flags)).exits(3);
     assert!(
         lines(&run)
             .iter()
@@ -199,7 +199,7 @@ fn overrides_are_part_of_what_is_compared() {
     let flags = ["--table=other", "--schema=of-other/table-schema.json"];
     assert_eq!(
         project
-            .restoredb(DIFF.iter().chain(&flags))
+            .verifydb(DIFF.iter().chain(&flags))
             .exits(0)
             .output(),
         ""
@@ -213,7 +213,7 @@ fn nothing_is_asked_and_nothing_is_changed() {
     let project = project.environment("prod", proxy.url(), "other");
     drop(
         project
-            .restoredb(DIFF.iter().chain(&["--env=prod"]))
+            .verifydb(DIFF.iter().chain(&["--env=prod"]))
             .exits(3),
     );
 
@@ -235,9 +235,7 @@ fn what_cannot_be_compared_is_named() {
     let denied = Fault::Refused("AccessDeniedException", "User: eve is not authorized");
     let proxy = Proxy::with_rules(&engine, [always("ListTagsOfResource", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
-    let run = project
-        .restoredb(DIFF.iter().chain(&["--env=dev"]))
-        .exits(0);
+    let run = project.verifydb(DIFF.iter().chain(&["--env=dev"])).exits(0);
     run.says("[WARNING] not compared:")
         .says("Tags: not told by the table: AccessDeniedException");
 }
@@ -246,48 +244,58 @@ fn what_cannot_be_compared_is_named() {
 fn what_is_not_there_or_not_whole_has_its_own_code() {
     let (_engine, project) = dumped();
     project
-        .restoredb(DIFF.iter().chain(&["--table=filme"]))
+        .verifydb(DIFF.iter().chain(&["--table=filme"]))
         .exits(11)
         .says("does not exist")
         .says("films");
 
     drop(
         project
-            .restoredb(["--source=nowhere", "--diff-schema"])
+            .verifydb(["--source=nowhere", "--env=local", "--schema-only"])
             .exits(11),
     );
 
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project
-        .restoredb(["--source=items.jsonl", "--diff-schema"])
+        .verifydb(["--source=items.jsonl", "--env=local", "--schema-only"])
         .exits(13)
         .says("no schema to compare");
     let schema = project
         .text("out/table-schema.json")
         .replace("\"id\"", "\"ie\"");
     project.write("out/table-schema.json", schema);
-    drop(project.restoredb(DIFF).exits(12));
+    drop(
+        project
+            .verifydb(DIFF.iter().chain(&["--env=local"]))
+            .exits(12),
+    );
 }
 
 #[test]
-fn it_goes_with_nothing_that_acts() {
+fn overrides_need_a_dump_and_a_comparison_of_schemas() {
     let (_engine, project) = dumped();
-    for flag in [
-        "--replace",
-        "--if-missing",
-        "--no-create",
-        "--schema-only",
-        "--data-only",
-        "--dry-run",
-        "--yes",
-        "--confirm=films",
-        "--apply-settings",
-        "--boost-write-capacity=9",
-        "--with=kms",
-        "--without=ttl",
-        "--verify=full",
-        "--batch-size=3",
+    for arguments in [
+        &["--source=out", "--env=local", "--read-capacity=3"][..],
+        &["--source=out", "--set=tag=a=b"],
+        &[
+            "--table=films",
+            "--against-table=other",
+            "--schema-only",
+            "--no-tags",
+        ],
     ] {
-        drop(project.restoredb(DIFF.iter().chain(&[flag])).exits(2));
+        project
+            .verifydb(arguments)
+            .exits(2)
+            .says("schema overrides only apply to");
     }
+
+    project
+        .verifydb(DIFF.iter().chain(&["--env=local", "--set=colour=red"]))
+        .exits(2)
+        .says("--set colour=red: not an override");
+    project
+        .verifydb(["--source=out", "--env=local", "--schema=x.json"])
+        .exits(2)
+        .says("--schema-only");
 }

@@ -416,7 +416,7 @@ fn a_sample_of_something_else_is_refused() {
     project
         .verifydb(["out", "--sample=1%"])
         .exits(2)
-        .says("--sample is about a table")
+        .says("--sample needs a table")
         .says("add --env NAME");
 
     project

@@ -1,13 +1,9 @@
 //! Tests: options about settings and what they resolve to.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
-
 use clap::Parser;
-use tempfile::TempDir;
 
 use super::*;
+use crate::cli::args::overrides::OverrideArgs;
 use crate::error::ErrorKind;
 
 /// A command that has only these options.
@@ -15,11 +11,21 @@ use crate::error::ErrorKind;
 struct TestCommand {
     #[command(flatten)]
     settings: SettingArgs,
+
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
-fn parse(line: &str) -> Result<SettingArgs, clap::Error> {
+impl TestCommand {
+    fn resolve(self, creates: bool) -> Result<ResolvedSettings> {
+        let overrides = self.overrides.resolve()?;
+        self.settings.resolve(overrides, creates)
+    }
+}
+
+fn parse(line: &str) -> Result<TestCommand, clap::Error> {
     let words = std::iter::once("restoredb").chain(line.split_whitespace());
-    TestCommand::try_parse_from(words).map(|command| command.settings)
+    TestCommand::try_parse_from(words)
 }
 
 fn resolve(line: &str) -> ResolvedSettings {
@@ -106,74 +112,6 @@ fn unknown_setting_names_list_all_names() {
 }
 
 #[test]
-fn all_overrides_are_resolved() {
-    let resolved = resolve(
-        "--billing-mode provisioned --read-capacity 3 --write-capacity 4 --index-capacity by-genre=5:6 \
-         --index-capacity by-year=7:8 --max-read-units 100 --max-write-units 200 \
-         --table-class standard-infrequent-access --kms-key alias/films --add-tag owner=a=b --add-tag empty= --no-tags \
-         --drop-index a,b --drop-index c --only-index d --key-schema owner:S,made:N",
-    );
-
-    let pairs =
-        |pairs: [(&str, &str); 2]| pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let capacities = [
-        ("by-genre".to_owned(), Capacity { read: 5, write: 6 }),
-        ("by-year".to_owned(), Capacity { read: 7, write: 8 }),
-    ];
-    let expected = Overrides {
-        billing_mode: Some(BillingMode::Provisioned),
-        read_capacity: Some(3),
-        write_capacity: Some(4),
-        index_capacity: BTreeMap::from(capacities),
-        max_read_units: Some(100),
-        max_write_units: Some(200),
-        table_class: Some(TableClass::StandardInfrequentAccess),
-        kms_key: Some("alias/films".to_owned()),
-        add_tags: BTreeMap::from(pairs([("owner", "a=b"), ("empty", "")])),
-        no_tags: true,
-        drop_indexes: ["a", "b", "c"].map(str::to_owned).to_vec(),
-        only_indexes: vec!["d".to_owned()],
-        key_schema: Some("owner:S,made:N".to_owned()),
-    };
-
-    assert_eq!(resolved.overrides, expected);
-    assert_eq!(
-        resolve("--billing-mode on-demand").overrides.billing_mode,
-        Some(BillingMode::OnDemand)
-    );
-    assert_eq!(
-        resolve("--table-class standard").overrides.table_class,
-        Some(TableClass::Standard)
-    );
-}
-
-#[test]
-fn invalid_values_are_rejected() {
-    for line in [
-        "--read-capacity 0",
-        "--write-capacity -1",
-        "--max-read-units 0",
-        "--max-write-units many",
-        "--billing-mode free",
-        "--table-class cheap",
-        "--index-capacity by-genre",
-        "--index-capacity by-genre=0:1",
-        "--add-tag owner",
-        "--kms-key=",
-        "--key-schema=",
-        "--drop-index=a,,b",
-        "--only-index=",
-    ] {
-        let error = parse(line).expect_err(line);
-        assert_eq!(
-            error.exit_code(),
-            i32::from(crate::cli::exit::USAGE),
-            "{line}"
-        );
-    }
-}
-
-#[test]
 fn including_and_excluding_a_setting_is_rejected() {
     for (line, what) in [
         (
@@ -185,16 +123,16 @@ fn including_and_excluding_a_setting_is_rejected() {
             "--settings-first stream and --without stream contradict each other",
         ),
         (
-            "--kms-key k --without kms",
-            "--kms-key and --without kms contradict each other",
+            "--set kms-key=k --without kms",
+            "--set kms-key and --without kms contradict each other",
         ),
         (
-            "--table-class standard --without class",
-            "--table-class and --without class contradict each other",
+            "--set table-class=standard --without class",
+            "--set table-class and --without class contradict each other",
         ),
         (
-            "--add-tag a=b --without tags",
-            "--add-tag and --without tags contradict each other",
+            "--set tag=a=b --without tags",
+            "--set tag and --without tags contradict each other",
         ),
     ] {
         assert_eq!(resolve_error(line, true).to_string(), what);
@@ -207,7 +145,7 @@ fn no_create_requires_apply_settings() {
         "--with kms",
         "--without ttl",
         "--settings-first stream",
-        "--add-tag a=b",
+        "--set tag=a=b",
         "--read-capacity 3",
     ] {
         assert!(
@@ -218,11 +156,11 @@ fn no_create_requires_apply_settings() {
         );
     }
 
-    for line in ["--key-schema a:S", "--drop-index all", "--only-index a"] {
+    for line in ["--key-schema a:S", "--drop-index all", "--set only-index=a"] {
         let error = resolve_error(&format!("{line} --apply-settings"), false);
         assert_eq!(
             error.to_string(),
-            "--no-create leaves key and indexes of a table as they are",
+            "--no-create does not change the key and indexes of a table",
             "{line}"
         );
     }
@@ -230,60 +168,8 @@ fn no_create_requires_apply_settings() {
     for line in [
         "",
         "--apply-settings",
-        "--apply-settings --with kms --add-tag a=b --read-capacity 3",
+        "--apply-settings --with kms --set tag=a=b --read-capacity 3",
     ] {
         assert!(parse(line).unwrap().resolve(false).is_ok(), "{line}");
-    }
-}
-
-/// Writes a file and returns its path.
-fn file(dir: &TempDir, name: &str, text: &[u8]) -> String {
-    let path = dir.path().join(name);
-    File::create(&path).unwrap().write_all(text).unwrap();
-    path.display().to_string()
-}
-
-#[test]
-fn options_take_precedence_over_the_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = self::file(
-        &dir,
-        "laptop.toml",
-        b"read-capacity = 9\nwrite-capacity = 9\n",
-    );
-
-    let overrides = resolve(&format!("--schema-overrides {file} --read-capacity 3")).overrides;
-    assert_eq!(
-        (overrides.read_capacity, overrides.write_capacity),
-        (Some(3), Some(9))
-    );
-    let file = self::file(&dir, "laptop.json", br#"{"read-capacity": 9}"#);
-    assert_eq!(
-        resolve(&format!("--schema-overrides {file}"))
-            .overrides
-            .read_capacity,
-        Some(9)
-    );
-}
-
-#[test]
-fn errors_of_the_file_name_it() {
-    let dir = tempfile::tempdir().unwrap();
-    for (path, kind) in [
-        (file(&dir, "a.yaml", b"read-capacity: 3"), ErrorKind::Usage),
-        (file(&dir, "b.toml", b"read-capacty = 3"), ErrorKind::Usage),
-        (file(&dir, "c.json", b"\xff\xfe{}"), ErrorKind::Usage),
-        (file(&dir, "d.json", b"{"), ErrorKind::Usage),
-        (
-            dir.path().join("none.json").display().to_string(),
-            ErrorKind::NotFound,
-        ),
-    ] {
-        let error = parse(&format!("--schema-overrides {path}"))
-            .unwrap()
-            .resolve(true)
-            .unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.to_string().contains(&path), "{error}");
     }
 }

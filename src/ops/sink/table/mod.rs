@@ -22,13 +22,14 @@ pub(crate) use sink::{TableSink, TableStart, WriteCosts, WriteOptions};
 /// What to do with an item whose key the table already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum OnConflict {
-    /// Overwrite the item in the table.
+    /// Overwrite the item in the table
     #[default]
     Overwrite,
-    /// Keep the item in the table and list the other as skipped. Equal items do not conflict.
+    /// Keep the item in the table and list the other as skipped; one call per item
     Skip,
-    /// Keep the item in the table and reject the other. Equal items do not conflict.
+    /// Keep the item in the table and reject the other; one call per item
     Fail,
 }
 

@@ -147,13 +147,13 @@ mod billing {
             ),
             (
                 FILMS,
-                "billing-mode = \"on-demand\"\nmax-read-units = 9",
+                "billing-mode = \"on-demand\"\non-demand-max-read = 9",
                 json!({"MaxReadRequestUnits": 9}),
                 json!({"MaxReadRequestUnits": 9}),
             ),
             (
                 MATCHES,
-                "max-write-units = 5",
+                "on-demand-max-write = 5",
                 json!({"MaxReadRequestUnits": 100, "MaxWriteRequestUnits": 5}),
                 json!({"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 5}),
             ),
@@ -209,13 +209,13 @@ mod billing {
             ),
             (
                 FILMS,
-                "max-read-units = 1",
-                "--max-read-units is for on-demand",
+                "on-demand-max-read = 1",
+                "--set on-demand-max-read is for on-demand",
             ),
             (
                 MATCHES,
-                "max-write-units = 1\nread-capacity = 1",
-                "--max-write-units is for on-demand",
+                "on-demand-max-write = 1\nread-capacity = 1",
+                "--set on-demand-max-write is for on-demand",
             ),
             (
                 MATCHES,
@@ -225,7 +225,7 @@ mod billing {
             (
                 MATCHES,
                 "index-capacity = { by-tournament = \"1:1\" }",
-                "--index-capacity needs",
+                "--set index-capacity needs",
             ),
             (
                 FILMS,
@@ -252,7 +252,7 @@ mod billing {
             ErrorKind::Usage
         );
         let huge = Overrides {
-            max_read_units: Some(u64::MAX),
+            on_demand_max_read: Some(u64::MAX),
             ..Overrides::default()
         };
         assert_eq!(
@@ -299,7 +299,7 @@ mod indexes {
         let notes = overridden(MATCHES, "only-index = \"by-tournament\"").notes;
         assert_eq!(
             notes,
-            ["vector index by-likeness dropped: not among --only-index"]
+            ["vector index by-likeness dropped: not among --set only-index"]
         );
     }
 
@@ -307,7 +307,7 @@ mod indexes {
     fn an_unknown_index_is_answered_with_near_names() {
         for (toml, flag) in [
             ("drop-index = \"by-dircetor\"", "--drop-index"),
-            ("only-index = \"by-dircetor\"", "--only-index"),
+            ("only-index = \"by-dircetor\"", "--set only-index"),
         ] {
             let error = refused(FILMS, toml);
             assert_eq!(
@@ -439,7 +439,7 @@ mod others {
     fn class_and_tags_are_replaced() {
         let OverriddenSchema { schema, notes, .. } = overridden(
             MUSIC,
-            "table-class = \"standard\"\nadd-tag = { team = \"b\", new = \"\" }",
+            "table-class = \"standard\"\ntag = { team = \"b\", new = \"\" }",
         );
         let body = request(&schema);
         assert!(body.get("TableClass").is_none());
@@ -458,12 +458,12 @@ mod others {
 
         let none = overridden(MUSIC, "no-tags = true").schema;
         assert!(request(&none).get("Tags").is_none());
-        let only = overridden(MUSIC, "no-tags = true\nadd-tag = { a = \"b\" }").schema;
+        let only = overridden(MUSIC, "no-tags = true\ntag = { a = \"b\" }").schema;
         assert_eq!(request(&only)["Tags"], json!([tag("a", "b")]));
         let class = overridden(FILMS, "table-class = \"standard-infrequent-access\"").schema;
         assert_eq!(request(&class)["TableClass"], "STANDARD_INFREQUENT_ACCESS");
         assert_eq!(
-            refused(MUSIC, "add-tag = { \"aws:a\" = \"b\" }").kind(),
+            refused(MUSIC, "tag = { \"aws:a\" = \"b\" }").kind(),
             ErrorKind::Usage
         );
     }

@@ -42,13 +42,16 @@ const OPTIONS: &[CommandOption<Model>] = &[
     option(&["--limit=7"], |model| model.steps.limit = Some(7)),
     option(&["--limit=1000"], |model| model.steps.limit = Some(1000)),
     option(
-        &["--filter=n < :v", r#"--values={":v":{"N":"40"}}"#],
+        &[
+            "--filter-expression=n < :v",
+            r#"--expression-attribute-values={":v":{"N":"40"}}"#,
+        ],
         |model| {
             model.steps.filter = Some(40);
             model.reasons.insert("filter");
         },
     ),
-    option(&["--projection=n,text"], |model| {
+    option(&["--projection-expression=n,text"], |model| {
         model.steps.projection = Some(&["n", "text"]);
         model.reasons.insert("projection");
     }),

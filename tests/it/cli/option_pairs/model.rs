@@ -66,9 +66,9 @@ pub(crate) type Items = BTreeMap<String, Item>;
 /// What the options of one command line do to the items. Steps are applied in the order of the fields.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Steps {
-    /// `--filter`: items with a smaller `n`.
+    /// `--filter-expression`: items with a smaller `n`.
     pub(crate) filter: Option<usize>,
-    /// `--projection`: these attributes, and the key.
+    /// `--projection-expression`: these attributes, and the key.
     pub(crate) projection: Option<&'static [&'static str]>,
     /// `--where`: items with an even `n`.
     pub(crate) is_even: bool,
