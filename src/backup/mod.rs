@@ -38,7 +38,7 @@ pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
 pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
 pub use read::named_file::{read_schema, read_text};
-pub use read::salvage::UnreadablePiece;
+pub use read::salvage::{SalvagePiece, SalvageReader, Unreadable};
 pub use read::source::{Source, SourceKind, SourceSpec};
 pub use read::stripes::{Stripe, StripeReader, StripedItem, StripedText};
 pub use write::resume::ProgressFn;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::backup::Unreadable;
 use crate::item::Items;
 use crate::store::{PageMemoryPermit, ScanPage, WireBytes};
 use crate::transform::Outcome;
@@ -28,6 +29,8 @@ pub(crate) struct Chunk<P> {
     pub(crate) key_hashes: Vec<Option<u128>>,
     /// What a transform made of each item; `None` without a transform.
     pub(crate) outcomes: Option<Vec<Outcome>>,
+    /// What comes after the items and cannot be read, if the source is damaged there.
+    pub(crate) unreadable: Option<Unreadable>,
     pub(crate) lane: usize,
     /// Where the lane continues after these items. `None` if a later chunk has to be settled, too: this one is a part of a page, or
     /// was cut by a limit.
@@ -44,6 +47,7 @@ impl<P> Chunk<P> {
             items,
             key_hashes: Vec::new(),
             outcomes: None,
+            unreadable: None,
             lane,
             position: Some(position),
             cost: ReadCost::default(),
@@ -77,7 +81,7 @@ impl<P> Chunk<P> {
     }
 
     /// Splits the chunk into parts of at most `most` items, so that several threads can work on them. The first part has the cost, the
-    /// last one the position.
+    /// last one the position and what cannot be read.
     pub(crate) fn split(mut self, most: usize) -> Vec<Self> {
         if self.items.len() <= most {
             return vec![self];
@@ -94,12 +98,13 @@ impl<P> Chunk<P> {
 
         if let Some(last) = parts.last_mut() {
             last.position = self.position.take();
+            last.unreadable = self.unreadable.take();
         }
 
         parts
     }
 
-    /// The items from `start` to `end`, without position and cost.
+    /// The items from `start` to `end` only.
     fn part(&self, start: usize, end: usize) -> Self {
         let end = end.min(self.items.len());
         let key_hashes = self.key_hashes.get(start..end).unwrap_or_default();
@@ -108,6 +113,7 @@ impl<P> Chunk<P> {
             items: self.items.slice(start..end),
             key_hashes: key_hashes.to_vec(),
             outcomes: None,
+            unreadable: None,
             lane: self.lane,
             position: None,
             cost: ReadCost::default(),
@@ -150,6 +156,7 @@ impl<P> Chunk<P> {
         if is_cut || kept < self.items.len() {
             self.items.truncate(kept);
             self.key_hashes.truncate(kept);
+            self.unreadable = None;
             self.position = None;
         }
     }

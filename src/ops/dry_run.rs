@@ -170,21 +170,22 @@ impl DryRun {
             Outcome::Unchanged => {}
             Outcome::Changed(_) | Outcome::Several(_) => report.changed += 1,
             Outcome::Skipped => report.left_out += 1,
-            Outcome::Rejected(reason) => {
-                report.rejected += 1;
-
-                // A reason may quote a value, so each item could have another one: the limit bounds memory.
-                let reason = reason.to_string();
-                if self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&reason) {
-                    *self.reasons.entry(reason).or_default() += 1;
-                }
-            }
+            Outcome::Rejected(reason) => self.count_rejected(reason.to_string()),
         }
 
         for output in outcome.items(item) {
-            report.items_out += 1;
-            report.bytes_out += output.len() as u64;
+            self.report.items_out += 1;
+            self.report.bytes_out += output.len() as u64;
             self.cost.add(output);
+        }
+    }
+
+    fn count_rejected(&mut self, reason: String) {
+        self.report.rejected += 1;
+
+        // A reason may quote a value, so each item could have another one: the limit bounds memory.
+        if self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&reason) {
+            *self.reasons.entry(reason).or_default() += 1;
         }
     }
 
@@ -221,6 +222,11 @@ impl<P: Send + 'static> ChunkWorker<P> for DryRun {
     fn add(&mut self, chunk: Chunk<P>) -> Result<()> {
         for (item, outcome) in chunk.entries() {
             self.add_item(&item, outcome.clone())?;
+        }
+
+        if let Some(unreadable) = chunk.unreadable {
+            self.report.items_in += 1;
+            self.count_rejected(unreadable.reason);
         }
 
         Ok(())

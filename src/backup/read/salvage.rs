@@ -1,10 +1,10 @@
 //! Reads the undamaged part of a dump.
 //!
-//! The readable items are a stream of lines. A file with one item per line is read line by line; a
-//! compressed file with an index, frame by frame, skipping damaged frames and finding later frames
-//! if bytes were lost or inserted. Any other file is read up to the damage. Everything unreadable
-//! is reported. Damage that leaves an item well-formed is visible only in the checksum of the whole
-//! file.
+//! The data file is a sequence of pieces: items, and what cannot be read. A file with one item per
+//! line is read line by line; a compressed file with an index, frame by frame, skipping damaged
+//! frames and finding later frames if bytes were lost or inserted. Any other file is read up to the
+//! damage. Damage that leaves an item well-formed is visible only in the checksum of the whole file.
+//! The same file always has the same pieces, so the number of a piece is a position.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -36,63 +36,54 @@ const LINES_LOOKED_AT: usize = 16;
 /// Unreadable pieces listed in a plan.
 const LISTED: usize = 10;
 
-/// An unreadable piece of a data file.
+/// A part of a data file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadablePiece {
+pub struct Unreadable {
+    /// Its bytes, if it is a line of text.
+    pub bytes: Bytes,
     /// Position and error.
     pub reason: String,
-    /// Its text, if it is a line of text.
-    pub text: Bytes,
 }
 
-/// A piece of a data file.
-enum SalvagePiece {
+/// A piece of a damaged data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SalvagePiece {
+    /// The JSON text of an item, on one line. It is valid.
     Item(Bytes),
-    Unreadable(UnreadablePiece),
+    /// Something else.
+    Unreadable(Unreadable),
+}
+
+/// Reads the pieces of a damaged data file in order.
+pub struct SalvageReader(PieceReader);
+
+impl SalvageReader {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn next_piece(&mut self) -> Result<Option<SalvagePiece>> {
+        self.0.next()
+    }
 }
 
 impl Source {
-    /// Calls `each` with every unreadable piece. There are none unless the source is salvaged.
+    /// Reads the pieces of a damaged data file; `None` for a source that is read normally.
     ///
     /// # Errors
-    /// I/O errors; errors of `each`.
-    pub fn unreadable(&self, mut each: impl FnMut(UnreadablePiece) -> Result<()>) -> Result<()> {
-        let Some(mut pieces) = self.pieces()? else {
-            return Ok(());
+    /// I/O errors.
+    pub fn pieces(&self) -> Result<Option<SalvageReader>> {
+        let (Some(damage), [part]) = (&self.damage, self.parts()) else {
+            return Ok(None);
         };
 
-        while let Some(piece) = pieces.next()? {
-            if let SalvagePiece::Unreadable(unreadable) = piece {
-                each(unreadable)?;
-            }
-        }
-
-        Ok(())
+        PieceReader::new(part, damage).map(SalvageReader).map(Some)
     }
 
     /// The known damage; `None` for a source that is read normally.
     #[must_use]
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_deref()
-    }
-
-    /// The readable items of a salvaged source, one per line.
-    pub(crate) fn salvaged(&self) -> Result<Option<ByteStream>> {
-        let pieces = self.pieces()?;
-        Ok(pieces.map(|pieces| -> ByteStream {
-            Box::new(SalvagedLines {
-                pieces,
-                line: Bytes::new(),
-            })
-        }))
-    }
-
-    fn pieces(&self) -> Result<Option<PieceReader>> {
-        let (Some(damage), [part]) = (&self.damage, self.parts()) else {
-            return Ok(None);
-        };
-
-        PieceReader::new(part, damage).map(Some)
     }
 }
 
@@ -115,7 +106,7 @@ pub(crate) fn check_salvaged(
             .flat_map(|damage| damage.findings.iter().cloned()),
     );
 
-    while let Some(piece) = pieces.next()? {
+    while let Some(piece) = pieces.next_piece()? {
         match piece {
             SalvagePiece::Item(text) => {
                 items += 1;
@@ -153,33 +144,7 @@ pub(crate) fn check_salvaged(
     })
 }
 
-/// The readable items as a stream of lines.
-struct SalvagedLines {
-    pieces: PieceReader,
-    /// The unread rest of the current line.
-    line: Bytes,
-}
-
-impl Read for SalvagedLines {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.line.is_empty() {
-            match self.pieces.next().map_err(io::Error::other)? {
-                Some(SalvagePiece::Item(text)) => {
-                    self.line = Bytes::from([text.as_ref(), b"\n"].concat());
-                }
-                Some(SalvagePiece::Unreadable(_)) => {}
-                None => return Ok(0),
-            }
-        }
-
-        let count = buffer.len().min(self.line.len());
-        buffer[..count].copy_from_slice(&self.line.split_to(count));
-
-        Ok(count)
-    }
-}
-
-/// Reads the pieces of a data file in order.
+/// The two methods of reading pieces.
 enum PieceReader {
     /// Each line is an item.
     Lines(Box<LinePieceReader>),
@@ -225,13 +190,13 @@ impl PieceReader {
             Self::Lines(lines) => lines.next(),
             Self::Items { is_over: true, .. } => Ok(None),
             Self::Items { items, is_over } => match items.next_item() {
-                Ok(item) => Ok(item.map(|item| SalvagePiece::Item(item.text))),
+                Ok(item) => Ok(item.map(|item| item_or_unreadable(item.line, item.text))),
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     *is_over = true;
                     let reason = format!("nothing can be read from here on: {error}");
-                    Ok(Some(SalvagePiece::Unreadable(UnreadablePiece {
+                    Ok(Some(SalvagePiece::Unreadable(Unreadable {
+                        bytes: Bytes::new(),
                         reason,
-                        text: Bytes::new(),
                     })))
                 }
                 Err(error) => Err(error),
@@ -245,9 +210,9 @@ impl LinePieceReader {
         loop {
             let Some(lines) = &mut self.lines else {
                 if let Some(reason) = self.damage_after.take() {
-                    return Ok(Some(SalvagePiece::Unreadable(UnreadablePiece {
+                    return Ok(Some(SalvagePiece::Unreadable(Unreadable {
+                        bytes: Bytes::new(),
                         reason,
-                        text: Bytes::new(),
                     })));
                 }
 
@@ -284,13 +249,19 @@ fn piece(number: u64, line: &Bytes) -> Option<SalvagePiece> {
         return None;
     }
 
-    Some(match validate(&text) {
+    Some(item_or_unreadable(number, text))
+}
+
+/// The piece for a text that should be an item.
+fn item_or_unreadable(line: u64, text: Bytes) -> SalvagePiece {
+    match validate(&text) {
         Ok(()) => SalvagePiece::Item(text),
-        Err(error) => SalvagePiece::Unreadable(UnreadablePiece {
-            reason: format!("line {number}: not an item: {error}"),
-            text,
+        Err(error) => SalvagePiece::Unreadable(Unreadable {
+            // Copied: it may be kept for longer than the block that it was read with.
+            bytes: Bytes::copy_from_slice(&text),
+            reason: format!("line {line}: not an item: {error}"),
         }),
-    })
+    }
 }
 
 /// Reads the frames of a part that can be read independently; the whole part without an index.

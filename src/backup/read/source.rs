@@ -260,16 +260,20 @@ impl Source {
         &self.warnings
     }
 
-    /// Reads the items from the beginning.
+    /// Reads the items from the beginning. A damaged source is read in [`pieces`](Self::pieces)
+    /// instead.
     ///
     /// # Errors
-    /// A stream that was read before; a dump of the schema alone; I/O errors.
+    /// A stream that was read before; a damaged source; a dump of the schema alone; I/O errors.
     pub fn items(&self) -> Result<ItemReader<Box<dyn Read + Send>>> {
-        if let Some(readable) = self.salvaged()? {
-            return Ok(ItemReader::new(readable));
+        self.check_has_items()?;
+        if self.is_salvaged() {
+            return Err(
+                Error::damaged(format!("{} is damaged", self.display_name()))
+                    .with_hint(DAMAGED_HINT),
+            );
         }
 
-        self.check_has_items()?;
         let text =
             match &self.data {
                 SourceData::Parts(parts) => {

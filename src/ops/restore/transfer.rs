@@ -11,7 +11,7 @@ use super::marker::MarkerFile;
 use super::plan::RestorePlan;
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
-use crate::backup::{KeyCollisions, Source};
+use crate::backup::KeyCollisions;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
@@ -66,8 +66,8 @@ impl ItemTransfer {
             return Ok(None);
         };
 
-        let mut checkpoint = take_start_checkpoint(plan, &key)?;
-        let rejects = open_rejects(plan, &key, &mut checkpoint).await?;
+        let checkpoint = take_start_checkpoint(plan, &key)?;
+        let rejects = open_rejects(plan, &key, &checkpoint)?;
         let keys = ItemKeys::new(plan, &key);
         let collisions = Arc::<OnceLock<CollisionReport>>::default();
 
@@ -172,7 +172,7 @@ impl ItemTransfer {
             items: plan
                 .source
                 .items
-                .map(|items| (items + plan.unreadable()).saturating_sub(counts.read)),
+                .map(|items| items.saturating_sub(counts.read - counts.unreadable)),
             bytes: plan
                 .source
                 .bytes
@@ -305,12 +305,11 @@ fn warn_at_end(plan: &RestorePlan, totals: &TransferTotals, reporter: &dyn Repor
     }
 }
 
-/// Opens the rejects files, at their sizes in the checkpoint. Unless the restore is resumed, lists the unreadable pieces of a damaged
-/// dump.
-async fn open_rejects(
+/// Opens the rejects files, at their sizes in the checkpoint.
+fn open_rejects(
     plan: &RestorePlan,
     key: &KeySchema,
-    checkpoint: &mut RestoreCheckpoint,
+    checkpoint: &RestoreCheckpoint,
 ) -> Result<RejectFiles> {
     let source = &plan.prepared.source;
     let formatter = ItemFormatter::new(
@@ -323,21 +322,13 @@ async fn open_rejects(
             .clone(),
     );
     let state_dir = plan.prepared.request.state_dir.as_deref();
-    let rejects = RejectFiles::open(
+
+    RejectFiles::open(
         RejectPaths::new(source.path(), state_dir, &plan.target),
         checkpoint.rejects.as_ref(),
         checkpoint.conflicts.as_ref(),
         formatter,
-    )?;
-
-    if plan.resumes.is_some() {
-        return Ok(rejects);
-    }
-
-    let (rejects, pieces) = list_unreadable(Arc::clone(source), rejects).await?;
-    checkpoint.counts.add_unreadable(pieces);
-
-    Ok(rejects)
+    )
 }
 
 /// Finds different items with the same key in a source whose items were not expected to have any. An unmodified Scan has none, unless
@@ -367,22 +358,6 @@ async fn find_collisions(
     }
 
     Ok(found.get().cloned().unwrap_or_default().collisions)
-}
-
-/// Appends the unreadable pieces of a damaged dump to the rejects. Returns their number.
-async fn list_unreadable(
-    source: Arc<Source>,
-    mut rejects: RejectFiles,
-) -> Result<(RejectFiles, u64)> {
-    run_blocking("reading the dump", move || {
-        let mut pieces = 0;
-        source.unreadable(|piece| {
-            pieces += 1;
-            rejects.append_unreadable(&piece)
-        })?;
-        Ok((rejects, pieces))
-    })
-    .await
 }
 
 /// Takes the checkpoint to start at: that of the interrupted run, or a new one.

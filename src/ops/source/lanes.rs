@@ -13,7 +13,8 @@ const MAX_STRIPES: u64 = 64;
 /// Memory for what is read of all stripes, in bytes, for items of average size.
 const STRIPES_MEMORY: u64 = 16 * 1024 * 1024;
 
-/// The lanes of a source. The mark of each is the offset below which every item is settled.
+/// The lanes of a source. The mark of each is the offset below which every item is settled; in a damaged file, it is the number of
+/// settled pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LanePositions {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lanes::LanePositions;
 use super::stream::{ChunkSender, ChunkStream};
-use crate::backup::{ItemReader, Source, StripeReader};
+use crate::backup::{ItemReader, SalvagePiece, SalvageReader, Source, StripeReader, Unreadable};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
 use crate::ops::chunk::Chunk;
@@ -58,6 +58,23 @@ enum LaneReader {
         from: u64,
     },
     Stripe(StripeReader),
+    /// Reads the pieces of a damaged file from the beginning and skips the first `from`.
+    Damaged {
+        pieces: SalvageReader,
+        /// Number of pieces read.
+        count: u64,
+        from: u64,
+    },
+}
+
+/// What a lane consists of.
+enum LanePiece {
+    Item(LaneItem),
+    Unreadable {
+        unreadable: Unreadable,
+        /// Where the lane continues after it.
+        end: u64,
+    },
 }
 
 /// An item, and where its lane continues after it.
@@ -88,10 +105,7 @@ impl StoredSource {
         match positions {
             LanePositions::Whole { mark } => lanes.push(Lane {
                 index: 0,
-                reader: LaneReader::Whole {
-                    items: source.items()?.validating(),
-                    from: *mark,
-                },
+                reader: LaneReader::whole(source, *mark)?,
             }),
             LanePositions::Stripes(stripes) => {
                 let no_stripes =
@@ -170,17 +184,25 @@ impl Lane {
     fn next_chunk(&mut self, limits: ChunkLimits) -> LaneChunk {
         let mut texts: Vec<Bytes> = Vec::with_capacity(limits.items);
         let mut key_hashes = Vec::with_capacity(limits.items);
+        let mut unreadable = None;
         let mut position = None;
         let mut bytes = 0;
         let mut end = None;
 
-        while texts.len() < limits.items && bytes < limits.bytes {
-            match self.reader.next_item() {
-                Ok(Some(item)) => {
+        while texts.len() < limits.items && bytes < limits.bytes && unreadable.is_none() {
+            match self.reader.next_piece() {
+                Ok(Some(LanePiece::Item(item))) => {
                     bytes += item.text.len();
                     texts.push(item.text);
                     key_hashes.push(item.key_hash);
                     position = Some(item.end);
+                }
+                Ok(Some(LanePiece::Unreadable {
+                    unreadable: found,
+                    end: after,
+                })) => {
+                    unreadable = Some(found);
+                    position = Some(after);
                 }
                 Ok(None) => {
                     end = Some(Ok(()));
@@ -201,6 +223,7 @@ impl Lane {
             Ok(items) => LaneChunk {
                 chunk: Some(Chunk {
                     key_hashes,
+                    unreadable,
                     ..Chunk::new(self.index, items, position)
                 }),
                 end,
@@ -216,37 +239,88 @@ impl Lane {
 }
 
 impl LaneReader {
-    fn next_item(&mut self) -> Result<Option<LaneItem>> {
+    /// A reader of the whole source, from a mark.
+    fn whole(source: &Source, mark: u64) -> Result<Self> {
+        Ok(match source.pieces()? {
+            Some(pieces) => Self::Damaged {
+                pieces,
+                count: 0,
+                from: mark,
+            },
+            None => Self::Whole {
+                items: source.items()?.validating(),
+                from: mark,
+            },
+        })
+    }
+
+    fn next_piece(&mut self) -> Result<Option<LanePiece>> {
         match self {
             Self::Stripe(reader) => {
                 let item = reader.next_item()?;
-                Ok(item.map(|item| LaneItem {
-                    text: item.text,
-                    end: item.end,
-                    key_hash: item.key_hash,
+                Ok(item.map(|item| {
+                    LanePiece::Item(LaneItem {
+                        text: item.text,
+                        end: item.end,
+                        key_hash: item.key_hash,
+                    })
                 }))
             }
-            Self::Whole { items, from } => loop {
-                let Some(item) = items.next_item()? else {
-                    return Ok(None);
-                };
-
-                if item.offset < *from {
-                    continue;
-                }
-
-                if !item.is_valid {
-                    check_object(&item.text).map_err(|error| not_an_item(item.line, &error))?;
-                }
-
-                return Ok(Some(LaneItem {
-                    text: item.text,
-                    end: item.offset + 1,
-                    key_hash: None,
-                }));
-            },
+            Self::Whole { items, from } => Ok(next_whole(items, *from)?.map(LanePiece::Item)),
+            Self::Damaged {
+                pieces,
+                count,
+                from,
+            } => next_salvaged(pieces, count, *from),
         }
     }
+}
+
+/// The next item at `from` or after it.
+fn next_whole(items: &mut ItemReader<Box<dyn Read + Send>>, from: u64) -> Result<Option<LaneItem>> {
+    while let Some(item) = items.next_item()? {
+        if item.offset < from {
+            continue;
+        }
+
+        if !item.is_valid {
+            check_object(&item.text).map_err(|error| not_an_item(item.line, &error))?;
+        }
+
+        return Ok(Some(LaneItem {
+            text: item.text,
+            end: item.offset + 1,
+            key_hash: None,
+        }));
+    }
+
+    Ok(None)
+}
+
+/// The next piece of a damaged file after the first `from`. The position after a piece is its number, counted from 1.
+fn next_salvaged(
+    pieces: &mut SalvageReader,
+    count: &mut u64,
+    from: u64,
+) -> Result<Option<LanePiece>> {
+    while let Some(piece) = pieces.next_piece()? {
+        *count += 1;
+        if *count <= from {
+            continue;
+        }
+
+        let end = *count;
+        return Ok(Some(match piece {
+            SalvagePiece::Item(text) => LanePiece::Item(LaneItem {
+                text,
+                end,
+                key_hash: None,
+            }),
+            SalvagePiece::Unreadable(unreadable) => LanePiece::Unreadable { unreadable, end },
+        }));
+    }
+
+    Ok(None)
 }
 
 fn not_an_item(line: u64, error: &ItemError) -> Error {

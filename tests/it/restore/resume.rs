@@ -678,3 +678,64 @@ fn a_state_directory_that_cannot_be_written_is_named_with_the_way_out() {
     done.says("cannot create the folder").says("XDG_STATE_HOME");
     assert!(engine.client().describe("copy").is_none());
 }
+
+#[test]
+fn unreadable_pieces_are_listed_once_however_often_a_salvage_was_killed() {
+    let scene = Scene::new(450, 1_000, &["--format=jsonl"], vec![slow()]);
+    let file = "out/table-data.jsonl";
+    let text = scene.project.text(file);
+    let mut damaged = Vec::new();
+    let lines = text.lines().enumerate().map(|(number, line)| {
+        if number % 10 != 4 {
+            return line.to_owned();
+        }
+
+        damaged.push(line.replace("{\"S\":", "(\"S\":"));
+        damaged[damaged.len() - 1].clone()
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+    scene.project.write(file, text);
+    let readable = scene.items.len() - damaged.len();
+
+    // The kills must outlast a checkpoint that counts something. Even if each run saved all that it wrote, some of the 135 calls are
+    // left.
+    let options = ["--salvage", "--resume", "--batch-size=3"];
+    loop {
+        scene.terminated_after(10, &options);
+        if scene.items_in_checkpoint() > 0 {
+            break;
+        }
+    }
+
+    let mut seed = 23;
+    for _ in 0..6 {
+        scene.killed_after(1 + chance(&mut seed) % 7, &options);
+    }
+
+    let before = scene.items_in_checkpoint();
+    let run = scene.project.restoredb(Scene::arguments(&options)).exits(3);
+    let summary = &run.report()["summary"];
+    assert_eq!(summary["resumed"]["items"], before, "{summary:#}");
+    assert_eq!(
+        (
+            &summary["items_read"],
+            &summary["items_written"],
+            &summary["items_rejected"]
+        ),
+        (&450.into(), &readable.into(), &damaged.len().into()),
+        "{summary:#}"
+    );
+
+    let rejects = scene
+        .project
+        .text(summary["rejects_file"].as_str().expect("a file of rejects"));
+    let listed: Vec<String> = rejects
+        .lines()
+        .map(|line| {
+            let entry: Value = serde_json::from_str(line).expect("a line of JSON");
+            entry["unreadable"].as_str().expect("text").to_owned()
+        })
+        .collect();
+    assert_eq!(listed, damaged, "in the order of the file");
+    assert_eq!(scene.client.items("copy").len(), readable);
+}

@@ -129,6 +129,22 @@ fn lines_that_are_no_items() {
         *bytes = (lines.join("\n") + "\n").into_bytes();
     });
 
+    let trial = &project
+        .restoredb([
+            "--source=out",
+            "--table=copy",
+            "--salvage",
+            "--dry-run",
+            "--json",
+        ])
+        .exits(0)
+        .report()["plan"]["trial"];
+    assert_eq!(
+        (&trial["items_in"], &trial["items_out"], &trial["rejected"]),
+        (&50.into(), &48.into(), &2.into()),
+        "a dry run counts what a restore rejects: {trial:#}"
+    );
+
     let (run, summary) = salvaged(&client, &project, 48..=48);
     run.says("line 11: not an item")
         .says("line 21: not an item");

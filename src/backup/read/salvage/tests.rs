@@ -14,15 +14,15 @@ fn salvaged(bytes: &[u8]) -> (Vec<Bytes>, Vec<String>) {
     remove_file(&folder.join("table-data.json")).unwrap();
     write_file(&folder.join("table-data.json"), bytes, Access::Shared).unwrap();
     let source = Source::salvage(&SourceSpec::path(&folder), &Error::damaged("x")).unwrap();
-    let mut reader = source.items().unwrap();
-    let items: Vec<Bytes> =
-        std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
-    let mut reasons = Vec::new();
-    let mut note = |piece: UnreadablePiece| {
-        reasons.push(piece.reason);
-        Ok(())
-    };
-    source.unreadable(&mut note).unwrap();
+    let mut reader = source.pieces().unwrap().unwrap();
+    let (mut items, mut reasons) = (Vec::new(), Vec::new());
+    while let Some(piece) = reader.next_piece().unwrap() {
+        match piece {
+            SalvagePiece::Item(text) => items.push(text),
+            SalvagePiece::Unreadable(unreadable) => reasons.push(unreadable.reason),
+        }
+    }
+
     let checked = check(&source, &mut |_, _| {}).unwrap();
     assert_eq!(
         (checked.items, checked.unreadable),

@@ -19,6 +19,9 @@ pub(crate) struct RestoreCounts {
     pub(crate) superseded: u64,
     /// Items of the dump that were rejected, fully or partly.
     pub(crate) rejected: u64,
+    /// Of those, pieces of a damaged dump that cannot be read.
+    #[serde(default)]
+    pub(crate) unreadable: u64,
     /// Items of the dump that were skipped, fully or partly, because the table has other items with their keys.
     pub(crate) skipped: u64,
     /// Items to write: those of the dump, or what the transform made of them.
@@ -48,12 +51,6 @@ impl RestoreCounts {
             ..self
         }
     }
-
-    /// Counts unreadable pieces of a damaged dump as rejected.
-    pub(crate) fn add_unreadable(&mut self, pieces: u64) {
-        self.read += pieces;
-        self.rejected += pieces;
-    }
 }
 
 impl AddAssign for RestoreCounts {
@@ -63,6 +60,7 @@ impl AddAssign for RestoreCounts {
         self.already_there += other.already_there;
         self.superseded += other.superseded;
         self.rejected += other.rejected;
+        self.unreadable += other.unreadable;
         self.skipped += other.skipped;
         self.out += other.out;
         self.changed += other.changed;

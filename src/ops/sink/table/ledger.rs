@@ -11,6 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::counts::RestoreCounts;
+use crate::backup::Unreadable;
 use crate::item::Items;
 use crate::ops::chunk::Chunk;
 use crate::store::RejectedItem;
@@ -59,9 +60,16 @@ pub(crate) enum RejectFileKind {
     Conflicts,
 }
 
-/// An entry for a file: one per item of the source, even if several of its outputs were rejected.
+/// An entry for a file.
 #[derive(Debug)]
-pub(crate) struct RejectEntry {
+pub(crate) enum RejectEntry {
+    Item(RejectedEntry),
+    Unreadable(Unreadable),
+}
+
+/// An entry for an item of the source: one, even if several of its outputs were rejected.
+#[derive(Debug)]
+pub(crate) struct RejectedEntry {
     pub(crate) file: RejectFileKind,
     /// The item of the source, and the first reason.
     pub(crate) refused: RejectedItem,
@@ -80,7 +88,9 @@ struct OpenChunk<P> {
     /// The items of the source, if a transform may have changed them.
     originals: Option<Items>,
     /// Entries for the files, by the index of the item.
-    entries: BTreeMap<usize, SmallVec<[RejectEntry; 1]>>,
+    entries: BTreeMap<usize, SmallVec<[RejectedEntry; 1]>>,
+    /// What comes after the items and cannot be read.
+    unreadable: Option<Unreadable>,
     /// Bytes of item text that are kept in memory.
     kept_bytes: usize,
 }
@@ -153,7 +163,7 @@ impl<P: Clone> Ledger<P> {
     /// Registers a chunk. Each of its items to write is settled with its ticket; what the transform rejected is settled now.
     pub(crate) fn register(&mut self, chunk: &Chunk<P>) -> ChunkTicket {
         let open = OpenChunk::new(chunk);
-        self.open_items += chunk.items.len();
+        self.open_items += usize::try_from(open.counts.read).unwrap_or(usize::MAX);
         self.kept_bytes += open.kept_bytes;
 
         let lane = &mut self.lanes[chunk.lane];
@@ -199,7 +209,10 @@ impl<P: Clone> Ledger<P> {
                 self.open_items -= usize::try_from(settled.counts.read).unwrap_or(usize::MAX);
                 self.kept_bytes -= settled.kept_bytes;
                 self.counts += settled.counts;
-                self.entries.extend(settled.entries.into_values().flatten());
+                let items = settled.entries.into_values().flatten();
+                self.entries.extend(items.map(RejectEntry::Item));
+                self.entries
+                    .extend(settled.unreadable.map(RejectEntry::Unreadable));
             }
         }
     }
@@ -222,15 +235,23 @@ impl<P: Clone> OpenChunk<P> {
             },
             originals: None,
             entries: BTreeMap::new(),
+            unreadable: chunk.unreadable.clone(),
             kept_bytes: 0,
         };
+
+        if let Some(unreadable) = &open.unreadable {
+            open.counts.read += 1;
+            open.counts.rejected += 1;
+            open.counts.unreadable += 1;
+            open.kept_bytes += unreadable.bytes.len() + unreadable.reason.len();
+        }
 
         let Some(outcomes) = &chunk.outcomes else {
             return open;
         };
 
         open.originals = Some(chunk.items.clone());
-        open.kept_bytes = usize::try_from(chunk.items.text_bytes()).unwrap_or(usize::MAX);
+        open.kept_bytes += usize::try_from(chunk.items.text_bytes()).unwrap_or(usize::MAX);
         for (index, outcome) in outcomes.iter().enumerate() {
             match outcome {
                 Outcome::Unchanged => {}
@@ -303,7 +324,7 @@ impl<P: Clone> OpenChunk<P> {
         }
 
         self.kept_bytes += refused.item.len() + refused.reason.len();
-        entries.push(RejectEntry {
+        entries.push(RejectedEntry {
             file,
             refused,
             outputs: output.into_iter().collect(),

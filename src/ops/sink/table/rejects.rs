@@ -7,8 +7,8 @@ use bytes::Bytes;
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{RejectEntry, RejectFileKind};
-use crate::backup::UnreadablePiece;
+use super::ledger::{RejectEntry, RejectFileKind, RejectedEntry};
+use crate::backup::Unreadable;
 use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::item_formatter::ItemFormatter;
@@ -156,15 +156,17 @@ impl RejectFiles {
         })
     }
 
-    /// Appends one item with its reason.
-    pub(crate) fn append(
-        &mut self,
-        RejectEntry {
+    /// Appends an entry with its reason.
+    pub(crate) fn append(&mut self, entry: &RejectEntry) -> Result<()> {
+        let RejectedEntry {
             file,
             refused,
             outputs,
-        }: &RejectEntry,
-    ) -> Result<()> {
+        } = match entry {
+            RejectEntry::Item(entry) => entry,
+            RejectEntry::Unreadable(unreadable) => return self.append_unreadable(unreadable),
+        };
+
         let list = match file {
             RejectFileKind::Rejects => &mut self.rejected,
             RejectFileKind::Conflicts => &mut self.conflicts,
@@ -173,10 +175,10 @@ impl RejectFiles {
     }
 
     /// Appends text that is not an item as a line `{"reason":…,"unreadable":"…"}`. Bytes that are not UTF-8 are replaced.
-    pub(crate) fn append_unreadable(&mut self, piece: &UnreadablePiece) -> Result<()> {
-        let text = self.formatter.format_invalid(&piece.text);
+    fn append_unreadable(&mut self, unreadable: &Unreadable) -> Result<()> {
+        let text = self.formatter.format_invalid(&unreadable.bytes);
         self.rejected.lines.append_with_reason(
-            &piece.reason,
+            &unreadable.reason,
             "unreadable",
             text.as_bytes(),
             None,

@@ -38,7 +38,10 @@ fn transformed(kind: u8, number: usize) -> Outcome {
 
 fn listed_items(ledger: &mut Ledger<u64>) -> Vec<Bytes> {
     std::iter::from_fn(|| ledger.next_entry())
-        .map(|entry| entry.refused.item)
+        .map(|entry| match entry {
+            RejectEntry::Item(entry) => entry.refused.item,
+            RejectEntry::Unreadable(unreadable) => unreadable.bytes,
+        })
         .collect()
 }
 
@@ -51,18 +54,29 @@ struct TestChunk {
     is_transformed: bool,
     /// Whether it ends a page.
     has_position: bool,
+    /// Whether the source is damaged after its items.
+    is_damaged: bool,
 }
 
 fn test_chunk() -> impl Strategy<Value = TestChunk> {
     let items = prop::collection::vec(0..6_u8, 0..5);
-    (0..3_usize, items, any::<bool>(), prop::bool::weighted(0.7)).prop_map(
-        |(lane, items, is_transformed, has_position)| TestChunk {
-            lane,
-            items,
-            is_transformed,
-            has_position,
-        },
+    let is_damaged = prop::bool::weighted(0.3);
+    (
+        0..3_usize,
+        items,
+        any::<bool>(),
+        prop::bool::weighted(0.7),
+        is_damaged,
     )
+        .prop_map(
+            |(lane, items, is_transformed, has_position, is_damaged)| TestChunk {
+                lane,
+                items,
+                is_transformed,
+                has_position,
+                is_damaged,
+            },
+        )
 }
 
 /// A chunk that was taken, and what is expected of it.
@@ -72,6 +86,7 @@ struct Taken {
     ticket: ChunkTicket,
     outcomes: Vec<Outcome>,
     originals: Vec<Bytes>,
+    unreadable: Option<Unreadable>,
 }
 
 impl Taken {
@@ -96,8 +111,13 @@ impl Taken {
 
         let items = Items::concat(&originals).expect("items");
         let position = chunk.has_position.then_some(position);
+        let unreadable = chunk.is_damaged.then(|| Unreadable {
+            bytes: Bytes::from(format!("damage before {first_number}")),
+            reason: String::new(),
+        });
         let registered = Chunk {
             outcomes: chunk.is_transformed.then(|| outcomes.clone()),
+            unreadable: unreadable.clone(),
             position,
             ..Chunk::new(chunk.lane, items, 0)
         };
@@ -108,6 +128,7 @@ impl Taken {
             ticket: ledger.register(&registered),
             outcomes,
             originals,
+            unreadable,
         }
     }
 
@@ -128,6 +149,12 @@ impl Taken {
         let outputs = self.outputs();
         counts.read += self.originals.len() as u64;
         counts.out += outputs.len() as u64;
+        if let Some(unreadable) = &self.unreadable {
+            counts.read += 1;
+            counts.rejected += 1;
+            counts.unreadable += 1;
+            files.push(unreadable.bytes.clone());
+        }
 
         for (index, outcome) in self.outcomes.iter().enumerate() {
             match outcome {
@@ -218,7 +245,8 @@ proptest! {
 
         prop_assert_eq!(ledger.counts(), expected);
         prop_assert_eq!(expected.accounted(), expected.out);
-        prop_assert_eq!(ledger.open_items() as u64, first_number as u64 - expected.read);
+        let damaged = chunks.iter().filter(|chunk| chunk.is_damaged).count();
+        prop_assert_eq!(ledger.open_items() as u64, (first_number + damaged) as u64 - expected.read);
         files.sort();
         expected_files.sort();
         prop_assert_eq!(files, expected_files);
