@@ -15,7 +15,7 @@ use crate::store::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
 pub(crate) const ROOMS: u32 = 8;
 
 /// No test may wait longer than this for anything.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(5);
 
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

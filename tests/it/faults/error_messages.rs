@@ -9,22 +9,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::client::{attribute, partition, sort};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, calls, with_text};
+use crate::support::port::silent_port;
 use crate::support::project::{Project, dump_of, run};
-
-/// A socket with a port at which nothing listens yet, and which nobody else gets; and its URL.
-fn silent_port() -> (TcpSocket, String) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket
-        .bind(([127, 0, 0, 1], 0).into())
-        .expect("a port on loopback");
-    let address = socket.local_addr().expect("a bound socket has an address");
-
-    (socket, format!("http://{address}"))
-}
 
 #[test]
 fn an_engine_that_does_not_run_is_said_at_once() {
-    let (_socket, url) = silent_port();
+    let (_socket, address) = silent_port();
+    let url = format!("http://{address}");
     let project = Project::empty().environment("local", &url, "films");
     project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
     project
@@ -48,7 +39,8 @@ fn an_engine_that_does_not_run_is_said_at_once() {
 fn an_engine_that_starts_late_is_waited_for() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
-    let (socket, url) = silent_port();
+    let (socket, address) = silent_port();
+    let url = format!("http://{address}");
     let project = Project::empty().environment("local", &url, "films");
     let dump = {
         let command = project.command("dumpdb", ["--output=out", "--wait=60s"]);
@@ -59,7 +51,8 @@ fn an_engine_that_starts_late_is_waited_for() {
     listen_late(socket, engine.address());
     dump.join().expect("the run does not panic").exits(0);
 
-    let (_socket, url) = silent_port();
+    let (_socket, address) = silent_port();
+    let url = format!("http://{address}");
     let project = Project::empty().environment("local", &url, "films");
     project.dumpdb(["--output=out", "--wait=1s"]).exits(11);
 }
@@ -508,7 +501,11 @@ fn access_denied_names_the_permission() {
     let (engine, project) = dump_of(3);
     for (operation, arguments, tool) in [
         ("DescribeTable", &["--env=dev", "--output=x"][..], "dumpdb"),
-        ("Scan", &["--env=dev", "--output=x"], "dumpdb"),
+        (
+            "Scan",
+            &["--env=dev", "--output=x", "--segments=1"],
+            "dumpdb",
+        ),
         (
             "CreateTable",
             &["--env=dev", "--source=out", "--yes", "--table=copy"],
@@ -525,9 +522,7 @@ fn access_denied_names_the_permission() {
             "User: arn:aws:iam::000000000000:user/eve is not authorized",
         );
         let proxy = Proxy::with_rules(&engine, [always(operation, denied)]);
-        let elsewhere = Project::empty()
-            .environment("dev", proxy.url(), "films")
-            .chooses_segments();
+        let elsewhere = Project::empty().environment("dev", proxy.url(), "films");
         for file in project.names("out") {
             elsewhere.write(format!("out/{file}"), project.bytes(format!("out/{file}")));
         }

@@ -7,6 +7,7 @@ use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, calls};
 use crate::support::http_proxy::HttpProxy;
+use crate::support::port::silent_port;
 use crate::support::project::{Project, Run, run};
 use crate::support::tls::TlsServer;
 
@@ -303,9 +304,8 @@ fn a_proxy_that_has_worked_may_fail_for_a_moment() {
 
 #[test]
 fn a_dead_proxy_is_named_and_not_the_endpoint() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed = listener.local_addr().expect("an address").to_string();
-    drop(listener);
+    let (_socket, closed) = silent_port();
+    let closed = closed.to_string();
 
     for scheme in ["https", "http"] {
         for address in [closed.as_str(), "proxy.example.invalid:3128"] {

@@ -10,6 +10,7 @@ pub(crate) mod films;
 pub(crate) mod http_proxy;
 pub(crate) mod iam;
 pub(crate) mod permissions;
+pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod pty;
