@@ -22,7 +22,7 @@ const SEGMENTS: [u32; 3] = [1, 9, 32];
 const SHARE: u64 = 20;
 
 /// A call that hangs is given up after a quarter of this.
-const PATIENCE: &str = "--give-up-after=10s";
+const PATIENCE: &str = "--give-up-after=20s";
 
 /// What may be asked of a table.
 const READING: &[&str] = &["Scan", "DescribeTable"];

@@ -179,7 +179,7 @@ fn a_flipped_bit_that_leaves_an_item_is_said_to_be_somewhere() {
 
 /// A compressed dump of two frames, and the items and bytes on disk of the first.
 fn two_frames(compress: &str, file: &str) -> (Engine, Client, Project, (usize, usize)) {
-    let (engine, client, project) = dumped(30, 7_000, &[compress]);
+    let (engine, client, project) = dumped(30, 7_000, &[compress, "--segments=1"]);
     let frames = project.json("out/table-metadata.json")["files"][file]["frames"].clone();
     assert_eq!(frames.as_array().expect("an index").len(), 2, "{frames}");
     let number =
