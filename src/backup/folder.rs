@@ -9,6 +9,7 @@ use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
 use crate::error::{Error, Result};
 use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
+use crate::place::local::folders::{entries, is_mount_point};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::place::local::untrusted::read_document;
 
@@ -68,7 +69,7 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
 /// not part of a dump; [`Damaged`](crate::error::ErrorKind::Damaged) for a dump of a newer format,
 /// which is not replaced either.
 pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
-    let entries = match fs::read_dir(target) {
+    let entries = match entries(target) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -82,13 +83,12 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
     let mut holds_dump = false;
     for entry in entries {
         let entry = entry.map_err(|error| io_error("read the folder", target, error))?;
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let name = entry.file_name();
-        match (is_folder, is_dump_file(&name)) {
+        let name = entry.name;
+        match (entry.is_folder, is_dump_file(&name)) {
             (false, true) => holds_dump = true,
             (true, _)
                 if name == PARTIAL_SUFFIX || (name == "lost+found" && is_mount_point(target)) => {}
-            _ => return Err(not_a_dump(target, &entry.path())),
+            _ => return Err(not_a_dump(target, &entry.path)),
         }
     }
 
@@ -117,31 +117,6 @@ fn not_a_dump(target: &Path, entry: &Path) -> Error {
         entry.file_name().unwrap_or_default().to_string_lossy()
     ))
     .with_hint("choose another --output, or move what is in the way; nothing there was touched")
-}
-
-/// Whether a file system is mounted at this folder: it then cannot be renamed or replaced.
-pub(crate) fn is_mount_point(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let Some(parent) = folder.parent() else {
-        return true;
-    };
-
-    device(folder) != device(parent) || is_mount_root(folder)
-}
-
-#[cfg(target_os = "linux")]
-fn is_mount_root(folder: &Path) -> bool {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-
-    statx(CWD, folder, AtFlags::empty(), StatxFlags::BASIC_STATS)
-        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_mount_root(_folder: &Path) -> bool {
-    false
 }
 
 /// A finished dump that was not published before its run ended.
@@ -199,14 +174,13 @@ pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
 /// # Errors
 /// An I/O error; a file that does not belong to a dump.
 pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
-    let entries =
-        fs::read_dir(folder).map_err(|error| io_error("read the folder", folder, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| io_error("read the folder", folder, error))?;
-        if !is_dump_file(&entry.file_name()) {
+    let unreadable = |error| io_error("read the folder", folder, error);
+    for entry in entries(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !is_dump_file(&entry.name) {
             return Err(Error::failed(format!(
                 "`{}` is in the way: it does not belong to a dump",
-                entry.path().display()
+                entry.path.display()
             ))
             .with_hint("move it elsewhere, then run the command again"));
         }
@@ -308,17 +282,6 @@ mod tests {
             inspect_target(&at("a/notes.txt")).unwrap_err().kind(),
             ErrorKind::Usage
         );
-    }
-
-    #[test]
-    fn the_root_and_mounted_file_systems_are_mount_points() {
-        assert!(is_mount_point(Path::new("/")));
-        let dir = tempfile::tempdir().unwrap();
-        assert!(!is_mount_point(dir.path()));
-
-        if Path::new("/proc/self").exists() {
-            assert!(is_mount_point(Path::new("/proc")));
-        }
     }
 
     #[test]

@@ -16,15 +16,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{
-    UnpublishedDump, find_unpublished, is_mount_point, partial_folders, remove_dump,
-};
+use super::folder::{UnpublishedDump, find_unpublished, partial_folders, remove_dump};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use crate::error::{Error, Result};
 use crate::place::Access;
 use crate::place::local::files::{
     create_folder, exchange, io_error, remove_file, rename, sync_folder,
 };
+use crate::place::local::folders::{entries, is_mount_point};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 
 /// One change to the file system.
@@ -163,7 +162,7 @@ fn left_in_partial(error: Error, partial: &Path) -> Error {
 
 fn strategies(target: &Path, partial: &Path, names: &[&str]) -> Vec<PublishStrategy> {
     let is_inside = partial.parent() == Some(target);
-    let is_free = std::fs::read_dir(target).map_or(true, |mut entries| entries.next().is_none());
+    let is_free = entries(target).map_or(true, |mut entries| entries.next().is_none());
     match (is_inside, sibling(target, OLD_SUFFIX)) {
         (true, _) | (_, None) => vec![move_in(target, partial, names)],
         (false, _) if !target.exists() => vec![rename_in(target, partial)],

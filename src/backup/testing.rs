@@ -9,6 +9,7 @@ use super::{
     DumpOptions, DumpTarget, DumpWriter, FinishedDump, MetadataDraft, Source, SourceSpec, check,
 };
 use crate::item::{Items, split_items};
+use crate::place::local::folders::entries;
 use crate::schema::TableSchema;
 
 /// Items with these texts.
@@ -67,9 +68,9 @@ pub(crate) fn whole_table(path: &Path) -> String {
 
 /// Names in a folder, sorted.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    let mut names: Vec<_> = entries(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().name.into_string().unwrap())
         .collect();
     names.sort();
 

@@ -8,6 +8,7 @@ pub(crate) mod compression;
 pub(crate) mod digest;
 pub(crate) mod hashing;
 pub(crate) mod local;
+pub(crate) mod output;
 pub(crate) mod part;
 pub(crate) mod scratch;
 pub(crate) mod side_files;

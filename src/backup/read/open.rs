@@ -20,6 +20,7 @@ use crate::backup::metadata::{
 use crate::error::{Error, Result};
 use crate::place::FileLock;
 use crate::place::local::files::io_error;
+use crate::place::local::folders::entries;
 use crate::place::local::names::{LOCK_SUFFIX, sibling};
 use crate::place::local::untrusted::{open_within_folder, read_document};
 use crate::place::part::{Input, Part};
@@ -518,12 +519,12 @@ fn unfinished(dump: &Path, place: &Path) -> Error {
 }
 
 fn no_dump(folder: &Path) -> Error {
-    let mut tables: Vec<String> = fs::read_dir(folder)
+    let mut tables: Vec<String> = entries(folder)
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| dump_file_names().any(|name| entry.path().join(name).is_file()))
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|entry| dump_file_names().any(|name| entry.path.join(name).is_file()))
+        .map(|entry| entry.name.to_string_lossy().into_owned())
         .collect();
 
     if tables.is_empty() {

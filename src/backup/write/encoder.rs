@@ -8,11 +8,12 @@ use std::io::{self, Write};
 use sha2::Sha256;
 
 use super::extents::ExtentRecorder;
-use super::pipeline::{DataOutput, InitialState, WritePipeline, WrittenFile};
+use super::pipeline::{InitialState, WritePipeline, WrittenFile};
 use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
 use crate::backup::index::Extent;
 use crate::item::Items;
+use crate::place::output::Output;
 
 /// Writes one data file.
 pub(crate) struct DataFileEncoder {
@@ -42,7 +43,7 @@ pub(crate) struct EncodedDataFile {
 }
 
 impl DataFileEncoder {
-    pub(crate) fn new(sink: DataOutput, kind: DataFile) -> io::Result<Self> {
+    pub(crate) fn new(sink: Output, kind: DataFile) -> io::Result<Self> {
         let frames = (kind.compression != Compression::None).then(Vec::new);
         let pipeline = WritePipeline::start(
             sink,
@@ -73,7 +74,7 @@ impl DataFileEncoder {
     /// Resumes after a checkpoint. The output is positioned after the counted bytes, which `hasher`
     /// has seen.
     pub(crate) fn resume(
-        sink: DataOutput,
+        sink: Output,
         kind: DataFile,
         hasher: Sha256,
         counted: DataFileState,

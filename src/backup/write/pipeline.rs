@@ -10,7 +10,6 @@
 //! cores: about eight blocks, or five per thread with compression. The first error ends the threads;
 //! the next call receives it.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::backup::format::Compression;
 use crate::backup::index::{BoundedIndex, Frame};
 use crate::place::digest::finalize_hex;
-use crate::place::local::sync::SyncedFile;
+use crate::place::output::Output;
 
 /// Size of an uncompressed block: large enough to make system calls negligible, small enough for
 /// CPU caches.
@@ -45,34 +44,6 @@ const COMPRESSING_THREADS: usize = 4;
 
 /// The default level of zstd.
 const ZSTD_LEVEL: i32 = 3;
-
-/// Destination of a data file's bytes.
-pub(crate) enum DataOutput {
-    /// A file, synced at the end.
-    File(SyncedFile),
-    /// Standard output or any other stream, flushed at the end.
-    Stream(Box<dyn Write + Send>),
-}
-
-impl DataOutput {
-    pub(crate) fn from_file(file: File) -> Self {
-        Self::File(SyncedFile::new(file))
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.write_all(bytes),
-            Self::Stream(stream) => stream.write_all(bytes),
-        }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.sync(),
-            Self::Stream(stream) => stream.flush(),
-        }
-    }
-}
 
 /// A complete output.
 #[derive(Debug)]
@@ -154,7 +125,7 @@ impl WritePipeline {
     /// # Errors
     /// A thread cannot be started.
     pub(crate) fn start(
-        sink: DataOutput,
+        sink: Output,
         compression: Compression,
         begun: InitialState,
     ) -> io::Result<Self> {
@@ -165,7 +136,7 @@ impl WritePipeline {
 
     fn start_on(
         cores: usize,
-        sink: DataOutput,
+        sink: Output,
         compression: Compression,
         begun: InitialState,
     ) -> io::Result<Self> {
@@ -314,7 +285,7 @@ fn ended_early() -> io::Error {
 /// Writes blocks in order until the end is announced. A queue that closes earlier means an
 /// abandoned dump.
 fn write_blocks(
-    mut sink: DataOutput,
+    mut sink: Output,
     blocks: &Receiver<WriteCommand>,
     recycle: Option<Sender<Vec<u8>>>,
     begun: InitialState,
@@ -508,6 +479,7 @@ impl Compressor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::local::sync::SyncedFile;
 
     /// Accepts a number of bytes, then fails like a full disk.
     struct Full(usize);
@@ -530,7 +502,7 @@ mod tests {
     fn a_full_disk_reaches_the_sender_in_every_mode() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
             let mut pipeline = WritePipeline::start(
-                DataOutput::Stream(Box::new(Full(100))),
+                Output::Stream(Box::new(Full(100))),
                 compression,
                 InitialState::default(),
             )
@@ -547,7 +519,7 @@ mod tests {
     #[test]
     fn a_failure_of_the_last_block_reaches_the_finish() {
         let mut pipeline = WritePipeline::start(
-            DataOutput::Stream(Box::new(Full(0))),
+            Output::Stream(Box::new(Full(0))),
             Compression::None,
             InitialState::default(),
         )
@@ -568,7 +540,7 @@ mod tests {
             for compression in [Compression::Gzip, Compression::Zstd] {
                 let pipeline = WritePipeline::start_on(
                     cores,
-                    DataOutput::Stream(Box::new(io::sink())),
+                    Output::Stream(Box::new(io::sink())),
                     compression,
                     InitialState::default(),
                 )
@@ -617,7 +589,7 @@ mod tests {
                 ..InitialState::default()
             };
             let mut pipeline = WritePipeline::start(
-                DataOutput::from_file(file.reopen().unwrap()),
+                Output::File(SyncedFile::new(file.reopen().unwrap())),
                 compression,
                 begun,
             )

@@ -2,11 +2,10 @@
 //!
 //! Nothing is changed before the bytes on disk are verified.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use super::target::DumpTarget;
 use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
@@ -15,11 +14,9 @@ use crate::backup::format::{DataFile, dump_file_names};
 use crate::backup::lock::is_held;
 use crate::error::{Error, Result};
 use crate::place::digest::finalize_hex;
-use crate::place::local::files::{io_error, open_partial, remove_file, sync_folder, truncate};
+use crate::place::local::files::{remove_file, sync_folder};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
-
-/// Bytes read at a time.
-const CHUNK: usize = 1024 * 1024;
+use crate::place::output::{Output, PartialOutput};
 
 /// Receives the number of bytes verified since the last call. An error stops the verification.
 pub type ProgressFn<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
@@ -72,7 +69,8 @@ fn partial_data_path(
 /// A data file truncated to the bytes that its checkpoint counts.
 pub(crate) struct PartialDataFile {
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    /// Writes after these bytes.
+    pub(crate) output: Output,
     /// Has hashed all of the file.
     pub(crate) hasher: Sha256,
 }
@@ -101,46 +99,32 @@ impl PartialDataFile {
 
         let gone = || damaged(target, "its data file is missing");
         let path = partial_data_path(kind, target, checkpoint).ok_or_else(gone)?;
-        let mut file = open_partial(&path)?.ok_or_else(gone)?;
-        let hasher = hash_existing(&mut file, &path, checkpoint, watch)?;
+        let mut partial = PartialOutput::open(&path)?.ok_or_else(gone)?;
+        let hasher = hash_existing(&mut partial, &path, checkpoint, watch)?;
         if let DumpTarget::Folder(_) = kind {
             remove_documents(target, &path)?;
         }
 
-        truncate(&mut file, checkpoint.file_bytes())
-            .map_err(|error| io_error("cut", &path, error))?;
+        let output = partial.truncate(checkpoint.file_bytes())?;
 
-        Ok(Self { path, file, hasher })
+        Ok(Self {
+            path,
+            output,
+            hasher,
+        })
     }
 }
 
 /// Hashes the counted bytes and compares them with the checkpoint.
 fn hash_existing(
-    file: &mut File,
+    output: &mut PartialOutput,
     path: &Path,
     checkpoint: &DumpCheckpoint,
     watch: ProgressFn<'_>,
 ) -> Result<Sha256> {
-    let (mut hasher, mut buffer, mut left) =
-        (Sha256::new(), vec![0; CHUNK], checkpoint.file_bytes());
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        match file.read(&mut buffer[..most]) {
-            Ok(0) => {
-                return Err(damaged(
-                    path,
-                    "its data file is shorter than the checkpoint says",
-                ));
-            }
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                left -= read as u64;
-                watch(read as u64)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(io_error("read", path, error)),
-        }
-    }
+    let hasher = output
+        .hash_beginning(checkpoint.file_bytes(), watch)?
+        .ok_or_else(|| damaged(path, "its data file is shorter than the checkpoint says"))?;
 
     if finalize_hex(hasher.clone()) == checkpoint.counted.sha256 {
         Ok(hasher)

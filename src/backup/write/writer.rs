@@ -12,7 +12,6 @@ use std::sync::Arc;
 use super::documents::{FolderDocuments, complete_metadata};
 use super::encoder::{DataFileEncoder, EncodedDataFile};
 use super::partial_file::PartialFile;
-use super::pipeline::DataOutput;
 use super::resume::{PartialDataFile, ProgressFn};
 use super::target::{DumpOptions, DumpTarget, inspect_file_target, item_file_kind, prepare_target};
 use crate::backup::checkpoint::{CheckpointPaths, CheckpointSaver, DumpCheckpoint, ScanProgress};
@@ -26,7 +25,8 @@ use crate::backup::publish::{create_partial_folder, publish, recover};
 use crate::error::{Error, Result};
 use crate::item::Items;
 use crate::place::Access;
-use crate::place::local::files::{create_file, io_error, remove_file, rename, sync_folder};
+use crate::place::local::files::{io_error, remove_file, rename, sync_folder};
+use crate::place::output::Output;
 use crate::schema::TableSchema;
 
 /// A finished dump.
@@ -74,7 +74,7 @@ impl DumpWriter {
         match target {
             DumpTarget::Folder(path) => Self::begin_folder(path, options),
             DumpTarget::File(path) => Self::begin_file(path, options),
-            DumpTarget::Stdout => Self::stream(Box::new(io::stdout()), options.compression),
+            DumpTarget::Stdout => Self::stream(Output::stdout(), options.compression),
         }
     }
 
@@ -87,7 +87,7 @@ impl DumpWriter {
             format: DataFormat::Jsonl,
             compression,
         };
-        let encoder = DataFileEncoder::new(DataOutput::Stream(stream), kind)
+        let encoder = DataFileEncoder::new(Output::Stream(stream), kind)
             .map_err(|error| OutputTarget::Stream.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
@@ -153,13 +153,7 @@ impl DumpWriter {
             },
         };
 
-        let encoder = DataFileEncoder::resume(
-            DataOutput::from_file(part.file),
-            kind,
-            part.hasher,
-            counted,
-            tail,
-        );
+        let encoder = DataFileEncoder::resume(part.output, kind, part.hasher, counted, tail);
         let encoder = Some(encoder.map_err(|error| place.write_error(kind, error))?);
         Ok(Self {
             encoder,
@@ -185,10 +179,8 @@ impl DumpWriter {
         let data = if options.schema_only {
             None
         } else {
-            Some((
-                create_file(&partial.join(kind.name()), options.access)?,
-                kind,
-            ))
+            let path = partial.join(kind.name());
+            Some((Output::create(&path, options.access)?, kind))
         };
 
         // A checkpoint refers to the data file by its name, so the name must be durable first.
@@ -202,7 +194,7 @@ impl DumpWriter {
         };
 
         let encoder = data
-            .map(|(file, kind)| DataFileEncoder::new(DataOutput::from_file(file), kind))
+            .map(|(output, kind)| DataFileEncoder::new(output, kind))
             .transpose();
         Ok(Self {
             encoder: encoder.map_err(|error| place.write_error(kind, error))?,
@@ -220,12 +212,12 @@ impl DumpWriter {
         // Inspect again under the lock: another run may have written there meanwhile.
         inspect_file_target(&target)?;
         let checkpoints = checkpoints(&target, options)?;
-        let file = create_file(partial.path(), options.access)?;
+        let output = Output::create(partial.path(), options.access)?;
         sync_folder(target.parent().unwrap_or(&target))?;
         let place = OutputTarget::File { target, partial };
 
-        let encoder = DataFileEncoder::new(DataOutput::from_file(file), kind)
-            .map_err(|error| place.write_error(kind, error))?;
+        let encoder =
+            DataFileEncoder::new(output, kind).map_err(|error| place.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,

@@ -67,9 +67,11 @@ const OWNED_CRATES: [(&str, &str); 10] = [
 /// What enums of the library derive behind the feature `cli`, so that each choice of a user is one type.
 const DERIVED: [&str; 2] = ["clap", "ValueEnum"];
 
-/// The layer that may make, change or delete files, and how that is spelt.
+/// The layer that may create, change, delete and read files.
 const FILES: &str = "place";
-const FILE_CHANGES: [&str; 15] = [
+
+/// Paths by which files are created, changed or deleted.
+const FILE_CHANGES: [&str; 20] = [
     "fs::write",
     "fs::rename",
     "fs::copy",
@@ -83,8 +85,54 @@ const FILE_CHANGES: [&str; 15] = [
     "fs::renameat_with",
     "File::create",
     "File::create_new",
+    "File::options",
     "OpenOptions::new",
+    "DirBuilder::new",
+    "fs::symlink",
+    "rustix::fs::",
+    "tokio::fs::",
     "tempfile::",
+];
+
+/// Methods of open files that change or sync them.
+const FILE_METHODS: [&str; 6] = [
+    "set_len",
+    "set_modified",
+    "set_permissions",
+    "set_times",
+    "sync_all",
+    "sync_data",
+];
+
+/// Paths by which the contents of files and folders are read. Questions about names, such as whether a file exists, are not among
+/// them.
+const FILE_READS: [&str; 5] = [
+    "File::open",
+    "fs::read",
+    "fs::read_to_string",
+    "fs::read_dir",
+    "fs::read_link",
+];
+
+/// Files of other layers that read files, and why.
+const READERS: [(&str, &str); 5] = [
+    (
+        "aws/network/trust.rs",
+        "reads CA bundles, as the AWS SDK does; `aws` does not use `place`",
+    ),
+    (
+        "aws/shared_files.rs",
+        "reads the shared AWS configuration, as the AWS SDK does",
+    ),
+    (
+        "cli/terminal/signals.rs",
+        "reads /proc, which is not a stored file",
+    ),
+    (
+        "environment/file.rs",
+        "reads env files; `environment` uses no other layer",
+    ),
+    ("environment/locate.rs", "lists env files"),
 ];
 
 /// Lines of a file without its tests and without blank lines.
@@ -95,12 +143,22 @@ fn the_sources_keep_to_the_architecture() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     let mut layers = BTreeSet::new();
+    let mut readers = BTreeSet::new();
     for file in sources(&root) {
         let text = fs::read_to_string(&file).expect("a source file can be read");
         let path = file.strip_prefix(&root).expect("it lies below the root");
         layers.extend(layer_of(path));
         found.extend(violations(path, &text));
+        if !reads(path, &text).is_empty() {
+            readers.insert(path.display().to_string());
+        }
     }
+
+    let listed: BTreeSet<_> = READERS.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(
+        readers, listed,
+        "only these files outside of place/ read files"
+    );
 
     assert!(found.is_empty(), "{}", found.join("\n"));
     let known: BTreeSet<_> = LAYERS
@@ -257,6 +315,26 @@ fn a_planted_violation_is_found() {
             "fn f() { OpenOptions::new() }",
             "cli may not change files: OpenOptions::new",
         ),
+        (
+            "ops/a.rs",
+            "fn f(file: &F) { file.sync_all(); }",
+            "ops may not change files: sync_all",
+        ),
+        (
+            "ops/a.rs",
+            "use rustix::fs::{CWD, unlinkat};",
+            "ops may not change files: rustix::fs::",
+        ),
+        (
+            "store/a.rs",
+            "fn f() { tokio::fs::read(1); }",
+            "store may not change files: tokio::fs::",
+        ),
+        (
+            "backup/a.rs",
+            "use std::os::unix::fs::symlink;",
+            "backup may not change files: fs::symlink",
+        ),
     ] {
         let found = violations(Path::new(path), text);
         assert!(
@@ -270,6 +348,34 @@ fn a_planted_violation_is_found() {
         violations(Path::new("item/a.rs"), &long),
         ["item/a.rs: 501 lines without tests, 500 are the most"]
     );
+}
+
+/// Each spelling of reading a file is found outside of tests and of `place`.
+#[test]
+fn a_planted_read_is_found() {
+    for (text, wanted) in [
+        ("fn f() { std::fs::read(\"a\"); }", "fs::read"),
+        (
+            "use std::fs; fn f() { fs::read_to_string(1); }",
+            "fs::read_to_string",
+        ),
+        (
+            "use std::fs::{self, File}; fn f() { File::open(2); }",
+            "File::open",
+        ),
+        ("fn f() { m!(std::fs::read_dir(1)) }", "fs::read_dir"),
+    ] {
+        assert_eq!(reads(Path::new("ops/a.rs"), text), [wanted], "{text}");
+        assert!(reads(Path::new("place/a.rs"), text).is_empty(), "{text}");
+    }
+
+    for text in [
+        "use std::fs; fn f() { fs::metadata(1); fs::canonicalize(2); }",
+        "use std::os::unix::fs::MetadataExt; fn f(file: &MarkerFile) { MarkerFile::read(1); }",
+        "#[cfg(test)] mod tests { fn f() { std::fs::read(1); } }",
+    ] {
+        assert!(reads(Path::new("ops/a.rs"), text).is_empty(), "{text}");
+    }
 }
 
 /// What is allowed is not reported.
@@ -299,7 +405,7 @@ fn what_is_allowed_is_not_found() {
         ),
         (
             "ops/a.rs",
-            "use std::fs; fn f() { fs::read(1); fs::File::open(2); }",
+            "use std::fs; fn f() { fs::symlink_metadata(1); fs::canonicalize(2); }",
         ),
         ("ops/tests.rs", "use crate::cli;"),
         ("aws/a.rs", "use aws_sdk_dynamodb::Client;"),
@@ -351,26 +457,39 @@ pub(crate) fn module_path(path: &Path) -> Vec<String> {
     parts
 }
 
-fn violations(path: &Path, text: &str) -> Vec<String> {
+/// The spellings by which a file outside of `place` reads files.
+fn reads(path: &Path, text: &str) -> Vec<String> {
+    read(path, text).map_or(Vec::new(), |reader| reader.reads.into_iter().collect())
+}
+
+/// Goes through the text of a file. `None` for tests and binaries.
+fn read(path: &Path, text: &str) -> Option<Reader> {
     let module = module_path(path);
     let is_test = module.iter().any(|part| part == "tests");
-    let Some(top) = module
+    let top = module
         .first()
         .filter(|top| *top != "bin" && !is_test)
-        .cloned()
-    else {
-        return Vec::new();
-    };
+        .cloned()?;
 
     let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = Reader {
         top,
         depth: module.len(),
         found: BTreeSet::new(),
+        reads: BTreeSet::new(),
     };
 
     reader.check_layer();
     reader.visit_file(&file);
+
+    Some(reader)
+}
+
+fn violations(path: &Path, text: &str) -> Vec<String> {
+    let Some(reader) = read(path, text) else {
+        return Vec::new();
+    };
+
     let lines = lines_without_tests(text);
     let mut found = reader.found;
     if lines > LONGEST_FILE {
@@ -404,6 +523,8 @@ struct Reader {
     /// Modules from the root to here, modules within the file included.
     depth: usize,
     found: BTreeSet<String>,
+    /// Spellings by which it reads files.
+    reads: BTreeSet<String>,
 }
 
 impl Reader {
@@ -429,13 +550,16 @@ impl Reader {
         }
 
         if self.top != FILES {
-            let text = format!("{}::", parts.join("::"));
-            for change in FILE_CHANGES {
-                if format!("::{text}").contains(&format!("::{}::", change.trim_end_matches("::"))) {
-                    self.found
-                        .insert(format!("{} may not change files: {change}", self.top));
-                }
+            let text = format!("::{}::", parts.join("::"));
+            let names =
+                |spelling: &str| text.contains(&format!("::{}::", spelling.trim_end_matches("::")));
+            for change in FILE_CHANGES.into_iter().filter(|change| names(change)) {
+                self.found
+                    .insert(format!("{} may not change files: {change}", self.top));
             }
+
+            let reads = FILE_READS.into_iter().filter(|read| names(read));
+            self.reads.extend(reads.map(ToOwned::to_owned));
         }
     }
 
@@ -560,6 +684,16 @@ impl<'ast> Visit<'ast> for Reader {
         }
 
         visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let method = call.method.to_string();
+        if self.top != FILES && FILE_METHODS.contains(&method.as_str()) {
+            self.found
+                .insert(format!("{} may not change files: {method}", self.top));
+        }
+
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_macro(&mut self, invocation: &'ast syn::Macro) {

@@ -1,15 +1,16 @@
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
+use sha2::Digest;
 
 use super::*;
 use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFormat, METADATA_FILE};
 use crate::backup::testing::{draft_of, items, names, schema};
 use crate::backup::write::encoder::DataFileEncoder;
-use crate::backup::write::pipeline::DataOutput;
 use crate::backup::{
     DumpOptions, DumpOrigin, DumpWriter, FinishedDump, ScanProgress, SegmentProgress, Source,
     SourceSpec, TransformCounts, check,
@@ -453,7 +454,7 @@ fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it()
         let page =
             |number: usize| items(&pages[number].iter().map(String::as_str).collect::<Vec<_>>());
         let disk = |room| Disk(Arc::default(), room);
-        let sink = |disk: &Disk| DataOutput::Stream(Box::new(disk.clone()));
+        let sink = |disk: &Disk| Output::Stream(Box::new(disk.clone()));
         let roomy = disk(usize::MAX);
         let mut clean = DataFileEncoder::new(sink(&roomy), kind).unwrap();
         (0..pages.len()).for_each(|number| clean.append(&page(number), number % 3).unwrap());
