@@ -45,7 +45,7 @@ pub const ENV_FILE_BYTES: u64 = 1024 * 1024;
 /// calls only cost memory.
 pub const SCAN_SEGMENTS: u32 = 1_000_000;
 
-/// Maximum size of a checkpoint, in bytes: the start keys of all segments, an index of frames and
-/// the items of one frame. A dump with too many segments for this limit continues without
-/// checkpoints.
-pub const CHECKPOINT_BYTES: usize = 128 * 1024 * 1024;
+/// Maximum size of a journal, in bytes: the start keys of all segments, an index of frames and the
+/// items of one frame. A dump with too many segments for this limit continues without saving its
+/// progress.
+pub const JOURNAL_BYTES: usize = 128 * 1024 * 1024;

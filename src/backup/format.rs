@@ -31,9 +31,6 @@ pub const SUMMARY_FILE: &str = "dump-summary.txt";
 /// Suffix of the old dump while it is replaced, on file systems that cannot exchange two folders.
 pub const OLD_SUFFIX: &str = ".old";
 
-/// Suffix of a dump's checkpoint.
-pub const CHECKPOINT_SUFFIX: &str = ".checkpoint";
-
 /// The first bytes of `table-data.json`.
 pub(crate) const JSON_HEAD: &[u8] = b"{\"Items\":[\n";
 

@@ -2,20 +2,19 @@
 //! and checked.
 //!
 //! `docs/FORMAT.md` is normative. `write` creates dumps (`encoder`, `pipeline`) and resumes
-//! interrupted ones from a `checkpoint`; `publish` replaces the old dump. `read` opens sources and
+//! interrupted ones from their `progress`; `publish` replaces the old dump. `read` opens sources and
 //! streams their items, in `stripes` if possible; `check` verifies them; `salvage` reads the
 //! undamaged part. `std::io` only: no AWS, no terminal, no async. Calls block.
 
 mod check;
-mod checkpoint;
 mod duplicate_keys;
 mod folder;
 mod format;
 mod index;
 mod key_collisions;
 mod layout;
-mod lock;
 mod metadata;
+mod progress;
 mod publish;
 mod read;
 mod summary;
@@ -25,16 +24,17 @@ mod write;
 
 pub use check::results::{CheckSummary, Inspection, InspectionDepth};
 pub use check::{check, check_files, inspect};
-pub use checkpoint::{DumpCheckpoint, DumpOrigin, ScanProgress, SegmentProgress, TransformCounts};
 pub use folder::TargetContents;
 pub use format::{
-    CHECKPOINT_SUFFIX, Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE,
-    OLD_SUFFIX, SCHEMA_FILE, SUMMARY_FILE,
+    Compression, DataFile, DataFormat, FORMAT_VERSION, METADATA_FILE, OLD_SUFFIX, SCHEMA_FILE,
+    SUMMARY_FILE,
 };
 pub use index::{Extent, Frame};
 pub use key_collisions::{KeyCollisionFinder, KeyCollisions};
-pub use lock::DumpLock;
 pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
+pub use progress::{
+    DataFileState, DumpProgress, RESTART_HINT, ScanProgress, SegmentProgress, TransformCounts,
+};
 pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
 pub use read::named_file::{read_schema, read_text};

@@ -11,6 +11,7 @@ use super::chunk::Chunk;
 use super::collision_detector::CollisionDetector;
 use super::cost::{WriteCost, WriteCostCounter, WriteCostModel};
 use super::invalid_item::InvalidItem;
+use super::journal::Position;
 use super::sink::{ChunkWorker, WorkerSink};
 use super::source::ChunkStream;
 use super::transfer::Transfer;
@@ -255,7 +256,7 @@ impl<P: Send + 'static> ChunkWorker<P> for DryRun {
 ///
 /// # Errors
 /// The source cannot be read; a program fails; interrupted.
-pub(crate) async fn dry_run<P: Send + 'static>(
+pub(crate) async fn dry_run<P: Position>(
     source: ChunkStream<P>,
     limit: Option<u64>,
     dry_run: DryRun,
@@ -272,6 +273,7 @@ pub(crate) async fn dry_run<P: Send + 'static>(
         reporter,
         cancel,
         interrupted,
+        journal: None,
     };
     transfer.run(&mut chunks, &mut sink).await?;
 

@@ -14,6 +14,7 @@ pub mod dump;
 mod identity;
 mod invalid_item;
 mod item_formatter;
+mod journal;
 mod recreated;
 pub mod restore;
 #[cfg(feature = "embedded")]

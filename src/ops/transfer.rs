@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::chunk::Chunk;
+use super::journal::{Journal, Position, Settling};
 use super::source::ChunkStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
@@ -36,6 +37,14 @@ pub(crate) trait Sink<P>: Send {
     /// The sink has failed.
     fn progress(&mut self) -> impl Future<Output = Result<SinkProgress>> + Send;
 
+    /// Starts to make durable what is settled. `None` if there is nothing from which a later run could continue.
+    ///
+    /// # Errors
+    /// What belongs to it cannot be written.
+    fn settle(&mut self) -> Result<Option<Settling<P>>> {
+        Ok(None)
+    }
+
     /// Stops before the end, after a failure or an interruption: completes what is in flight within a limited time, so that a later
     /// run can continue.
     ///
@@ -53,69 +62,51 @@ pub(crate) enum SinkProgress {
     Finished,
 }
 
-/// Saves from time to time how far a transfer has come, so that a later run can continue.
-pub(crate) trait Checkpoints<K>: Send {
-    /// Whether it is time for the next checkpoint.
-    fn is_due(&self) -> bool;
-
-    /// Saves what the sink has settled.
-    ///
-    /// # Errors
-    /// What belongs to the checkpoint cannot be written.
-    fn save(&mut self, sink: &mut K) -> impl Future<Output = Result<()>> + Send;
-}
-
-/// For transfers that cannot be continued, and sinks that write their own checkpoints.
-struct NoCheckpoints;
-
-impl<K: Send> Checkpoints<K> for NoCheckpoints {
-    fn is_due(&self) -> bool {
-        false
-    }
-
-    async fn save(&mut self, _sink: &mut K) -> Result<()> {
-        Ok(())
-    }
-}
-
 /// One transfer from a source to a sink.
 pub(crate) struct Transfer<'a> {
     pub(crate) reporter: &'a Arc<dyn Reporter>,
     pub(crate) cancel: &'a CancellationToken,
     /// The error after an interruption.
     pub(crate) interrupted: fn() -> Error,
+    /// Where the progress is saved, if a later run can continue.
+    pub(crate) journal: Option<&'a mut Journal>,
 }
 
 impl Transfer<'_> {
     /// Passes chunks to the sink until the stream ends, and waits until all of them are settled. After a failure or an interruption,
-    /// stops the sink.
+    /// stops the sink. In any case, saves the progress at the end.
     ///
     /// # Errors
     /// The first failure of the sink or the source; [`ErrorKind::Interrupted`] if the sink could then be stopped.
-    pub(crate) async fn run<P, K: Sink<P>>(
-        self,
+    pub(crate) async fn run<P: Position, K: Sink<P>>(
+        mut self,
         chunks: &mut ChunkStream<P>,
         sink: &mut K,
     ) -> Result<()> {
-        self.run_with_checkpoints(chunks, sink, &mut NoCheckpoints)
-            .await
-    }
-
-    /// [`run`](Self::run), with checkpoints on the way.
-    ///
-    /// # Errors
-    /// Those of [`run`](Self::run) and of the checkpoints.
-    pub(crate) async fn run_with_checkpoints<P, K: Sink<P>>(
-        self,
-        chunks: &mut ChunkStream<P>,
-        sink: &mut K,
-        checkpoints: &mut impl Checkpoints<K>,
-    ) -> Result<()> {
-        let Err(error) = self.run_until_end(chunks, sink, checkpoints).await else {
-            chunks.close();
-            return Ok(());
+        let result = self.run_until_end(chunks, sink).await;
+        let result = match result {
+            Ok(()) => {
+                chunks.close();
+                Ok(())
+            }
+            Err(error) => Err(self.stop(error, chunks, sink).await),
         };
 
+        let saved = self.save(sink).await;
+        if let Some(journal) = self.journal {
+            journal.wait().await;
+        }
+
+        result.and(saved)
+    }
+
+    /// Stops source and sink after an error. Returns the error to report.
+    async fn stop<P: Position, K: Sink<P>>(
+        &mut self,
+        error: Error,
+        chunks: &mut ChunkStream<P>,
+        sink: &mut K,
+    ) -> Error {
         if error.kind() == ErrorKind::Interrupted {
             self.take_chunks_in_flight(chunks, sink).await;
         }
@@ -124,16 +115,15 @@ impl Transfer<'_> {
         chunks.close();
 
         match sink.stop().await {
-            Err(failed) if error.kind() == ErrorKind::Interrupted => Err(failed),
-            _ => Err(error),
+            Err(failed) if error.kind() == ErrorKind::Interrupted => failed,
+            _ => error,
         }
     }
 
-    async fn run_until_end<P, K: Sink<P>>(
-        &self,
+    async fn run_until_end<P: Position, K: Sink<P>>(
+        &mut self,
         chunks: &mut ChunkStream<P>,
         sink: &mut K,
-        checkpoints: &mut impl Checkpoints<K>,
     ) -> Result<()> {
         let mut has_ended = false;
         loop {
@@ -145,8 +135,8 @@ impl Transfer<'_> {
                         return Ok(());
                     }
 
-                    if checkpoints.is_due() {
-                        checkpoints.save(sink).await?;
+                    if self.journal.as_ref().is_some_and(|journal| journal.is_due()) {
+                        self.save(sink).await?;
                     }
                 }
                 chunk = chunks.next(), if !has_ended && sink.has_room() => {
@@ -159,6 +149,17 @@ impl Transfer<'_> {
                 }
             }
         }
+    }
+
+    /// Starts to save the progress.
+    async fn save<P: Position, K: Sink<P>>(&mut self, sink: &mut K) -> Result<()> {
+        if let Some(journal) = &mut self.journal
+            && let Some(settling) = sink.settle()?
+        {
+            journal.save(settling).await;
+        }
+
+        Ok(())
     }
 
     /// Reports progress. Returns whether the sink has finished.

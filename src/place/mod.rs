@@ -1,4 +1,4 @@
-//! Where bytes are kept: local files and locks, parts of a dump, side files of a restore, scratch
+//! Where bytes are kept: local files, journals and their locks, parts of a dump, side files, scratch
 //! space. It does not know what the bytes mean.
 //!
 //! The only layer that creates, renames or removes files. Calls block; call them from a thread that
@@ -7,6 +7,7 @@
 pub(crate) mod compression;
 pub(crate) mod digest;
 pub(crate) mod hashing;
+mod journal_file;
 pub(crate) mod local;
 pub(crate) mod output;
 pub(crate) mod part;
@@ -14,11 +15,12 @@ pub(crate) mod scratch;
 pub(crate) mod side_files;
 
 pub use compression::Compression;
+pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
 pub use local::files::Access;
 pub use local::lock::FileLock;
 pub use scratch::ScratchPartitions;
 pub use side_files::{
     LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
-    file_size, partial_path, publish_lines_file, read_rejects, remove_marker, short_file_name,
-    side_path, side_path_in_state, write_marker,
+    file_size, partial_path, publish_lines_file, read_rejects, remove_side_file, short_file_name,
+    side_path, side_path_in_state,
 };

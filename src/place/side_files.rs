@@ -1,10 +1,8 @@
-//! Side files: what belongs to a command and not to the dump, such as rejected items and markers of
-//! unfinished restores.
+//! Side files: what belongs to a command and not to the dump, such as rejected items.
 //!
 //! They are created next to the dump or in the user's state directory, never inside a dump.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +14,7 @@ use serde_json::value::RawValue;
 use super::digest::hex_sha256;
 use super::local::files::{
     Access, create_file, create_folders, io_error, open_existing_to_write, remove_file, rename,
-    rename_unless_exists, replace_with, sync_file, sync_folder, write_file,
+    rename_unless_exists, sync_file, sync_folder,
 };
 use super::local::names::{PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
@@ -371,49 +369,16 @@ pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
     Ok(found.then(|| path.to_owned()))
 }
 
-/// Replaces a marker atomically: a small file that only the owner can read, synced when this
-/// returns.
+/// Removes a side file. The removal is durable when this returns. A missing file is not an error.
 ///
 /// # Errors
 /// An I/O error.
-pub fn write_marker(path: &Path, content: &[u8]) -> Result<()> {
-    create_folders_above(path, Access::Private)?;
-    create_atomically(path, |partial| {
-        write_file(partial, content, Access::Private)
-    })
-}
-
-/// Removes a marker and temporary files that killed processes left of it. The removal is durable
-/// when this returns. A missing marker is not an error.
-///
-/// # Errors
-/// An I/O error.
-pub fn remove_marker(path: &Path) -> Result<()> {
+pub fn remove_side_file(path: &Path) -> Result<()> {
     remove_file(path)?;
-    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(OsStr::to_str)) else {
-        return Ok(());
-    };
-
-    let is_left = |other: &str| {
-        let run = other
-            .strip_prefix(name)?
-            .strip_prefix('.')?
-            .strip_suffix(PARTIAL_SUFFIX)?;
-        run.parse::<u32>().ok()
-    };
-
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Ok(());
-    };
-
-    let left = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().and_then(is_left).is_some());
-    left.map(|entry| entry.path())
-        .try_for_each(|path| remove_file(&path))?;
-
-    // Even if there was no marker: a process that removed it may have been killed before it synced.
-    sync_folder(folder)
+    match path.parent() {
+        Some(folder) if folder.is_dir() => sync_folder(folder),
+        _ => Ok(()),
+    }
 }
 
 /// Size of a regular file in bytes; `None` if there is none.
@@ -438,16 +403,6 @@ fn create_folders_above(path: &Path, access: Access) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => create_folders(parent, access),
         _ => Ok(()),
     }
-}
-
-/// Creates or replaces a file atomically: `make` writes it under a temporary name.
-///
-/// # Errors
-/// Errors of `make`; I/O errors.
-fn create_atomically(path: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    create_parent_folders(path)?;
-
-    replace_with(&partial_of_process(path)?, path, make)
 }
 
 /// Creates a file atomically, unless there is one: `make` writes it under a temporary name. The file
@@ -485,46 +440,19 @@ fn partial_of_process(path: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::super::local::files::test_syncs::synced;
+    use super::super::local::files::write_file;
     use super::*;
 
     #[test]
-    fn a_mark_goes_with_what_killed_runs_left_of_it_and_nothing_else_does() {
+    fn the_removal_of_a_side_file_is_synced() {
         let dir = tempfile::tempdir().unwrap();
-        let mark = dir.path().join("mark.json");
-        write_marker(&mark, b"{}").unwrap();
-
-        for other in [
-            "mark.json.4711.partial",
-            "mark.json.bak.partial",
-            "other.json.4711.partial",
-        ] {
-            write_file(&dir.path().join(other), b"", Access::Shared).unwrap();
-        }
-
-        remove_marker(&mark).unwrap();
-        let mut names: Vec<_> = std::fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["mark.json.bak.partial", "other.json.4711.partial"]);
-        remove_marker(&mark).unwrap();
-    }
-
-    #[test]
-    fn the_removal_of_a_marker_is_synced() {
-        let dir = tempfile::tempdir().unwrap();
-        let marker = dir.path().join("marker.json");
-        write_marker(&marker, b"{}").unwrap();
+        let path = dir.path().join("rejects.jsonl");
+        write_file(&path, b"{}", Access::Shared).unwrap();
+        remove_side_file(&path).unwrap();
         assert_eq!(synced(), [dir.path()]);
+        assert!(!path.exists());
 
-        // The second one was removed by a process that was killed before it synced.
-        for _ in 0..2 {
-            remove_marker(&marker).unwrap();
-            assert_eq!(synced(), [dir.path()]);
-        }
-
-        remove_marker(&dir.path().join("absent/marker.json")).unwrap();
+        remove_side_file(&dir.path().join("absent/rejects.jsonl")).unwrap();
     }
 
     #[test]
@@ -570,45 +498,21 @@ mod tests {
     }
 
     #[test]
-    fn the_folders_made_for_what_is_the_owners_alone_are_too() {
+    fn folders_of_private_lines_are_the_owners_alone() {
         use std::os::unix::fs::PermissionsExt;
 
         let dir = tempfile::tempdir().unwrap();
-        let at = |path: &str| dir.path().join(path);
-        write_marker(&at("marks/dynadump/one"), b"").unwrap();
-        LinesFile::create_at_first(&[at("lines/dynadump/one")])
+        LinesFile::create_at_first(&[dir.path().join("lines/dynadump/one")])
             .unwrap()
             .finish()
             .unwrap();
-        super::super::FileLock::acquire(&at("locks/dynadump/one"), |_| unreachable!()).unwrap();
+        create_parent_folders(&dir.path().join("shared/one")).unwrap();
 
-        for made in [
-            "marks",
-            "marks/dynadump",
-            "lines",
-            "lines/dynadump",
-            "locks",
-            "locks/dynadump",
-        ] {
-            assert_eq!(
-                std::fs::metadata(at(made)).unwrap().permissions().mode() & 0o777,
-                0o700,
-                "{made}"
-            );
+        for (name, is_private) in [("lines", true), ("lines/dynadump", true), ("shared", false)] {
+            let found = std::fs::metadata(dir.path().join(name)).unwrap();
+            let mode = found.permissions().mode() & 0o777;
+            assert_eq!(mode == 0o700, is_private, "{name}: {mode:o}");
         }
-
-        create_atomically(&at("shared/one"), |partial| {
-            write_file(partial, b"", Access::Shared)
-        })
-        .unwrap();
-        assert_ne!(
-            std::fs::metadata(at("shared"))
-                .unwrap()
-                .permissions()
-                .mode()
-                & 0o777,
-            0o700
-        );
     }
 
     #[test]
@@ -653,21 +557,6 @@ mod tests {
         );
 
         assert!(LazyLinesFile::open(places, 1_000).is_err());
-    }
-
-    #[test]
-    fn a_mark_replaces_the_former_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("marks").join("one");
-        write_marker(&path, b"old").unwrap();
-        write_marker(&path, b"new").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        remove_marker(&path).unwrap();
-        remove_marker(&path).unwrap();
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            0
-        );
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Selection {
         self.original_projection.as_deref()
     }
 
-    /// The identity of the filter in checkpoints: the original expression and the user's own
+    /// The identity of the filter in journals: the original expression and the user's own
     /// placeholders.
     #[must_use]
     pub fn filter_identity(&self) -> Option<String> {
@@ -92,7 +92,7 @@ impl Selection {
         Some(format!("{filter}{placeholders}"))
     }
 
-    /// The identity of the projection in checkpoints, like that of the filter.
+    /// The identity of the projection in journals, like that of the filter.
     #[must_use]
     pub fn projection_identity(&self) -> Option<String> {
         let projection = self.original_projection.as_ref()?;

@@ -9,9 +9,9 @@ use sha2::Sha256;
 
 use super::extents::ExtentRecorder;
 use super::pipeline::{InitialState, WritePipeline, WrittenFile};
-use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
 use crate::backup::index::Extent;
+use crate::backup::progress::DataFileState;
 use crate::item::Items;
 use crate::place::output::Output;
 
@@ -71,7 +71,7 @@ impl DataFileEncoder {
         })
     }
 
-    /// Resumes after a checkpoint. The output is positioned after the counted bytes, which `hasher`
+    /// Resumes after saved progress. The output is positioned after the counted bytes, which `hasher`
     /// has seen.
     pub(crate) fn resume(
         sink: Output,
@@ -124,8 +124,8 @@ impl DataFileEncoder {
     }
 
     /// Calls `then` when all items added so far are on disk or in the tail, which it receives. An
-    /// incomplete block is not compressed for this, so frames do not depend on when checkpoints are
-    /// made.
+    /// incomplete block is not compressed for this, so frames do not depend on when progress is
+    /// saved.
     pub(crate) fn when_synced(
         &mut self,
         then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
@@ -134,7 +134,7 @@ impl DataFileEncoder {
             self.send_block()?;
         }
 
-        // A compressed block is still open: the checkpoint stores its items uncompressed.
+        // A compressed block is still open: its items are stored uncompressed.
         let tail = self.block.clone();
         let (items, text_bytes, tail_items) = (self.items, self.text_bytes, self.block_items);
         let end = self.offset();

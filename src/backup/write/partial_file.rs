@@ -1,25 +1,25 @@
 //! `FILE.partial`: the file in which a dump to a single file is written.
 //!
 //! Other programs use this name too, and their files must not be removed. A file is ours if an
-//! earlier run has left proof of it: its checkpoint, or its lock file, which a killed run could not
-//! remove and which a failed run without a checkpoint keeps. An empty file is no loss to anybody.
+//! earlier run has left proof of it: its journal, or its lock file, which a killed run could not
+//! remove and which a failed run without a journal keeps. An empty file is no loss to anybody.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::backup::checkpoint::CheckpointPaths;
-use crate::backup::lock::{DumpLock, has_lock_file};
+use super::lock::lock_dump;
 use crate::error::{Error, Result};
 use crate::place::local::files::{io_error, remove_file};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
+use crate::place::{JournalFile, LockedJournal};
 
 /// The path of the partial file and the lock under which it is written. If it remains when this is
 /// dropped, the next run recognizes it.
 pub(crate) struct PartialFile {
     path: PathBuf,
-    checkpoints: CheckpointPaths,
-    lock: DumpLock,
+    journal: Arc<LockedJournal>,
 }
 
 impl PartialFile {
@@ -30,29 +30,30 @@ impl PartialFile {
     /// Another run holds the lock; the partial file is not ours; I/O errors.
     pub(crate) fn begin(target: &Path, state_dir: Option<&Path>) -> Result<Self> {
         let path = sibling(target, PARTIAL_SUFFIX).expect("a file's path ends in its name");
-        let checkpoints = CheckpointPaths::for_dump(target, state_dir);
+        let file = JournalFile::of_dump(target, state_dir);
 
         // Before the lock: if this run were killed now, its lock file would prove that the file of
         // another program is ours.
         check_removable(&path, || {
-            checkpoints.exist() || has_lock_file(target, state_dir)
+            file.existing_path().is_some() || file.has_lock_file()
         })?;
 
-        let lock = DumpLock::acquire(target, state_dir)?;
-        check_removable(&path, || checkpoints.exist() || lock.was_left())?;
-        let partial = Self::resumed(path, checkpoints, lock);
-        remove_file(&partial.path)?;
+        let journal = lock_dump(target, file)?;
+        check_removable(&path, || {
+            journal.file().existing_path().is_some() || journal.was_left()
+        })?;
+        remove_file(&path)?;
 
-        Ok(partial)
+        Ok(Self::resumed(path, Arc::new(journal)))
     }
 
     /// The partial file of an earlier run that is resumed.
-    pub(crate) fn resumed(path: PathBuf, checkpoints: CheckpointPaths, lock: DumpLock) -> Self {
-        Self {
-            path,
-            checkpoints,
-            lock,
-        }
+    pub(crate) fn resumed(path: PathBuf, journal: Arc<LockedJournal>) -> Self {
+        Self { path, journal }
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<LockedJournal> {
+        &self.journal
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -62,8 +63,9 @@ impl PartialFile {
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok() && !self.checkpoints.exist() {
-            self.lock.keep_file();
+        let has_journal = self.journal.file().existing_path().is_some();
+        if fs::symlink_metadata(&self.path).is_ok() && !has_journal {
+            self.journal.keep_lock_file();
         }
     }
 }
@@ -168,19 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_proves_a_partial_file_and_an_empty_one_needs_no_proof() {
+    fn a_journal_proves_a_partial_file_and_an_empty_one_needs_no_proof() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.jsonl");
         put(dir.path().join("a.jsonl.partial"), b"");
         drop(begin(&target).unwrap());
 
         put(dir.path().join("a.jsonl.partial"), b"{");
-        put(
-            dir.path().join("a.jsonl.checkpoint"),
-            b"dynadump checkpoint 0",
-        );
+        put(dir.path().join("a.jsonl.journal"), b"dynadump journal 0");
         drop(begin(&target).unwrap());
-        assert_eq!(names(dir.path()), ["a.jsonl.checkpoint"]);
+        assert_eq!(names(dir.path()), ["a.jsonl.journal"]);
     }
 
     #[test]
@@ -188,16 +187,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("a.jsonl");
         let partial = dir.path().join("a.jsonl.partial");
-        put(
-            dir.path().join("a.jsonl.checkpoint"),
-            b"dynadump checkpoint 0",
-        );
+        put(dir.path().join("a.jsonl.journal"), b"dynadump journal 0");
 
         symlink(dir.path().join("elsewhere"), &partial).unwrap();
         assert!(begin(&target).is_err());
         fs::remove_file(&partial).unwrap();
         fs::create_dir(&partial).unwrap();
         assert!(begin(&target).is_err());
-        assert_eq!(names(dir.path()), ["a.jsonl.checkpoint", "a.jsonl.partial"]);
+        assert_eq!(names(dir.path()), ["a.jsonl.journal", "a.jsonl.partial"]);
     }
 }

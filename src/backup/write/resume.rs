@@ -1,4 +1,5 @@
-//! Resuming an interrupted dump: find its data file, verify it against the checkpoint, truncate it.
+//! Resuming an interrupted dump: find its data file, verify it against the saved progress, truncate
+//! it.
 //!
 //! Nothing is changed before the bytes on disk are verified.
 
@@ -8,11 +9,11 @@ use std::path::{Path, PathBuf};
 use sha2::Sha256;
 
 use super::target::DumpTarget;
-use crate::backup::checkpoint::{CheckpointPaths, DumpCheckpoint, RESTART_HINT};
 use crate::backup::folder::{partial_folders, remove_dump, resolve_path};
 use crate::backup::format::{DataFile, dump_file_names};
-use crate::backup::lock::is_held;
+use crate::backup::progress::{DataFileState, RESTART_HINT};
 use crate::error::{Error, Result};
+use crate::place::JournalFile;
 use crate::place::digest::finalize_hex;
 use crate::place::local::files::{remove_file, sync_folder};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
@@ -22,41 +23,33 @@ use crate::place::output::{Output, PartialOutput};
 pub type ProgressFn<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
 impl DumpTarget {
-    /// Finds the checkpoint of an interrupted dump to this target. Changes nothing. `None` if a run
-    /// is writing the target.
+    /// The lock and the journal of a dump to this target. `None` for a stream.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): the checkpoint is damaged or of another
-    /// version; I/O errors.
-    pub fn unfinished(&self, state_dir: Option<&Path>) -> Result<Option<DumpCheckpoint>> {
-        let (Self::Folder(path) | Self::File(path)) = self else {
-            return Ok(None);
-        };
-
-        let target = resolve_path(path)?;
-        if is_held(&target, state_dir) {
-            return Ok(None);
+    /// The path cannot be resolved.
+    pub fn journal(&self, state_dir: Option<&Path>) -> Result<Option<JournalFile>> {
+        match self {
+            Self::Folder(path) | Self::File(path) => {
+                resolve_path(path).map(|target| Some(JournalFile::of_dump(&target, state_dir)))
+            }
+            Self::Stdout => Ok(None),
         }
+    }
 
-        let Some(checkpoint) = CheckpointPaths::for_dump(&target, state_dir).read()? else {
-            return Ok(None);
+    /// Whether an interrupted dump to this target has left this data file, or a file of items.
+    #[must_use]
+    pub fn has_partial_data(&self, data: DataFile) -> bool {
+        let (Self::Folder(path) | Self::File(path)) = self else {
+            return false;
         };
 
-        Ok(partial_data_path(self, &target, &checkpoint).map(|_| checkpoint))
+        resolve_path(path).is_ok_and(|target| partial_data_path(self, &target, data).is_some())
     }
 }
 
 /// The data file of an interrupted dump to this target.
-fn partial_data_path(
-    kind: &DumpTarget,
-    target: &Path,
-    checkpoint: &DumpCheckpoint,
-) -> Option<PathBuf> {
+fn partial_data_path(kind: &DumpTarget, target: &Path, data: DataFile) -> Option<PathBuf> {
     let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
-    let data = DataFile {
-        format: checkpoint.origin.format,
-        compression: checkpoint.origin.compression,
-    };
     match kind {
         DumpTarget::Folder(_) => partial_folders(target)
             .map(|folder| folder.join(data.name()))
@@ -66,7 +59,7 @@ fn partial_data_path(
     }
 }
 
-/// A data file truncated to the bytes that its checkpoint counts.
+/// A data file truncated to the bytes that the progress of its dump counts.
 pub(crate) struct PartialDataFile {
     pub(crate) path: PathBuf,
     /// Writes after these bytes.
@@ -79,33 +72,24 @@ impl PartialDataFile {
     /// Opens the data file of an interrupted dump. The caller holds the lock.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the checkpoint;
-    /// another run has written to it meanwhile; what `watch` says; I/O errors.
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match `counted`; what
+    /// `watch` says; I/O errors.
     pub(crate) fn reopen(
         kind: &DumpTarget,
         target: &Path,
-        places: &CheckpointPaths,
-        checkpoint: &DumpCheckpoint,
+        data: DataFile,
+        counted: &DataFileState,
         watch: ProgressFn<'_>,
     ) -> Result<Self> {
-        // The plan read the checkpoint without the lock: compare again under the lock.
-        if places.read()?.as_ref() != Some(checkpoint) {
-            return Err(Error::failed(format!(
-                "another run has written to `{}` meanwhile",
-                target.display()
-            ))
-            .with_hint("run the same command again"));
-        }
-
         let gone = || damaged(target, "its data file is missing");
-        let path = partial_data_path(kind, target, checkpoint).ok_or_else(gone)?;
+        let path = partial_data_path(kind, target, data).ok_or_else(gone)?;
         let mut partial = PartialOutput::open(&path)?.ok_or_else(gone)?;
-        let hasher = hash_existing(&mut partial, &path, checkpoint, watch)?;
+        let hasher = hash_existing(&mut partial, &path, counted, watch)?;
         if let DumpTarget::Folder(_) = kind {
             remove_documents(target, &path)?;
         }
 
-        let output = partial.truncate(checkpoint.file_bytes())?;
+        let output = partial.truncate(counted.file_bytes)?;
 
         Ok(Self {
             path,
@@ -115,23 +99,23 @@ impl PartialDataFile {
     }
 }
 
-/// Hashes the counted bytes and compares them with the checkpoint.
+/// Hashes the counted bytes and compares the digest with the saved one.
 fn hash_existing(
     output: &mut PartialOutput,
     path: &Path,
-    checkpoint: &DumpCheckpoint,
+    counted: &DataFileState,
     watch: ProgressFn<'_>,
 ) -> Result<Sha256> {
     let hasher = output
-        .hash_beginning(checkpoint.file_bytes(), watch)?
-        .ok_or_else(|| damaged(path, "its data file is shorter than the checkpoint says"))?;
+        .hash_beginning(counted.file_bytes, watch)?
+        .ok_or_else(|| damaged(path, "its data file is shorter than the journal says"))?;
 
-    if finalize_hex(hasher.clone()) == checkpoint.counted.sha256 {
+    if finalize_hex(hasher.clone()) == counted.sha256 {
         Ok(hasher)
     } else {
         Err(damaged(
             path,
-            "its data file was changed since the checkpoint was made",
+            "its data file was changed since the journal was written",
         ))
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::backup::checkpoint::DumpOrigin;
 use crate::backup::folder::{TargetContents, inspect_target, resolve_path};
 use crate::backup::format::{Compression, DataFile, DataFormat};
 use crate::error::{Error, Result};
@@ -63,11 +62,19 @@ pub struct DumpOptions {
     pub schema_only: bool,
     /// Permissions of the files.
     pub access: Access,
-    /// The program's state directory, for the lock and the checkpoint if they cannot be created
-    /// next to the dump.
+    /// The program's state directory, for the lock and the journal if they cannot be created next to
+    /// the dump.
     pub state_dir: Option<PathBuf>,
-    /// Table and options, for checkpoints. Without it, the dump cannot be resumed.
-    pub origin: Option<DumpOrigin>,
+}
+
+impl DumpOptions {
+    /// The data file of a dump folder.
+    pub(crate) fn data_file(&self) -> DataFile {
+        DataFile {
+            format: self.format,
+            compression: self.compression,
+        }
+    }
 }
 
 /// Resolves a target's path, inspects it, and creates its parent folders.

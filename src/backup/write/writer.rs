@@ -3,7 +3,8 @@
 //!
 //! Until [`DumpWriter::finish`] returns, the old dump is unchanged and the new one has a temporary
 //! name. A dropped writer leaves an unfinished folder, which the next run discards or resumes from
-//! the last checkpoint.
+//! the progress in the journal. Whoever uses the writer saves that progress; the writer removes the
+//! journal at the moment when it would no longer describe the folder.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,22 +12,22 @@ use std::sync::Arc;
 
 use super::documents::{FolderDocuments, complete_metadata};
 use super::encoder::{DataFileEncoder, EncodedDataFile};
+use super::lock::lock_dump;
 use super::partial_file::PartialFile;
 use super::resume::{PartialDataFile, ProgressFn};
 use super::target::{DumpOptions, DumpTarget, inspect_file_target, item_file_kind, prepare_target};
-use crate::backup::checkpoint::{CheckpointPaths, CheckpointSaver, DumpCheckpoint, ScanProgress};
 use crate::backup::folder::{inspect_target, remove_dump};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
-use crate::backup::lock::DumpLock;
 use crate::backup::metadata::{Metadata, MetadataDraft};
+use crate::backup::progress::{DataFileState, DumpProgress};
 use crate::backup::publish::{create_partial_folder, publish, recover};
 use crate::error::{Error, Result};
 use crate::item::Items;
-use crate::place::Access;
 use crate::place::local::files::{io_error, remove_file, rename, sync_folder};
 use crate::place::output::Output;
+use crate::place::{Access, JournalFile, JournalStamp, LockedJournal};
 use crate::schema::TableSchema;
 
 /// A finished dump.
@@ -45,7 +46,6 @@ pub struct DumpWriter {
     // Fields are dropped in this order: all threads must have ended when the lock is released.
     encoder: Option<DataFileEncoder>,
     kind: DataFile,
-    checkpoints: Option<Arc<CheckpointSaver>>,
     place: OutputTarget,
 }
 
@@ -55,7 +55,7 @@ enum OutputTarget {
         target: PathBuf,
         partial: PathBuf,
         access: Access,
-        _lock: DumpLock,
+        journal: Arc<LockedJournal>,
     },
     File {
         target: PathBuf,
@@ -92,114 +92,110 @@ impl DumpWriter {
         Ok(Self {
             encoder: Some(encoder),
             kind,
-            checkpoints: None,
             place: OutputTarget::Stream,
         })
     }
 
-    /// Resumes from the checkpoint of an interrupted dump. The existing bytes are verified first;
-    /// `watch` receives progress.
+    /// Resumes an interrupted dump. The existing bytes are verified first; `watch` receives progress.
+    /// `planned` is the journal from which `from` was read.
     ///
     /// # Errors
-    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the checkpoint;
-    /// nothing is changed; what `watch` says; those of [`begin`](Self::begin).
+    /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the progress, and
+    /// nothing is changed; another run has written to the target meanwhile; what `watch` says; those
+    /// of [`begin`](Self::begin).
     pub fn resume(
         target: &DumpTarget,
         options: &DumpOptions,
-        from: DumpCheckpoint,
+        from: DumpProgress,
+        planned: &JournalStamp,
         watch: ProgressFn<'_>,
     ) -> Result<Self> {
-        let (DumpTarget::Folder(path) | DumpTarget::File(path)) = target else {
-            return Err(Error::usage("a stream cannot be resumed"));
-        };
-
-        let allowed = if matches!(target, DumpTarget::Folder(_)) {
-            inspect_target
-        } else {
-            inspect_file_target
+        let (path, allowed, kind): (_, fn(&Path) -> _, _) = match target {
+            DumpTarget::Folder(path) => (path, inspect_target, options.data_file()),
+            DumpTarget::File(path) => (path, inspect_file_target, item_file_kind(path, options)?),
+            DumpTarget::Stdout => return Err(Error::usage("a stream cannot be resumed")),
         };
 
         let path = prepare_target(path, allowed)?;
-        let lock = DumpLock::acquire(&path, options.state_dir.as_deref())?;
+        let journal = lock_dump(
+            &path,
+            JournalFile::of_dump(&path, options.state_dir.as_deref()),
+        )?;
 
         // Inspect again under the lock: another run may have written there meanwhile.
         allowed(&path)?;
-        let places = CheckpointPaths::for_dump(&path, options.state_dir.as_deref());
-        let part = PartialDataFile::reopen(target, &path, &places, &from, watch)?;
-        let DumpCheckpoint {
-            origin,
-            counted,
-            tail,
-            ..
-        } = from;
+        if journal.file().stamp() != *planned {
+            return Err(Error::failed(format!(
+                "another run has written to `{}` meanwhile",
+                path.display()
+            ))
+            .with_hint("run the same command again"));
+        }
 
-        let kind = DataFile {
-            format: origin.format,
-            compression: origin.compression,
-        };
+        let journal = Arc::new(journal);
+        let part = PartialDataFile::reopen(target, &path, kind, &from.counted, watch)?;
         let place = match target {
-            DumpTarget::Folder(_) => {
-                let partial = part.path.parent().unwrap_or(&path).to_owned();
-                OutputTarget::Folder {
-                    target: path,
-                    partial,
-                    access: options.access,
-                    _lock: lock,
-                }
-            }
+            DumpTarget::Folder(_) => OutputTarget::Folder {
+                partial: part.path.parent().unwrap_or(&path).to_owned(),
+                target: path,
+                access: options.access,
+                journal,
+            },
             _ => OutputTarget::File {
                 target: path,
-                partial: PartialFile::resumed(part.path, places.clone(), lock),
+                partial: PartialFile::resumed(part.path, journal),
             },
         };
 
-        let encoder = DataFileEncoder::resume(part.output, kind, part.hasher, counted, tail);
+        let encoder = DataFileEncoder::resume(
+            part.output,
+            kind,
+            part.hasher,
+            from.counted,
+            from.tail.into_bytes(),
+        );
         let encoder = Some(encoder.map_err(|error| place.write_error(kind, error))?);
         Ok(Self {
             encoder,
             kind,
-            checkpoints: Some(Arc::new(CheckpointSaver::new(places, origin))),
             place,
         })
     }
 
     fn begin_folder(path: &Path, options: &DumpOptions) -> Result<Self> {
         let target = prepare_target(path, inspect_target)?;
-        let lock = DumpLock::acquire(&target, options.state_dir.as_deref())?;
+        let file = JournalFile::of_dump(&target, options.state_dir.as_deref());
+        let journal = lock_dump(&target, file)?;
 
         // Inspect again under the lock: another run may have written there meanwhile.
         inspect_target(&target)?;
-        let checkpoints = checkpoints(&target, options)?;
+        journal.remove()?;
         recover(&target)?;
         let partial = create_partial_folder(&target, options.access)?;
-        let kind = DataFile {
-            format: options.format,
-            compression: options.compression,
-        };
+        let kind = options.data_file();
         let data = if options.schema_only {
             None
         } else {
             let path = partial.join(kind.name());
-            Some((Output::create(&path, options.access)?, kind))
+            Some(Output::create(&path, options.access)?)
         };
 
-        // A checkpoint refers to the data file by its name, so the name must be durable first.
+        // The journal refers to the data file by its name, so the name must be durable first.
         sync_folder(&partial)?;
         sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = OutputTarget::Folder {
             target,
             partial,
             access: options.access,
-            _lock: lock,
+            journal: Arc::new(journal),
         };
 
         let encoder = data
-            .map(|(output, kind)| DataFileEncoder::new(output, kind))
+            .map(|output| DataFileEncoder::new(output, kind))
             .transpose();
         Ok(Self {
             encoder: encoder.map_err(|error| place.write_error(kind, error))?,
             kind,
-            checkpoints,
             place,
         })
     }
@@ -211,7 +207,7 @@ impl DumpWriter {
 
         // Inspect again under the lock: another run may have written there meanwhile.
         inspect_file_target(&target)?;
-        let checkpoints = checkpoints(&target, options)?;
+        partial.journal().remove()?;
         let output = Output::create(partial.path(), options.access)?;
         sync_folder(target.parent().unwrap_or(&target))?;
         let place = OutputTarget::File { target, partial };
@@ -221,9 +217,18 @@ impl DumpWriter {
         Ok(Self {
             encoder: Some(encoder),
             kind,
-            checkpoints,
             place,
         })
+    }
+
+    /// The journal of this dump, in which its progress can be saved. `None` for a stream.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Arc<LockedJournal>> {
+        match &self.place {
+            OutputTarget::Folder { journal, .. } => Some(journal),
+            OutputTarget::File { partial, .. } => Some(partial.journal()),
+            OutputTarget::Stream => None,
+        }
     }
 
     /// Adds items of a segment of the Scan in order.
@@ -239,68 +244,40 @@ impl DumpWriter {
         }
     }
 
-    /// Requests a checkpoint once all items added so far are synced. Does not wait. Does nothing
-    /// without checkpoints, or while the previous one is being written.
+    /// Calls `then` with the state of the data file and its tail once all items added so far are
+    /// synced or in the tail. Does not wait.
     ///
     /// # Errors
-    /// A failure of the disk while earlier items were written. An error of the checkpoint itself
-    /// does not fail the dump: see [`take_checkpoint_error`](Self::take_checkpoint_error).
-    pub fn checkpoint(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(encoder), Some(checkpoints)) = (&mut self.encoder, &self.checkpoints) else {
+    /// A failure of the disk while earlier items were written.
+    pub fn when_synced(
+        &mut self,
+        then: impl FnOnce(DataFileState, Vec<u8>) + Send + 'static,
+    ) -> Result<()> {
+        let Some(encoder) = &mut self.encoder else {
             return Ok(());
         };
 
-        if !checkpoints.try_begin() {
-            return Ok(());
-        }
-
-        let (checkpoints, progress) = (Arc::clone(checkpoints), progress.clone());
-        let sent =
-            encoder.when_synced(move |counted, tail| checkpoints.save(progress, counted, tail));
-
+        let sent = encoder.when_synced(then);
         sent.map_err(|error| self.place.write_error(self.kind, error))
     }
 
-    /// The error of a checkpoint that failed since the last call.
-    #[must_use]
-    pub fn take_checkpoint_error(&self) -> Option<Error> {
-        self.checkpoints.as_ref()?.take_error()
-    }
-
-    /// Ends the run without finishing the dump: writes a last checkpoint and waits for it. Nothing
-    /// can be added afterwards.
+    /// Ends the run without finishing the dump: waits until everything added is synced. Nothing can
+    /// be added afterwards.
     ///
     /// # Errors
-    /// A failure of the disk; the previous checkpoint then stays valid. For an error of the
-    /// checkpoint itself see [`take_checkpoint_error`](Self::take_checkpoint_error).
-    pub fn stop(&mut self, progress: &ScanProgress) -> Result<()> {
-        let (Some(mut encoder), Some(checkpoints)) = (self.encoder.take(), &self.checkpoints)
-        else {
-            return Ok(());
-        };
-
-        let (checkpoints, progress) = (Arc::clone(checkpoints), progress.clone());
-        let stopped =
-            encoder.when_synced(move |counted, tail| checkpoints.save(progress, counted, tail));
-        stopped
-            .and_then(|()| encoder.stop())
-            .map_err(|error| self.place.write_error(self.kind, error))
+    /// A failure of the disk.
+    pub fn stop(&mut self) -> Result<()> {
+        let stopped = self.encoder.take().map_or(Ok(()), DataFileEncoder::stop);
+        stopped.map_err(|error| self.place.write_error(self.kind, error))
     }
 
-    /// Discards the dump: its checkpoint first, then its files.
+    /// Discards the dump: its journal first, then its files.
     ///
     /// # Errors
     /// I/O errors.
     pub fn discard(mut self) -> Result<()> {
-        if let Some(encoder) = self.encoder.take() {
-            encoder
-                .stop()
-                .map_err(|error| self.place.write_error(self.kind, error))?;
-        }
-
-        self.checkpoints
-            .as_ref()
-            .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
+        self.stop()?;
+        self.journal().map_or(Ok(()), |journal| journal.remove())?;
         match &self.place {
             OutputTarget::Folder { partial, .. } => remove_dump(partial),
             OutputTarget::File { target, partial } => {
@@ -333,7 +310,7 @@ impl DumpWriter {
                 target,
                 partial,
                 access,
-                ..
+                journal,
             } => {
                 let documents = FolderDocuments {
                     partial,
@@ -341,11 +318,9 @@ impl DumpWriter {
                     metadata: complete_metadata(draft, encoded, self.kind.name()),
                 };
 
-                self.finish_folder(target, documents, schema)
+                self.finish_folder(target, journal, documents, schema)
             }
-            OutputTarget::File { target, partial } => {
-                self.finish_file(target, partial.path(), encoded, draft)
-            }
+            OutputTarget::File { target, partial } => finish_file(target, partial, encoded, draft),
             OutputTarget::Stream => Ok(FinishedDump {
                 paths: Vec::new(),
                 metadata: complete_metadata(draft, encoded, "-"),
@@ -357,6 +332,7 @@ impl DumpWriter {
     fn finish_folder(
         &self,
         target: &Path,
+        journal: &LockedJournal,
         mut documents: FolderDocuments<'_>,
         schema: Option<&TableSchema>,
     ) -> Result<FinishedDump> {
@@ -365,11 +341,9 @@ impl DumpWriter {
             partial, metadata, ..
         } = documents;
 
-        // After an exchange, `.partial` holds the old dump. No checkpoint may refer to it, so the
-        // checkpoint is removed before.
-        self.checkpoints
-            .as_ref()
-            .map_or(Ok(()), |checkpoints| checkpoints.clear())?;
+        // After an exchange, `.partial` holds the old dump. No journal may refer to it, so the
+        // journal is removed before.
+        journal.remove()?;
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
         let warnings = publish(target, partial, &names)?;
 
@@ -384,34 +358,29 @@ impl DumpWriter {
             warnings,
         })
     }
+}
 
-    fn finish_file(
-        &self,
-        target: &Path,
-        partial: &Path,
-        encoded: Option<EncodedDataFile>,
-        draft: MetadataDraft,
-    ) -> Result<FinishedDump> {
-        rename(partial, target)?;
-        sync_folder(target.parent().unwrap_or(target))?;
+fn finish_file(
+    target: &Path,
+    partial: &PartialFile,
+    encoded: Option<EncodedDataFile>,
+    draft: MetadataDraft,
+) -> Result<FinishedDump> {
+    rename(partial.path(), target)?;
+    sync_folder(target.parent().unwrap_or(target))?;
 
-        // The items are in place already: a checkpoint that cannot be removed is worth a warning
-        // only.
-        let left = self
-            .checkpoints
-            .as_ref()
-            .and_then(|checkpoints| checkpoints.clear().err());
-        let warnings = left
-            .map(|error| format!("the items are in place, but {error}"))
-            .into_iter()
-            .collect();
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        Ok(FinishedDump {
-            paths: vec![target.to_owned()],
-            metadata: complete_metadata(draft, encoded, &name),
-            warnings,
-        })
-    }
+    // The items are in place already: a journal that cannot be removed is worth a warning only.
+    let left = partial.journal().remove().err();
+    let warnings = left
+        .map(|error| format!("the items are in place, but {error}"))
+        .into_iter()
+        .collect();
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    Ok(FinishedDump {
+        paths: vec![target.to_owned()],
+        metadata: complete_metadata(draft, encoded, &name),
+        warnings,
+    })
 }
 
 impl OutputTarget {
@@ -424,15 +393,6 @@ impl OutputTarget {
                 .with_source(error),
         }
     }
-}
-
-/// Removes the checkpoint of an earlier run and prepares those of this one.
-fn checkpoints(target: &Path, options: &DumpOptions) -> Result<Option<Arc<CheckpointSaver>>> {
-    let places = CheckpointPaths::for_dump(target, options.state_dir.as_deref());
-    places.clear()?;
-    let origin = options.origin.clone().filter(|_| !options.schema_only);
-
-    Ok(origin.map(|origin| Arc::new(CheckpointSaver::new(places, origin))))
 }
 
 #[cfg(test)]

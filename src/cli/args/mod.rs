@@ -41,7 +41,7 @@ pub(crate) struct CommonOptions {
     pub(crate) give_up_after: Duration,
     /// Whether to request compressed responses.
     pub(crate) wire_compression: WireCompression,
-    /// Folder for locks, checkpoints and markers that are not part of a dump.
+    /// Folder for locks and journals that are not part of a dump.
     pub(crate) state_dir: Option<PathBuf>,
 }
 

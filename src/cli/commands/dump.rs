@@ -28,7 +28,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;
 
-    // The plan consumes the request; these are needed to find the checkpoint if the dump fails.
+    // The plan consumes the request; these are needed to find what is kept if the dump fails.
     let (target, state_dir) = (request.target.clone(), request.state_dir.clone());
     let planning = ops::dump::plan(&store, &environment, request);
     let mut plan = unless_cancelled(&session.cancel, planning).await?;
@@ -56,10 +56,10 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
     )
     .await?;
 
-    // Only items have a checkpoint to resume from, and standard output has none.
+    // Only items can be resumed, and not on standard output.
     if command.content.includes_items() && !command.writes_to_stdout() {
         let _ = session.abort_hint.set(format!(
-            "what was read is kept, but for the last second; {}",
+            "what was read is kept, but for the last two seconds; {}",
             resume::resume_hint(&resume::resume_command())
         ));
     }
@@ -76,11 +76,8 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
             Ok(CommandOutcome::Unread)
         }
         Err(error) => {
-            // An unreadable checkpoint must not hide the error that stopped the dump.
-            let checkpoint = target.unfinished(state_dir.as_deref()).ok().flatten();
-            let hint = checkpoint.map(|checkpoint| {
-                resume::resume_hint_with_count(checkpoint.items(), &resume::resume_command())
-            });
+            let hint = ops::dump::items_kept(&target, state_dir.as_deref())
+                .map(|items| resume::resume_hint_with_count(items, &resume::resume_command()));
 
             Err(resume::with_resume_hint(error, hint))
         }

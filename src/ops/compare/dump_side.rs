@@ -109,6 +109,7 @@ impl Side for DumpSide {
             reporter: &silent,
             cancel: &CancellationToken::new(),
             interrupted,
+            journal: None,
         };
         transfer.run(&mut items, &mut sink).await?;
 

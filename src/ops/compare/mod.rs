@@ -25,6 +25,7 @@ pub(crate) use table_side::TableSide;
 use crate::error::Result;
 use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeySchema, Sample};
+use crate::ops::journal::Position;
 use crate::ops::run_blocking;
 use crate::ops::sink::{DigestOptions, DigestWorker, SourceRecords, WorkerSink};
 use crate::ops::source::ChunkStream;
@@ -61,7 +62,7 @@ impl CompareContext {
 }
 
 /// Reads a whole source into records.
-async fn digest<P: Clone + Send + Sync + 'static>(
+async fn digest<P: Position + Clone + Sync>(
     mut chunks: ChunkStream<P>,
     options: DigestOptions,
     reporter: &Arc<dyn Reporter>,
@@ -74,6 +75,7 @@ async fn digest<P: Clone + Send + Sync + 'static>(
         reporter,
         cancel: &cancel,
         interrupted,
+        journal: None,
     };
     transfer.run(&mut chunks, &mut sink).await?;
 

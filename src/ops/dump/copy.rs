@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::event::{Event, Reporter};
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::item_formatter::ItemFormatter;
+use crate::ops::journal::Journal;
 use crate::ops::sink::{DumpRejects, DumpState, DumpWorker, WorkerSink};
 use crate::ops::source::ScanSource;
 use crate::ops::transfer::Transfer;
@@ -32,11 +33,12 @@ pub(crate) struct CopiedItems {
 /// Copies the remaining items of the table into the dump.
 ///
 /// # Errors
-/// The table cannot be read to its end, the target cannot be written, interrupted. A last checkpoint is written if possible.
+/// The table cannot be read to its end, the target cannot be written, interrupted. The progress is saved if possible.
 pub(crate) async fn copy(
     store: &Reader,
     plan: &DumpPlan,
     state: DumpState,
+    journal: Option<&mut Journal>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<CopiedItems> {
@@ -69,6 +71,7 @@ pub(crate) async fn copy(
         reporter,
         cancel,
         interrupted,
+        journal,
     };
     transfer.run(&mut chunks, &mut sink).await?;
 

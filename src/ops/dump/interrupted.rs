@@ -1,21 +1,34 @@
 //! An interrupted dump into the same target, and whether the requested dump can resume it.
 
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::DumpRequest;
-use crate::backup::{DumpCheckpoint, DumpOrigin};
+use crate::backup::{DumpProgress, DumpTarget, RESTART_HINT};
 use crate::error::{Error, Result};
+use crate::ops::journal::{DumpOrigin, Job};
 use crate::ops::table_location::TableLocation;
+use crate::place::JournalStamp;
 use crate::schema::TableSchema;
+
+/// An interrupted dump as its journal describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedDump {
+    pub(crate) origin: DumpOrigin,
+    pub(crate) progress: DumpProgress,
+    /// Identifies the journal.
+    pub(crate) stamp: JournalStamp,
+}
 
 /// An interrupted dump.
 #[derive(Debug, Clone, Serialize)]
 pub struct InterruptedDump {
     /// Start time.
     pub started_at: DateTime<Utc>,
-    /// Time of the last checkpoint.
+    /// Time at which its progress was last saved.
     pub reached_at: DateTime<Utc>,
     /// Number of items read.
     pub items: u64,
@@ -28,24 +41,23 @@ pub struct InterruptedDump {
 }
 
 impl InterruptedDump {
-    /// The dump that wrote `checkpoint`, compared with the requested one. Unless the request sets the number of segments, that of the
-    /// checkpoint is used: a table that has grown would get more of them.
-    pub(crate) fn from_checkpoint(
-        checkpoint: &DumpCheckpoint,
-        mut requested: DumpOrigin,
-        has_segments: bool,
-    ) -> Self {
+    /// A saved dump, compared with the requested one. Unless the request sets the number of segments, that of the saved one is used: a
+    /// table that has grown would get more of them.
+    pub(crate) fn new(saved: &SavedDump, mut requested: DumpOrigin, has_segments: bool) -> Self {
         if !has_segments {
-            requested.segments = checkpoint.origin.segments;
+            requested.segments = saved.origin.segments;
         }
 
+        let SavedDump {
+            origin, progress, ..
+        } = saved;
         Self {
-            started_at: checkpoint.progress.started_at,
-            reached_at: checkpoint.made_at,
-            items: checkpoint.items(),
-            data_bytes: checkpoint.text_bytes(),
-            consumed_read_units: checkpoint.progress.consumed_read_units,
-            obstacles: obstacles(&checkpoint.origin, &requested),
+            started_at: progress.scan.started_at,
+            reached_at: progress.made_at,
+            items: progress.items(),
+            data_bytes: progress.text_bytes(),
+            consumed_read_units: progress.scan.consumed_read_units,
+            obstacles: obstacles(origin, &requested),
         }
     }
 
@@ -95,19 +107,66 @@ pub(crate) fn dump_origin(
     }
 }
 
-/// Finds the checkpoint of an interrupted dump into the same target. One that cannot be read is an error for a dump that is to resume it,
-/// and a warning for one that starts over.
-pub(crate) fn find_checkpoint(
+/// Finds an interrupted dump into the same target. A journal that cannot be read is an error for a dump that is to resume it, and a
+/// warning for one that starts over.
+pub(crate) fn find_for_request(
     request: &DumpRequest,
     warnings: &mut Vec<String>,
-) -> Result<Option<Box<DumpCheckpoint>>> {
-    match request.target.unfinished(request.state_dir.as_deref()) {
+) -> Result<Option<Box<SavedDump>>> {
+    match find_interrupted(&request.target, request.state_dir.as_deref()) {
         Err(error) if !request.resume => {
             warnings.push(format!("the interrupted dump is discarded: {error}"));
             Ok(None)
         }
         found => Ok(found?.map(Box::new)),
     }
+}
+
+/// The number of items that an interrupted dump into this target has kept, if it can be resumed.
+#[must_use]
+pub fn items_kept(target: &DumpTarget, state_dir: Option<&Path>) -> Option<u64> {
+    // A journal that cannot be read must not hide the error that stopped the dump.
+    let found = find_interrupted(target, state_dir).ok()?;
+    found.map(|saved| saved.progress.items())
+}
+
+/// Finds an interrupted dump into this target. Changes nothing. `None` if a run is writing the target.
+///
+/// # Errors
+/// [`Damaged`](crate::error::ErrorKind::Damaged): the journal is damaged or of another version; I/O errors.
+fn find_interrupted(target: &DumpTarget, state_dir: Option<&Path>) -> Result<Option<SavedDump>> {
+    let Some(journal) = target.journal(state_dir)? else {
+        return Ok(None);
+    };
+
+    if journal.holder().is_some() {
+        return Ok(None);
+    }
+
+    // Before it is read: a journal that is replaced meanwhile is detected under the lock.
+    let stamp = journal.stamp();
+    let restart = |error: Error| error.with_hint(RESTART_HINT);
+    let Some(content) = journal.read().map_err(restart)? else {
+        return Ok(None);
+    };
+
+    let Job::Dump(job) = Job::parse(&content).map_err(restart)? else {
+        return Err(restart(Error::damaged("the journal is not of a dump")));
+    };
+
+    let Some(progress) = job.sound_progress().cloned() else {
+        return Err(restart(Error::damaged("the journal is not valid")));
+    };
+
+    let saved = SavedDump {
+        origin: job.origin,
+        progress,
+        stamp,
+    };
+
+    Ok(target
+        .has_partial_data(saved.origin.data_file())
+        .then_some(saved))
 }
 
 /// The fields in which two origins differ. They are compared in serialized form, so that no field is forgotten.

@@ -3,7 +3,7 @@
 //! ```text
 //! plan: describe the table, inspect the target      (nothing is changed)
 //! run:  N segment scans ─► raw pages ─► one writer thread: frame, compress, digest, append ─► metadata ─► rename
-//!       (each second: a checkpoint, from which an interrupted dump can be resumed)
+//!       (each second, the progress is saved, from which an interrupted dump can be resumed)
 //! ```
 //!
 //! The operation receives a read-only store, so it cannot write items.
@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use dry_run::dry_run;
-pub use interrupted::InterruptedDump;
+pub use interrupted::{InterruptedDump, items_kept};
 pub use plan::{DumpPlan, plan};
 pub use run::run;
 
@@ -62,7 +62,7 @@ pub struct DumpRequest {
     pub strict: bool,
     /// Resume an interrupted dump, if there is one.
     pub resume: bool,
-    /// Folder for lock and checkpoint if they cannot be created next to the dump.
+    /// Folder for lock and journal if they cannot be created next to the dump.
     pub state_dir: Option<PathBuf>,
 }
 

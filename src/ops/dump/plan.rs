@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::DumpRequest;
-use super::interrupted::{InterruptedDump, dump_origin, find_checkpoint};
-use crate::backup::{DataFile, DumpCheckpoint, DumpTarget, TargetContents};
+use super::interrupted::{InterruptedDump, SavedDump, dump_origin, find_for_request};
+use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
@@ -57,7 +57,7 @@ pub struct DumpPlan {
     /// Warnings to show before the dump.
     pub warnings: Vec<String>,
     #[serde(skip)]
-    pub(crate) checkpoint: Option<Box<DumpCheckpoint>>,
+    pub(crate) saved: Option<Box<SavedDump>>,
     #[serde(skip)]
     pub(crate) selection: Arc<Selection>,
     #[serde(skip)]
@@ -78,11 +78,11 @@ impl DumpPlan {
     /// Resumes the interrupted dump, if there is one and nothing prevents it.
     #[must_use]
     pub fn resumed(mut self) -> Self {
-        if let (Some(found), Some(checkpoint)) = (&self.unfinished, &self.checkpoint)
+        if let (Some(found), Some(saved)) = (&self.unfinished, &self.saved)
             && found.obstacles.is_empty()
         {
             self.resumes = true;
-            self.segments = checkpoint.origin.segments;
+            self.segments = saved.origin.segments;
             self.read_units = (self.read_units - found.consumed_read_units).max(0.0);
         }
 
@@ -91,11 +91,16 @@ impl DumpPlan {
 
     /// Items and bytes that the interrupted dump has already written, if it is resumed.
     pub(crate) fn resumed_size(&self) -> DataSize {
-        let checkpoint = self.checkpoint.as_ref().filter(|_| self.resumes);
-        checkpoint.map_or(DataSize::default(), |checkpoint| DataSize {
-            items: checkpoint.items(),
-            bytes: checkpoint.text_bytes(),
+        let saved = self.resumed_dump();
+        saved.map_or(DataSize::default(), |saved| DataSize {
+            items: saved.progress.items(),
+            bytes: saved.progress.text_bytes(),
         })
+    }
+
+    /// The interrupted dump, if it is resumed.
+    pub(crate) fn resumed_dump(&self) -> Option<&SavedDump> {
+        self.saved.as_deref().filter(|_| self.resumes)
     }
 
     /// Items and bytes that remain to be read, by DynamoDB's count.
@@ -148,11 +153,11 @@ pub async fn plan(
     warnings.extend(environment.endpoint_warning());
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
-    let checkpoint = find_checkpoint(&request, &mut warnings)?;
-    let unfinished = checkpoint.as_ref().map(|checkpoint| {
+    let saved = find_for_request(&request, &mut warnings)?;
+    let unfinished = saved.as_ref().map(|saved| {
         let origin = dump_origin(&location, &schema, &request, segments);
         let has_segments = request.segments.is_some() || request.limit.is_some();
-        InterruptedDump::from_checkpoint(checkpoint, origin, has_segments)
+        InterruptedDump::new(saved, origin, has_segments)
     });
 
     if request.resume
@@ -181,7 +186,7 @@ pub async fn plan(
         resumes: false,
         unfinished,
         warnings,
-        checkpoint,
+        saved,
         source: location,
         schema,
         request,
@@ -197,7 +202,7 @@ fn warnings(request: &DumpRequest, schema: &TableSchema) -> Vec<String> {
         warnings.push(schema.activity());
     }
 
-    // Collisions are found only among the items of one run, and masked keys must not be in a checkpoint.
+    // Collisions are found only among the items of one run, and masked keys must not be in a journal.
     if masks_key(request, schema) {
         warnings.push(
             "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"

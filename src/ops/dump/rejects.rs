@@ -6,7 +6,7 @@ use super::plan::DumpPlan;
 use crate::backup::{DumpTarget, TransformCounts};
 use crate::error::{Error, Result};
 use crate::place::{
-    LazyLinesFile, partial_path, publish_lines_file, remove_marker, short_file_name, side_path,
+    LazyLinesFile, partial_path, publish_lines_file, remove_side_file, short_file_name, side_path,
     side_path_in_state,
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn open_rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result
 pub(crate) fn discard_rejects(plan: &DumpPlan) -> Result<()> {
     possible_paths(plan)
         .iter()
-        .try_for_each(|path| remove_marker(&partial_path(path)))
+        .try_for_each(|path| remove_side_file(&partial_path(path)))
 }
 
 /// Renames the file of rejects to its final name. The rejects of an earlier dump with this name are replaced or deleted.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
@@ -22,13 +22,17 @@ use crate::backup::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::collision_detector::CollisionReport;
+use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
 use crate::schema::{Captured, Section, TableSchema};
 use crate::store::Reader;
 
-/// Executes the plan of a dump. When `cancel` fires, it stops cleanly: a later run can resume from the checkpoint. An existing dump is
+/// Minimum time between two saves of the progress: each of them syncs the data file.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Executes the plan of a dump. When `cancel` fires, it stops cleanly: a later run can resume it. An existing dump is
 /// kept until the new one is complete.
 ///
 /// # Errors
@@ -46,12 +50,13 @@ pub async fn run(
 
     let resumed = plan.resumed_size();
     let state = prepare(store, &mut plan, &reporter, &cancel).await?;
+    let mut journal = open_journal(&plan, &state.writer, &reporter);
     let settings = spawn_capture(store, &plan);
     let CopiedItems {
-        mut state,
+        state,
         is_limited,
         found,
-    } = copy_items(store, &plan, state, &reporter, &cancel).await?;
+    } = copy_items(store, &plan, state, journal.as_mut(), &reporter, &cancel).await?;
 
     if found.collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
         discard(state.writer, &plan).await?;
@@ -63,16 +68,12 @@ pub async fn run(
     // The time is taken before the settings are read again: it is the end of the scan.
     let finished_at = Utc::now();
     let schema = until_cancelled(&cancel, interrupted, final_schema(store, &plan, settings)).await;
-    if schema.is_err() {
-        state.writer.stop(&state.progress)?;
-    }
-
+    let (state, schema) = save_on_error(state, schema, journal).await?;
     let DumpState {
         writer,
         progress,
         wire,
     } = state;
-    let schema = schema?;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
     let schema = plan.request.content.includes_schema().then_some(schema);
     let finished = run_blocking("writing the dump", move || {
@@ -149,6 +150,7 @@ async fn copy_items(
     store: &Reader,
     plan: &DumpPlan,
     state: DumpState,
+    journal: Option<&mut Journal>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<CopiedItems> {
@@ -167,7 +169,51 @@ async fn copy_items(
         bytes: Some(remaining.bytes),
     });
 
-    copy(store, plan, state, reporter, cancel).await
+    copy(store, plan, state, journal, reporter, cancel).await
+}
+
+/// The journal of a dump that can be resumed: it has items, and masks do not change keys, which the journal would contain.
+fn open_journal(
+    plan: &DumpPlan,
+    writer: &DumpWriter,
+    reporter: &Arc<dyn Reporter>,
+) -> Option<Journal> {
+    if !plan.request.content.includes_items() || masks_key(&plan.request, &plan.schema) {
+        return None;
+    }
+
+    let file = writer.journal().map(Arc::clone)?;
+    let origin = dump_origin(&plan.source, &plan.schema, &plan.request, plan.segments);
+    let job = Job::Dump(Box::new(DumpJob {
+        origin,
+        progress: None,
+    }));
+
+    Some(Journal::new(
+        job,
+        Some(file),
+        SAVE_INTERVAL,
+        Arc::clone(reporter),
+    ))
+}
+
+/// If the schema cannot be read, saves that all items were copied.
+async fn save_on_error(
+    state: DumpState,
+    schema: Result<TableSchema>,
+    journal: Option<Journal>,
+) -> Result<(DumpState, TableSchema)> {
+    let error = match schema {
+        Ok(schema) => return Ok((state, schema)),
+        Err(error) => error,
+    };
+
+    let settled = run_blocking("writing the dump", move || state.stop()).await?;
+    if let Some(mut journal) = journal {
+        journal.save_now(Box::new(|| Ok(settled))).await;
+    }
+
+    Err(error)
 }
 
 /// Deletes a dump that cannot be resumed.
@@ -248,12 +294,12 @@ fn mask_rules_sha256(plan: &DumpPlan) -> Option<String> {
         .map(|masks| masks.rules().sha256().to_owned())
 }
 
-/// Progress at the start of this run: that of the checkpoint if it is resumed.
+/// Progress at the start of this run: that of the interrupted dump if it is resumed.
 fn initial_progress(plan: &DumpPlan) -> ScanProgress {
-    match plan.checkpoint.as_ref().filter(|_| plan.resumes) {
-        Some(checkpoint) => ScanProgress {
-            resumed: checkpoint.progress.resumed + 1,
-            ..checkpoint.progress.clone()
+    match plan.resumed_dump() {
+        Some(saved) => ScanProgress {
+            resumed: saved.progress.scan.resumed + 1,
+            ..saved.progress.scan.clone()
         },
         None => new_progress(plan),
     }
@@ -277,7 +323,7 @@ async fn open_writer(
     cancel: &CancellationToken,
 ) -> Result<DumpWriter> {
     let (target, options) = (plan.request.target.clone(), dump_options(plan));
-    let Some(checkpoint) = plan.checkpoint.clone().filter(|_| plan.resumes) else {
+    let Some(saved) = plan.resumed_dump().cloned() else {
         return run_blocking("preparing the target", move || {
             DumpWriter::begin(&target, &options)
         })
@@ -288,7 +334,7 @@ async fn open_writer(
     reporter.report(Event::Phase {
         phase: Phase::Checking,
         items: None,
-        bytes: Some(checkpoint.file_bytes()),
+        bytes: Some(saved.progress.file_bytes()),
     });
 
     let (reporter, cancel) = (Arc::clone(reporter), cancel.clone());
@@ -302,7 +348,13 @@ async fn open_writer(
     };
 
     run_blocking("checking what is kept", move || {
-        DumpWriter::resume(&target, &options, *checkpoint, &mut on_progress)
+        DumpWriter::resume(
+            &target,
+            &options,
+            saved.progress,
+            &saved.stamp,
+            &mut on_progress,
+        )
     })
     .await
 }
@@ -357,8 +409,6 @@ fn dump_options(plan: &DumpPlan) -> DumpOptions {
             Access::Private
         },
         state_dir: plan.request.state_dir.clone(),
-        origin: (!masks_key(&plan.request, &plan.schema))
-            .then(|| dump_origin(&plan.source, &plan.schema, &plan.request, plan.segments)),
     }
 }
 

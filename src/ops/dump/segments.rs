@@ -11,7 +11,7 @@ use crate::store::{PageKey, ScanRequest};
 /// The scans of all unfinished segments, each from the position in `progress`.
 ///
 /// # Errors
-/// The checkpoint contains an invalid key; the schema has no usable key.
+/// The journal contains an invalid key; the schema has no usable key.
 pub(crate) fn remaining_scans(
     plan: &DumpPlan,
     progress: &ScanProgress,
@@ -23,7 +23,7 @@ pub(crate) fn remaining_scans(
             Some(SegmentProgress::Done) => continue,
             Some(SegmentProgress::Next(key)) => {
                 let key = PageKey::from_json(key);
-                Some(key.ok_or_else(|| Error::damaged("the checkpoint holds a key that is none"))?)
+                Some(key.ok_or_else(|| Error::damaged("the journal contains an invalid key"))?)
             }
             Some(SegmentProgress::NotBegun) | None => None,
         };

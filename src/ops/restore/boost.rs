@@ -1,12 +1,13 @@
 //! The temporary boost: a provisioned table gets more write capacity, or on-demand billing, while items are written.
 //!
-//! Both states of the table are recorded in the marker of the unfinished restore, so that after a crash the next run can revert the
+//! Both states of the table are recorded in the journal of the restore, so that after a crash the next run can revert the
 //! boost.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::ops::journal::BoostRecord;
 use crate::schema::{Boost, CreateTable, SettingChoice, TableSchema};
 
 /// The planned boost.
@@ -83,15 +84,6 @@ impl BoostOutcome {
     }
 }
 
-/// A boost in the marker file: two `CreateTable` requests, with the billing during and after the boost.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct BoostRecord {
-    #[serde(rename = "raised")]
-    boosted: Value,
-    #[serde(rename = "back")]
-    after: Value,
-}
-
 /// A boost that an unfinished restore left on the table.
 pub(crate) struct LeftoverBoost {
     boosted: TableSchema,
@@ -99,7 +91,7 @@ pub(crate) struct LeftoverBoost {
 }
 
 impl LeftoverBoost {
-    /// The boost in a marker, if the table still has it. If somebody changed the billing since, that change is kept. A table that is
+    /// The boost in a journal, if the table still has it. If somebody changed the billing since, that change is kept. A table that is
     /// still being updated may yet get the boost.
     ///
     /// # Errors
@@ -196,7 +188,7 @@ impl TemporaryBoost {
         self.boosted.creation(table, choice, same_table)
     }
 
-    /// The record for the marker.
+    /// The record for the journal.
     pub(crate) fn record(&self, table: &str) -> Result<BoostRecord> {
         let request = |schema: &TableSchema| {
             let request = schema.create_table_request(table)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! plan: open and check the dump, describe the target   (changes nothing)
-//! run:  ensure the table ─► transfer of the items into the table, with rejects and checkpoints
+//! run:  ensure the table ─► transfer of the items into the table, with rejects and a journal
 //!       ─► verify ─► settings
 //! ```
 //!
@@ -11,25 +11,23 @@
 mod apply_boost;
 mod apply_settings;
 mod boost;
-mod checkpoint;
-mod checkpoint_writer;
 mod diff;
 mod dry_run;
 mod empty;
 mod identity;
-mod marker;
 mod plan;
 mod reconcile;
 mod request;
 mod resume;
 mod run;
-mod run_marker;
+mod run_journal;
 mod settings;
 mod source_check;
 mod source_facts;
 mod summary;
 mod table;
 mod table_action;
+mod table_journal;
 mod target_state;
 mod transfer;
 mod transfer_totals;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::boost::TemporaryBoost;
-use super::checkpoint::RestoreCheckpoint;
 use super::empty::needs_item;
-use super::identity::{RestoreIdentity, table_id};
-use super::marker::{MarkerContents, MarkerFile, WrittenItems};
+use super::identity::{restore_identity, table_id};
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
 use super::source_check::{check_before_writing, open_source};
+use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::UnitCaps;
 use super::warnings_and_questions::PlanFacts;
@@ -26,6 +25,7 @@ use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::KeySchema;
 use crate::ops::cost::{WriteCost, WriteCostModel};
+use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting, TableSchema};
 use crate::store::Reader;
@@ -94,26 +94,24 @@ pub(crate) struct PreparedRestore {
     pub(crate) boost: Option<TemporaryBoost>,
     pub(crate) destination: ItemDestination,
     /// `None` without a state directory.
-    pub(crate) marker: Option<MarkerFile>,
-    pub(crate) marker_state: MarkerState,
-    /// Identity for marker and checkpoint; `None` if no checkpoint is kept.
+    pub(crate) journal: Option<TableJournal>,
+    pub(crate) run_state: RunState,
+    /// Identity for the journal; `None` if the restore cannot be resumed.
     pub(crate) identity: Option<RestoreIdentity>,
-    /// The checkpoint to resume at.
-    pub(crate) checkpoint: Option<RestoreCheckpoint>,
-    /// Whether the marker remains at the end: it is about items, and this restore writes none.
-    pub(crate) keeps_marker: bool,
+    /// The progress to resume at.
+    pub(crate) progress: Option<RestoreProgress>,
+    /// Whether the journal remains at the end: it is about items, and this restore writes none.
+    pub(crate) keeps_journal: bool,
 }
 
-/// What a running restore records in its marker.
-pub(crate) struct MarkerState {
+/// What a running restore knows about the table.
+pub(crate) struct RunState {
     /// Whether this restore, or the unfinished one before it, created the table.
     pub(crate) created: bool,
     /// `None` until the table exists.
     pub(crate) table_id: Option<String>,
-    /// The contents that an unfinished restore left.
-    pub(crate) previous: Option<MarkerContents>,
-    /// Whether this restore has written the marker.
-    pub(crate) is_written: bool,
+    /// The record that an unfinished restore of this table left.
+    pub(crate) previous: Option<RestoreJob>,
     /// Whether the table may have been changed before the first item is written.
     pub(crate) is_table_changed: bool,
 }
@@ -136,7 +134,7 @@ impl RestorePlan {
     /// Whether the restore can be [resumed](RestoreRequest::resume) after an interruption.
     #[must_use]
     pub fn can_be_resumed(&self) -> bool {
-        self.prepared.identity.is_some() && self.prepared.marker.is_some()
+        self.prepared.identity.is_some() && self.prepared.journal.is_some()
     }
 
     /// Number of unreadable pieces of a damaged dump, which are rejected.
@@ -241,11 +239,11 @@ impl PreparedRestore {
     ) -> Self {
         let identity = checked
             .and_then(|checked| checked.data_sha256)
-            .map(|sha256| RestoreIdentity::new(&source, &request, sha256));
+            .map(|sha256| restore_identity(&source, &request, sha256));
         let has_unfinished_items = state
-            .marker_contents
+            .unfinished
             .as_ref()
-            .is_some_and(|contents| contents.wrote != WrittenItems::Nothing);
+            .is_some_and(|job| job.wrote != WrittenItems::Nothing);
         // The id of a table that will be created is not known yet.
         let table_id = match &state.existing {
             Some(existing) if !state.action.creates() => table_id(existing),
@@ -254,18 +252,17 @@ impl PreparedRestore {
 
         Self {
             identity,
-            checkpoint: state.resume.checkpoint,
-            keeps_marker: has_unfinished_items && !request.content.includes_items(),
+            progress: state.resume.progress,
+            keeps_journal: has_unfinished_items && !request.content.includes_items(),
             source: Arc::new(source),
             settings: reconciliation.settings,
             boost: reconciliation.boost,
             destination,
-            marker: state.marker,
-            marker_state: MarkerState {
+            journal: state.journal,
+            run_state: RunState {
                 created: state.is_own,
                 table_id,
-                previous: state.marker_contents,
-                is_written: false,
+                previous: state.unfinished,
                 is_table_changed: false,
             },
             request,
@@ -434,7 +431,7 @@ fn verification(request: &RestoreRequest, source: &Source, state: &TargetState) 
 /// Whether the items can be transformed again with the same result: an external program, or the current time in a filter, may give
 /// another one. A resumed restore was partly transformed by an earlier run.
 fn is_repeatable(request: &RestoreRequest, state: &TargetState) -> bool {
-    let is_resumed = state.resume.checkpoint.is_some();
+    let is_resumed = state.resume.progress.is_some();
     !request.transform.has_commands() && (!is_resumed || request.transform.is_empty())
 }
 

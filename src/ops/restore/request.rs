@@ -62,7 +62,7 @@ pub struct RestoreRequest {
     pub verify: VerifyMode,
     /// Changes to the items before they are written.
     pub transform: Transform,
-    /// Folder for files that outlive the run but belong to no dump: markers of unfinished restores, rejects of standard input.
+    /// Folder for files that outlive the run but belong to no dump: the journal, rejects of standard input.
     pub state_dir: Option<PathBuf>,
 }
 

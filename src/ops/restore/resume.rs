@@ -3,15 +3,16 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::checkpoint::{RestoreCheckpoint, StoredCheckpoint};
-use super::identity::RestoreIdentity;
-use super::marker::{MarkerContents, MarkerFile};
+use super::identity::{restore_identity, table_id};
+use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress};
 use crate::ops::run_blocking;
 use crate::ops::sink::table::RejectPaths;
+use crate::ops::source::lanes::LanePositions;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::Reader;
@@ -21,17 +22,24 @@ use crate::store::Reader;
 pub struct ResumePoint {
     /// Items that were written, rejected or filtered out before.
     pub items: u64,
-    /// Time of the checkpoint.
+    /// Time at which the progress was saved.
     pub at: DateTime<Utc>,
 }
 
+/// The journal of an unfinished restore.
+pub(crate) struct SavedRestore {
+    pub(crate) job: RestoreJob,
+    /// Whether it is about the existing table.
+    pub(crate) is_of_table: bool,
+}
+
 /// Result of the search for an interrupted restore into the same table.
-pub(crate) enum CheckpointMatch {
+pub(crate) enum ProgressMatch {
     /// There is none, and the table holds no items of another one.
     Absent,
     /// It can be resumed.
     Resumable {
-        checkpoint: Box<RestoreCheckpoint>,
+        progress: Box<RestoreProgress>,
         /// Why the table may also hold items of another source.
         other_items: Option<String>,
     },
@@ -55,11 +63,9 @@ pub async fn find_interrupted(
 
     let source = Source::open(&request.source).ok()?;
     let table = request.target_table(environment, &source).ok()?;
-    let marker = MarkerFile::for_table(request.state_dir.as_deref()?, environment, &table);
-    if !marker.has_checkpoint() || marker.check_unlocked().is_err() {
-        return None;
-    }
-
+    let journal = TableJournal::for_table(request.state_dir.as_deref()?, environment, &table);
+    journal.check_unlocked().ok()?;
+    let job = journal.read().ok()?.filter(|job| job.progress.is_some())?;
     let existing = store
         .describe(&table)
         .await
@@ -67,48 +73,41 @@ pub async fn find_interrupted(
         .filter(|table| !table.is_being_deleted());
 
     let target = TableLocation::new(environment, &table, store.credentials());
-    let (_, found) = find_checkpoint(
-        Some(&marker),
-        None,
-        source,
-        request,
-        &target,
-        existing.as_ref(),
-    )
-    .await
-    .ok()?;
+    let saved = SavedRestore {
+        job,
+        is_of_table: false,
+    };
+    let (_, found) = find_progress(Some(&saved), source, request, &target, existing.as_ref())
+        .await
+        .ok()?;
 
     match found {
-        CheckpointMatch::Resumable { checkpoint, .. } => Some(checkpoint.resume_point()),
-        CheckpointMatch::Absent | CheckpointMatch::NotResumable { .. } => None,
+        ProgressMatch::Resumable { progress, .. } => Some(resume_point(&progress)),
+        ProgressMatch::Absent | ProgressMatch::NotResumable { .. } => None,
     }
 }
 
-/// Searches for an interrupted restore into `table`. `contents` are those of the marker, if it is about this table.
+/// Searches for an interrupted restore into `table`.
 ///
 /// # Errors
-/// The checkpoint or the data file cannot be read.
-pub(crate) async fn find_checkpoint(
-    marker: Option<&MarkerFile>,
-    contents: Option<&MarkerContents>,
+/// The data file cannot be read.
+pub(crate) async fn find_progress(
+    saved: Option<&SavedRestore>,
     source: Source,
     request: &RestoreRequest,
     target: &TableLocation,
     table: Option<&TableSchema>,
-) -> Result<(Source, CheckpointMatch)> {
-    let (Some(marker), Some(table)) = (marker, table) else {
-        return Ok((source, CheckpointMatch::Absent));
+) -> Result<(Source, ProgressMatch)> {
+    let (Some(SavedRestore { job, is_of_table }), Some(table)) = (saved, table) else {
+        return Ok((source, ProgressMatch::Absent));
     };
 
-    let saved = if request.content.includes_items() {
-        RestoreCheckpoint::read(&marker.checkpoint_path())?
-    } else {
-        StoredCheckpoint::Missing
-    };
+    let includes_items = request.content.includes_items();
+    let progress = job.progress.as_ref().filter(|_| includes_items);
 
     // Avoid hashing the data if there is nothing to compare it with.
-    if contents.is_none() && matches!(saved, StoredCheckpoint::Missing) {
-        return Ok((source, CheckpointMatch::Absent));
+    if !is_of_table && progress.is_none() {
+        return Ok((source, ProgressMatch::Absent));
     }
 
     let (source, sha256) = run_blocking("reading the dump", move || {
@@ -117,42 +116,37 @@ pub(crate) async fn find_checkpoint(
     })
     .await?;
 
-    let identity = sha256.map(|sha256| RestoreIdentity::new(&source, request, sha256));
-    let difference = contents.and_then(|contents| {
-        contents
-            .wrote
-            .difference_from(identity.as_ref(), &contents.source)
-    });
-    let mismatch = match (saved, &identity) {
-        (StoredCheckpoint::Readable(checkpoint), Some(identity)) => {
+    let identity = sha256.map(|sha256| restore_identity(&source, request, sha256));
+    let difference = is_of_table
+        .then(|| job.wrote.difference_from(identity.as_ref(), &job.source))
+        .flatten();
+    let mismatch = match progress.zip(identity.as_ref()) {
+        Some((progress, identity)) => {
             let paths = RejectPaths::new(source.path(), request.state_dir.as_deref(), target);
-            match checkpoint
-                .mismatch(identity, table, &paths)
-                .or_else(|| checkpoint.unsupported_lanes(&source))
-            {
-                None => {
-                    return Ok((
-                        source,
-                        CheckpointMatch::Resumable {
-                            checkpoint,
-                            other_items: difference,
-                        },
-                    ));
-                }
-                reason => reason,
+            let mismatch = mismatch(progress, identity)
+                // A recreated table lacks the items before the positions.
+                .or_else(|| (job.table_id != table_id(table)).then(recreated))
+                .or_else(|| other_option(progress, identity))
+                .or_else(|| lost_rejects(progress, &paths))
+                .or_else(|| unsupported_lanes(progress, &source));
+            if mismatch.is_none() {
+                let resumable = ProgressMatch::Resumable {
+                    progress: Box::new(progress.clone()),
+                    other_items: difference,
+                };
+                return Ok((source, resumable));
             }
+
+            mismatch
         }
-        (StoredCheckpoint::OtherVersion, _) => {
-            Some("its checkpoint is of another version of the program".to_owned())
-        }
-        (StoredCheckpoint::Readable(_) | StoredCheckpoint::Missing, _) => None,
+        None => None,
     };
 
     let has_other_items = difference.is_some();
     let found = mismatch
         .or(difference)
-        .map_or(CheckpointMatch::Absent, |reason| {
-            CheckpointMatch::NotResumable {
+        .map_or(ProgressMatch::Absent, |reason| {
+            ProgressMatch::NotResumable {
                 reason,
                 has_other_items,
             }
@@ -161,10 +155,43 @@ pub(crate) async fn find_checkpoint(
     Ok((source, found))
 }
 
-/// Where the restore starts: at a checkpoint, or at the first item.
+/// The reason why a restore with this identity writes other items than the interrupted one.
+fn mismatch(progress: &RestoreProgress, identity: &RestoreIdentity) -> Option<String> {
+    match &progress.identity {
+        Some(own) => own.difference_from(identity),
+        None => Some("which items it wrote is not known".to_owned()),
+    }
+}
+
+fn recreated() -> String {
+    "the table was deleted and created again since".to_owned()
+}
+
+fn other_option(progress: &RestoreProgress, identity: &RestoreIdentity) -> Option<String> {
+    let own = progress.identity.as_ref()?.on_conflict;
+    (own != identity.on_conflict).then(|| format!("it was run with --on-conflict {}", own.word()))
+}
+
+fn lost_rejects(progress: &RestoreProgress, paths: &RejectPaths) -> Option<String> {
+    paths
+        .check(progress.rejects.as_ref(), progress.conflicts.as_ref())
+        .err()
+        .map(|error| error.to_string())
+}
+
+/// The reason why `source` cannot be read from the positions although it holds the same items.
+fn unsupported_lanes(progress: &RestoreProgress, source: &Source) -> Option<String> {
+    let has_lanes = match progress.lanes {
+        LanePositions::Whole { .. } => true,
+        LanePositions::Stripes(_) => source.striped_text().is_some(),
+    };
+    (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
+}
+
+/// Where the restore starts: where an interrupted one has stopped, or at the first item.
 pub(crate) struct ResumeDecision {
-    /// The checkpoint to resume at.
-    pub(crate) checkpoint: Option<RestoreCheckpoint>,
+    /// The progress to resume at.
+    pub(crate) progress: Option<RestoreProgress>,
     /// Why an unfinished restore is not resumed, or why the table may hold other items.
     pub(crate) reason: Option<String>,
     /// Whether the table may hold items of another source.
@@ -176,24 +203,24 @@ impl ResumeDecision {
     ///
     /// # Errors
     /// `--resume` was requested, and the interrupted restore cannot be resumed.
-    pub(crate) fn new(request: &RestoreRequest, found: CheckpointMatch) -> Result<Self> {
+    pub(crate) fn new(request: &RestoreRequest, found: ProgressMatch) -> Result<Self> {
         // A repeated `--if-missing` would otherwise find the table of its interrupted run and do nothing.
         let resumes = request.resume || request.existing == ExistingTable::Keep;
         match found {
-            CheckpointMatch::Absent => Ok(Self::start_over(None, false)),
-            CheckpointMatch::Resumable {
-                checkpoint,
+            ProgressMatch::Absent => Ok(Self::start_over(None, false)),
+            ProgressMatch::Resumable {
+                progress,
                 other_items,
             } if resumes => Ok(Self {
-                checkpoint: Some(*checkpoint),
+                progress: Some(*progress),
                 has_other_items: other_items.is_some(),
                 reason: other_items,
             }),
-            CheckpointMatch::Resumable { .. } => {
+            ProgressMatch::Resumable { .. } => {
                 let reason = "--resume would go on with it".to_owned();
                 Ok(Self::start_over(Some(reason), false))
             }
-            CheckpointMatch::NotResumable { reason, .. }
+            ProgressMatch::NotResumable { reason, .. }
                 if request.resume && request.content.includes_items() =>
             {
                 Err(Error::failed(format!(
@@ -201,7 +228,7 @@ impl ResumeDecision {
                 ))
                 .with_hint("leave out --resume to write every item from the beginning"))
             }
-            CheckpointMatch::NotResumable {
+            ProgressMatch::NotResumable {
                 reason,
                 has_other_items,
             } => Ok(Self::start_over(Some(reason), has_other_items)),
@@ -209,25 +236,21 @@ impl ResumeDecision {
     }
 
     pub(crate) fn point(&self) -> Option<ResumePoint> {
-        self.checkpoint
-            .as_ref()
-            .map(RestoreCheckpoint::resume_point)
+        self.progress.as_ref().map(resume_point)
     }
 
     fn start_over(reason: Option<String>, has_other_items: bool) -> Self {
         Self {
-            checkpoint: None,
+            progress: None,
             reason,
             has_other_items,
         }
     }
 }
 
-impl RestoreCheckpoint {
-    pub(crate) fn resume_point(&self) -> ResumePoint {
-        ResumePoint {
-            items: self.counts.read,
-            at: self.saved_at,
-        }
+fn resume_point(progress: &RestoreProgress) -> ResumePoint {
+    ResumePoint {
+        items: progress.counts.read,
+        at: progress.saved_at,
     }
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::event::{Event, Reporter};
+use crate::ops::journal::Journal;
 use crate::ops::source::lanes::is_unmodified_scan;
 use crate::ops::until_cancelled;
 use crate::store::Writer;
@@ -37,7 +38,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<RestoreSummary> {
     let started = Instant::now();
-    let _lock = plan.lock()?;
+    let mut journal = plan.open_journal(&reporter)?;
     if let Some(units) = plan.max_write_units {
         store.cap_writes(&plan.target.table, units);
     }
@@ -58,12 +59,13 @@ pub async fn run(
         cancel: &cancel,
     };
 
-    let ensured = ensure_table(&table, &mut plan, &settings, boost.as_ref()).await?;
+    let ensured = ensure_table(&table, &plan, &mut journal, &settings, boost.as_ref()).await?;
     let table_outcome = ensured.outcome;
     let mut applier = SettingsApplier::new(&table);
     let written = Box::pin(async {
-        prepare_table(&mut applier, &mut plan, &settings, ensured, &mut boost).await?;
-        let written = write_items(store, &plan, transfer, &reporter, &cancel).await?;
+        let opened = (&mut plan, &mut journal);
+        prepare_table(&mut applier, opened, &settings, ensured, &mut boost).await?;
+        let written = write_items(store, &plan, &mut journal, transfer, &reporter, &cancel).await?;
         applier.check_not_recreated().await?;
 
         Ok(written)
@@ -71,7 +73,8 @@ pub async fn run(
     .await;
 
     // The boost costs money: it is reverted whether the items were written or not.
-    let (boost, reverted) = revert_boost(boost, &applier, &plan, written.is_err()).await;
+    let (boost, reverted) =
+        revert_boost(boost, &applier, &plan, &mut journal, written.is_err()).await;
     let written = written
         .and_then(|written| reverted.map(|()| written))
         .inspect_err(|_| applier.report_failures())?;
@@ -80,32 +83,36 @@ pub async fn run(
 
     let mut setting_outcomes = applier.outcomes;
     setting_outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
-    plan.end_marker(table_outcome, is_incomplete)?;
+    plan.end_journal(&mut journal, table_outcome, is_incomplete)
+        .await?;
 
     Ok(written.summary(plan, table_outcome, boost, setting_outcomes, started))
 }
 
-/// Creates or replaces the table. A table that does not exist yet is marked before.
+/// Creates or replaces the table. Before a table is created, the journal records it.
 async fn ensure_table(
     table: &TargetTable<'_>,
-    plan: &mut RestorePlan,
+    plan: &RestorePlan,
+    journal: &mut Journal,
     settings: &Settings,
     boost: Option<&TemporaryBoost>,
 ) -> Result<EnsuredTable> {
     if plan.action.creates() {
-        plan.start_marker(boost)?;
+        plan.commit_start(journal, boost).await?;
     }
 
     match table.ensure(&plan.action, settings.create.as_ref()).await {
         Ok(ensured) => Ok(ensured),
-        Err(error) => Err(plan.creation_failed(table.store, error, table.cancel).await),
+        Err(error) => Err(plan
+            .creation_failed(table.store, journal, error, table.cancel)
+            .await),
     }
 }
 
-/// Waits until the table is ready, updates the marker, boosts the table, and applies the settings that come before the items.
+/// Waits until the table is ready, updates the journal, boosts the table, and applies the settings that come before the items.
 async fn prepare_table(
     applier: &mut SettingsApplier<'_>,
-    plan: &mut RestorePlan,
+    (plan, journal): (&mut RestorePlan, &mut Journal),
     settings: &Settings,
     ensured: EnsuredTable,
     boost: &mut Option<TemporaryBoost>,
@@ -121,13 +128,13 @@ async fn prepare_table(
 
         if plan.action.creates() {
             // The id proves later that the table is the one that this restore created.
-            plan.prepared.marker_state.table_id = table_id(&active_table);
-            plan.write_marker(boost.as_ref())?;
+            let id = table_id(&active_table);
+            journal.commit(|job| job.table_id = id).await?;
         } else {
-            plan.start_marker(boost.as_ref())?;
+            plan.commit_start(journal, boost.as_ref()).await?;
         }
 
-        plan.prepared.marker_state.is_table_changed =
+        plan.prepared.run_state.is_table_changed =
             plan.action.creates() || boost.is_some() || !settings.before.is_empty();
         applier.active_table = Some(active_table);
     }
@@ -171,11 +178,12 @@ async fn apply_final_settings(
     Ok(())
 }
 
-/// Reverts the boost, and removes it from the marker. If an interruption prevents that, the marker keeps it, and that is the error.
+/// Reverts the boost, and removes it from the journal. If an interruption prevents that, the journal keeps it, and that is the error.
 async fn revert_boost(
     boost: Option<TemporaryBoost>,
     applier: &SettingsApplier<'_>,
     plan: &RestorePlan,
+    journal: &mut Journal,
     is_failed: bool,
 ) -> (Option<BoostOutcome>, Result<()>) {
     let Some(boost) = boost else {
@@ -193,9 +201,9 @@ async fn revert_boost(
     let is_reverted = outcome
         .as_ref()
         .is_none_or(|outcome| outcome.not_reverted.is_none());
-    if plan.prepared.marker_state.is_written
+    if journal.is_committed()
         && is_reverted
-        && let Err(error) = plan.write_marker(None)
+        && let Err(error) = journal.commit(|job| job.boost = None).await
     {
         applier
             .table
@@ -217,6 +225,7 @@ struct WrittenData {
 async fn write_items(
     store: &Writer,
     plan: &RestorePlan,
+    journal: &mut Journal,
     transfer: Option<ItemTransfer>,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
@@ -229,14 +238,15 @@ async fn write_items(
     };
 
     let key = transfer.key.clone();
-    let TransferOutcome { totals, result } = transfer.write_all(plan, reporter, cancel).await?;
+    let TransferOutcome { totals, result } =
+        transfer.write_all(plan, journal, reporter, cancel).await?;
     if let Err(error) = result {
         let error = totals.describe_stop(error);
-        let is_anything_changed = totals.is_sent || plan.prepared.marker_state.is_table_changed;
+        let is_anything_changed = totals.is_sent || plan.prepared.run_state.is_table_changed;
         return Err(if is_anything_changed {
             error
         } else {
-            plan.restore_previous_marker(error)
+            plan.restore_previous_journal(journal, error).await
         });
     }
 
@@ -258,7 +268,7 @@ async fn write_items(
     Ok(WrittenData { totals, verified })
 }
 
-/// Checks that standard input is complete, which is known only at its end. If it is not, the marker of an unfinished restore remains.
+/// Checks that standard input is complete, which is known only at its end. If it is not, the journal remains.
 fn check_stream_complete(
     plan: &RestorePlan,
     totals: &TransferTotals,

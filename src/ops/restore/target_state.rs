@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::boost::LeftoverBoost;
-use super::marker::{MarkerContents, MarkerFile, WrittenItems};
-use super::resume::{self, ResumeDecision};
+use super::identity::table_id;
+use super::resume::{self, ResumeDecision, SavedRestore};
 use super::table::stuck;
 use super::table_action::TableAction;
+use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::ops::journal::{RestoreJob, WrittenItems};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
 use crate::store::{Reader, ScanRequest};
@@ -24,9 +26,9 @@ pub(crate) struct TargetState {
     pub(crate) backups: Option<usize>,
     pub(crate) leftover_boost: Option<LeftoverBoost>,
     /// `None` without a state directory.
-    pub(crate) marker: Option<MarkerFile>,
-    /// The contents of the marker, if they are about this table.
-    pub(crate) marker_contents: Option<MarkerContents>,
+    pub(crate) journal: Option<TableJournal>,
+    /// The record of an unfinished restore, if it is about this table.
+    pub(crate) unfinished: Option<RestoreJob>,
     pub(crate) resume: ResumeDecision,
     pub(crate) action: TableAction,
     /// Whether this restore creates the table, or the unfinished one before it has created it.
@@ -37,7 +39,7 @@ impl TargetState {
     /// Inspects the target. Returns `source` after use.
     ///
     /// # Errors
-    /// Another restore is writing the table; marker or checkpoint cannot be read; the requested action is not possible.
+    /// Another restore is writing the table; the journal cannot be read; the requested action is not possible.
     pub(crate) async fn inspect(
         store: &Reader,
         environment: &Environment,
@@ -52,26 +54,22 @@ impl TargetState {
             found => (found, false),
         };
 
-        let marker = request
+        let journal = request
             .state_dir
             .as_deref()
-            .map(|dir| MarkerFile::for_table(dir, environment, table));
-        let found_marker = read_marker(store, marker.as_ref(), existing.as_ref(), table).await?;
-        let marker_contents = found_marker.contents;
-        let (source, found) = resume::find_checkpoint(
-            marker.as_ref().filter(|_| found_marker.exists),
-            marker_contents.as_ref(),
-            source,
-            request,
-            &place,
-            existing.as_ref(),
-        )
-        .await?;
+            .map(|dir| TableJournal::for_table(dir, environment, table));
+        let saved = read_journal(store, journal.as_ref(), existing.as_ref(), table).await?;
+        let (source, found) =
+            resume::find_progress(saved.as_ref(), source, request, &place, existing.as_ref())
+                .await?;
 
         let resume = ResumeDecision::new(request, found)?;
+        let unfinished = saved
+            .filter(|saved| saved.is_of_table)
+            .map(|saved| saved.job);
         let (existing, leftover_boost) =
-            without_boost(existing, marker.as_ref(), marker_contents.as_ref())?;
-        let unfinished_creation = marker_contents.as_ref().filter(|contents| contents.created);
+            without_boost(existing, journal.as_ref(), unfinished.as_ref())?;
+        let unfinished_creation = unfinished.as_ref().filter(|job| job.created);
         let action = match table_action(request, existing.as_ref(), unfinished_creation, &resume)? {
             TableAction::Create if is_being_deleted => TableAction::CreateWhenDeleted,
             action => action,
@@ -83,8 +81,8 @@ impl TargetState {
             existing,
             backups: None,
             leftover_boost,
-            marker,
-            marker_contents,
+            journal,
+            unfinished,
             resume,
             action,
         };
@@ -107,7 +105,7 @@ impl TargetState {
         }
 
         // `--if-missing` completes the table of an unfinished restore, but only with the items of that restore.
-        match &self.marker_contents {
+        match &self.unfinished {
             Some(contents)
                 if contents.created
                     && request.existing == ExistingTable::Keep
@@ -173,54 +171,48 @@ async fn locate(
     }
 }
 
-/// A marker as it was found.
-struct FoundMarker {
-    exists: bool,
-    /// Its contents, if they are about the existing table.
-    contents: Option<MarkerContents>,
-}
-
-/// Reads the marker of an existing table.
+/// Reads the journal of an existing table.
 ///
 /// # Errors
-/// Another restore is writing the table; the marker cannot be read.
-async fn read_marker(
+/// Another restore is writing the table; the journal cannot be read.
+async fn read_journal(
     store: &Reader,
-    marker: Option<&MarkerFile>,
+    journal: Option<&TableJournal>,
     existing: Option<&TableSchema>,
     table: &str,
-) -> Result<FoundMarker> {
-    let mut contents = None;
-    if let Some(marker) = marker {
-        marker.check_unlocked()?;
-        if existing.is_some() {
-            contents = marker.read()?;
-        }
-    }
-
-    Ok(FoundMarker {
-        exists: contents.is_some(),
-        contents: if_about(store, existing, table, contents).await?,
-    })
-}
-
-/// The marker's contents, if they are about the existing table. A restore records the id of a table that it created before it writes
-/// the first item, so a table with items whose id is not recorded was created by somebody else.
-async fn if_about(
-    store: &Reader,
-    existing: Option<&TableSchema>,
-    table: &str,
-    contents: Option<MarkerContents>,
-) -> Result<Option<MarkerContents>> {
-    let (Some(existing), Some(contents)) = (existing, contents) else {
+) -> Result<Option<SavedRestore>> {
+    let Some(journal) = journal else {
         return Ok(None);
     };
 
-    let is_about_it = contents.applies_to(existing)
-        && (!contents.created
-            || contents.table_id.is_some()
-            || has_no_item(store, existing, table).await?);
-    Ok(is_about_it.then_some(contents))
+    journal.check_unlocked()?;
+    let Some(existing) = existing else {
+        return Ok(None);
+    };
+
+    let Some(job) = journal.read()? else {
+        return Ok(None);
+    };
+
+    Ok(Some(SavedRestore {
+        is_of_table: is_of_table(store, existing, table, &job).await?,
+        job,
+    }))
+}
+
+/// Whether a journal is about the existing table. A restore records the ID of a table that it created before it writes the first item,
+/// so a table with items whose ID is not recorded was created by somebody else.
+async fn is_of_table(
+    store: &Reader,
+    existing: &TableSchema,
+    table: &str,
+    job: &RestoreJob,
+) -> Result<bool> {
+    match &job.table_id {
+        Some(_) => Ok(job.table_id == table_id(existing)),
+        None if job.created => has_no_item(store, existing, table).await,
+        None => Ok(true),
+    }
 }
 
 /// Whether the table is empty. A table that is being created cannot be scanned, and is empty.
@@ -245,15 +237,10 @@ async fn has_no_item(store: &Reader, existing: &TableSchema, table: &str) -> Res
 }
 
 /// The error of `--if-missing` for a table that an unfinished restore of other items created.
-fn created_by_other_restore(table: &str, contents: &MarkerContents, reason: Option<&str>) -> Error {
-    let source = if contents.source.is_empty() {
-        "an unknown source"
-    } else {
-        &contents.source
-    };
-
+fn created_by_other_restore(table: &str, job: &RestoreJob, reason: Option<&str>) -> Error {
+    let source = &job.source;
     let reason = reason.unwrap_or("it was of another dump");
-    let resume_hint = match &contents.wrote {
+    let resume_hint = match &job.wrote {
         WrittenItems::ItemsOf(_) => {
             format!("to finish it, restore {source} again, with the options it had and --resume; ")
         }
@@ -271,13 +258,13 @@ fn created_by_other_restore(table: &str, contents: &MarkerContents, reason: Opti
 /// Separates the table from the boost that an unfinished restore left on it.
 fn without_boost(
     existing: Option<TableSchema>,
-    marker: Option<&MarkerFile>,
-    contents: Option<&MarkerContents>,
+    journal: Option<&TableJournal>,
+    unfinished: Option<&RestoreJob>,
 ) -> Result<(Option<TableSchema>, Option<LeftoverBoost>)> {
-    let boost = marker.zip(contents.and_then(|contents| contents.boost.as_ref()));
+    let boost = journal.zip(unfinished.and_then(|job| job.boost.as_ref()));
     let leftover = match (&existing, boost) {
-        (Some(existing), Some((marker, boost))) => LeftoverBoost::find(existing, boost)
-            .map_err(|error| marker.read_error().with_source(error))?,
+        (Some(existing), Some((journal, boost))) => LeftoverBoost::find(existing, boost)
+            .map_err(|error| journal.read_error().with_source(error))?,
         _ => None,
     };
 
@@ -293,7 +280,7 @@ fn without_boost(
 fn table_action(
     request: &RestoreRequest,
     existing: Option<&TableSchema>,
-    unfinished_creation: Option<&MarkerContents>,
+    unfinished_creation: Option<&RestoreJob>,
     resume: &ResumeDecision,
 ) -> Result<TableAction> {
     let Some(table) = existing else {
@@ -304,7 +291,7 @@ fn table_action(
     match request.existing {
         ExistingTable::Keep if unfinished_creation.is_none() => Ok(TableAction::Keep),
         ExistingTable::Add | ExistingTable::Keep => Ok(TableAction::Add { items }),
-        ExistingTable::Replace if resume.checkpoint.is_some() => Ok(TableAction::Add { items }),
+        ExistingTable::Replace if resume.progress.is_some() => Ok(TableAction::Add { items }),
         ExistingTable::Replace if table.description().is_deletion_protected() => Err(Error::usage(
             "the target table has deletion protection, so it cannot be replaced",
         )

@@ -4,10 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::RestoreCheckpoint;
-use super::checkpoint_writer::CheckpointWriter;
 use super::empty::nothing_to_write;
-use super::marker::MarkerFile;
 use super::plan::RestorePlan;
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
@@ -18,10 +15,13 @@ use crate::item::KeySchema;
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
-use crate::ops::sink::table::{RejectFiles, RejectPaths, RestoreCounts, TableSink, WriteOptions};
+use crate::ops::journal::{Journal, RestoreProgress};
+use crate::ops::sink::table::{
+    RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WriteOptions,
+};
 use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
 use crate::ops::source::{ChunkStream, StoredSource};
-use crate::ops::transfer::{Transfer, interrupted};
+use crate::ops::transfer::{Sink, Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::ops::{run_blocking, until_cancelled};
 use crate::store::Writer;
@@ -34,7 +34,8 @@ const EMPTY_STREAM: &str = "standard input held no items: where another command 
 pub(crate) struct ItemTransfer {
     chunks: ChunkStream<u64>,
     sink: TableSink<u64>,
-    checkpoints: CheckpointWriter,
+    /// The progress at the start.
+    progress: RestoreProgress,
     pub(crate) key: KeySchema,
     /// Items with the same key after the transform, if there can be any; set when all items were read.
     collisions: Arc<OnceLock<CollisionReport>>,
@@ -66,14 +67,14 @@ impl ItemTransfer {
             return Ok(None);
         };
 
-        let checkpoint = take_start_checkpoint(plan, &key)?;
-        let rejects = open_rejects(plan, &key, &checkpoint)?;
+        let progress = start_progress(plan, &key)?;
+        let rejects = open_rejects(plan, &key, &progress)?;
         let keys = ItemKeys::new(plan, &key);
         let collisions = Arc::<OnceLock<CollisionReport>>::default();
 
         // If the key changes, its hash in the source is useless for the table.
         let hashed_key = (!keys.change()).then_some(&key);
-        let mut source = StoredSource::open(&plan.prepared.source, &checkpoint.lanes, hashed_key)?;
+        let mut source = StoredSource::open(&plan.prepared.source, &progress.lanes, hashed_key)?;
         if !plan.prepared.request.transform.is_empty() {
             source = source.in_large_chunks();
         }
@@ -90,14 +91,17 @@ impl ItemTransfer {
             strict: request.strict,
         };
 
-        let checkpoints = CheckpointWriter::new(checkpoint, Arc::clone(reporter));
-        let start = checkpoints.start_of_transfer();
+        let start = TableStart {
+            positions: progress.lanes.marks(),
+            counts: progress.counts,
+            costs: progress.costs,
+        };
         let sink = TableSink::new(store.clone(), options, rejects, start)?;
 
         Self {
             chunks,
             sink,
-            checkpoints,
+            progress,
             key,
             collisions,
         }
@@ -162,10 +166,10 @@ impl ItemTransfer {
     pub(crate) async fn write_all(
         mut self,
         plan: &RestorePlan,
+        journal: &mut Journal,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<TransferOutcome> {
-        self.save_checkpoints(plan);
         let counts = self.sink.counts();
         reporter.report(Event::Phase {
             phase: Phase::Writing,
@@ -179,7 +183,9 @@ impl ItemTransfer {
                 .map(|all| all.saturating_sub(counts.bytes)),
         });
 
-        let result = self.run(reporter, cancel).await;
+        // Without an identity, as for standard input, a later run cannot continue.
+        let journal = plan.prepared.identity.is_some().then_some(journal);
+        let result = self.run(journal, reporter, cancel).await;
         let (totals, acknowledged) = TransferTotals::of_sink(self.sink)?;
         let repeated = run_blocking("counting the items", move || acknowledged.repeated()).await?;
         let mut totals = TransferTotals {
@@ -199,47 +205,49 @@ impl ItemTransfer {
         Ok(TransferOutcome { totals, result })
     }
 
-    /// Saves checkpoints from now on, if a later run could continue from them: without an identity, as for standard input, it cannot.
-    fn save_checkpoints(&mut self, plan: &RestorePlan) {
-        let marker = plan
-            .prepared
-            .marker
-            .as_ref()
-            .filter(|_| plan.prepared.identity.is_some());
-
-        self.checkpoints.save_at(
-            marker.map(MarkerFile::checkpoint_path),
-            plan.prepared.marker_state.table_id.clone(),
-        );
-    }
-
-    /// Runs the transfer. The last checkpoint is saved whether it fails or not.
+    /// Runs the transfer. If no item was accepted, for a cause that can be fixed, the next run tries all of them again.
     async fn run(
         &mut self,
+        journal: Option<&mut Journal>,
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        self.checkpoints.save_now(&mut self.sink).await?;
-        self.sink.start()?;
+        let Some(journal) = journal else {
+            return self.transfer(None, reporter, cancel).await;
+        };
 
+        let progress = self.progress.clone();
+        journal.edit(|job| job.progress = Some(progress)).await;
+        if let Some(settling) = self.sink.settle()? {
+            journal.save_now(settling).await;
+        }
+
+        let first = journal.restore_progress().cloned();
+        let result = self.transfer(Some(journal), reporter, cancel).await;
+        if self.sink.is_refused_entirely()
+            && let Err(error) = journal.commit(|job| job.progress = first).await
+        {
+            reporter.report(Event::Warning(error.to_string()));
+        }
+
+        result
+    }
+
+    async fn transfer(
+        &mut self,
+        journal: Option<&mut Journal>,
+        reporter: &Arc<dyn Reporter>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        self.sink.start()?;
         let transfer = Transfer {
             reporter,
             cancel,
             interrupted,
+            journal,
         };
-        let result = transfer
-            .run_with_checkpoints(&mut self.chunks, &mut self.sink, &mut self.checkpoints)
-            .await;
 
-        if self.sink.is_refused_entirely() {
-            // The next run must try all of them again.
-            self.checkpoints.restore_first().await;
-            return result;
-        }
-
-        let saved = self.checkpoints.save_now(&mut self.sink).await;
-
-        result.and(saved)
+        transfer.run(&mut self.chunks, &mut self.sink).await
     }
 }
 
@@ -305,11 +313,11 @@ fn warn_at_end(plan: &RestorePlan, totals: &TransferTotals, reporter: &dyn Repor
     }
 }
 
-/// Opens the rejects files, at their sizes in the checkpoint.
+/// Opens the rejects files, at their sizes in the journal.
 fn open_rejects(
     plan: &RestorePlan,
     key: &KeySchema,
-    checkpoint: &RestoreCheckpoint,
+    progress: &RestoreProgress,
 ) -> Result<RejectFiles> {
     let source = &plan.prepared.source;
     let formatter = ItemFormatter::new(
@@ -325,8 +333,8 @@ fn open_rejects(
 
     RejectFiles::open(
         RejectPaths::new(source.path(), state_dir, &plan.target),
-        checkpoint.rejects.as_ref(),
-        checkpoint.conflicts.as_ref(),
+        progress.rejects.as_ref(),
+        progress.conflicts.as_ref(),
         formatter,
     )
 }
@@ -360,10 +368,10 @@ async fn find_collisions(
     Ok(found.get().cloned().unwrap_or_default().collisions)
 }
 
-/// Takes the checkpoint to start at: that of the interrupted run, or a new one.
-fn take_start_checkpoint(plan: &mut RestorePlan, key: &KeySchema) -> Result<RestoreCheckpoint> {
-    if let Some(checkpoint) = plan.prepared.checkpoint.take() {
-        return Ok(checkpoint);
+/// The progress to start at: that of the interrupted run, or none.
+fn start_progress(plan: &RestorePlan, key: &KeySchema) -> Result<RestoreProgress> {
+    if let Some(progress) = plan.prepared.progress.clone() {
+        return Ok(progress);
     }
 
     let lanes = LanePositions::at_start(
@@ -372,8 +380,5 @@ fn take_start_checkpoint(plan: &mut RestorePlan, key: &KeySchema) -> Result<Rest
         plan.prepared.request.transform.changes_items(),
     )?;
 
-    Ok(match plan.prepared.identity.clone() {
-        Some(identity) => RestoreCheckpoint::new(identity, lanes),
-        None => RestoreCheckpoint::without_identity(lanes),
-    })
+    Ok(RestoreProgress::new(plan.prepared.identity.clone(), lanes))
 }

@@ -57,7 +57,7 @@ impl PlanFacts<'_> {
     }
 
     fn warn_of_existing_table(&self, warnings: &mut Vec<String>, existing: &TableSchema) {
-        let is_unfinished = self.state.marker_contents.is_some();
+        let is_unfinished = self.state.unfinished.is_some();
         let writes_items = self.request.content.includes_items();
         if is_unfinished && writes_items {
             warnings.extend(self.unfinished_warning(&self.state.resume));
@@ -130,7 +130,7 @@ impl PlanFacts<'_> {
                 .push("the table has auto scaling, which may change the boosted capacity".into());
         }
 
-        if self.state.marker.is_none() {
+        if self.state.journal.is_none() {
             warnings
                 .push("there is no folder for state: the boost stays if this run is killed".into());
         }
@@ -153,7 +153,7 @@ impl PlanFacts<'_> {
 
     /// The warning of an unfinished restore that is not resumed.
     fn unfinished_warning(&self, resume: &ResumeDecision) -> Option<String> {
-        if resume.checkpoint.is_some() {
+        if resume.progress.is_some() {
             return None;
         }
 

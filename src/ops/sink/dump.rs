@@ -1,26 +1,24 @@
-//! The dump as a sink: it appends chunks to the data file, lists rejected items, and writes checkpoints.
+//! The dump as a sink: it appends chunks to the data file, and lists rejected items.
 //!
-//! Chunks of many segments are interleaved. A checkpoint counts a page only if its items, rejects included, precede it.
+//! Chunks of many segments are interleaved. A page is settled only if its items, rejects included, are on disk.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::mem;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 
-use super::worker::ChunkWorker;
-use crate::backup::{DumpWriter, ScanProgress, SegmentProgress, TransformCounts};
+use super::worker::{ChunkWorker, SettledSender};
+use crate::backup::{DataFileState, DumpWriter, ScanProgress, SegmentProgress, TransformCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::item::{Items, KeySchema};
 use crate::ops::chunk::Chunk;
 use crate::ops::item_formatter::ItemFormatter;
+use crate::ops::journal::{Settled, SettledDump, SinkState};
 use crate::place::LazyLinesFile;
 use crate::store::WireBytes;
 use crate::transform::{Outcome, RejectReason};
-
-/// Time between checkpoints: an interruption loses at most this much reading.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The dump so far: what resuming needs, too.
 pub(crate) struct DumpState {
@@ -28,6 +26,49 @@ pub(crate) struct DumpState {
     pub(crate) progress: ScanProgress,
     /// Bytes received in this run.
     pub(crate) wire: WireBytes,
+}
+
+impl DumpState {
+    /// Ends the run without finishing the dump. Returns what the next run continues from.
+    pub(crate) fn stop(mut self) -> Result<Option<Settled<SegmentProgress>>> {
+        let (sender, settled) = mpsc::channel();
+        self.send_when_synced(move |state| {
+            // The receiver waits for it.
+            let _ = sender.send(state);
+        })?;
+        self.writer.stop()?;
+
+        Ok(settled.recv().ok())
+    }
+
+    /// Calls `send` with the progress when everything added so far is on disk.
+    fn send_when_synced(
+        &mut self,
+        send: impl FnOnce(Settled<SegmentProgress>) + Send + 'static,
+    ) -> Result<()> {
+        let scan = self.progress.clone();
+        self.writer.when_synced(move |counted, tail| {
+            // Items are text: they were checked when they were read.
+            if let Ok(tail) = String::from_utf8(tail) {
+                send(settled_dump(scan, counted, tail));
+            }
+        })
+    }
+}
+
+fn settled_dump(
+    mut scan: ScanProgress,
+    counted: DataFileState,
+    tail: String,
+) -> Settled<SegmentProgress> {
+    Settled {
+        positions: mem::take(&mut scan.segments),
+        state: SinkState::Dump(Box::new(SettledDump {
+            scan,
+            counted,
+            tail,
+        })),
+    }
 }
 
 /// The rejects of a dump with a transform.
@@ -44,11 +85,12 @@ pub(crate) struct DumpWorker {
     state: DumpState,
     rejects: Option<DumpRejects>,
     reporter: Arc<dyn Reporter>,
-    /// Segments whose position is a key with masked values, which a checkpoint would write to disk.
+    /// Segments whose position is a key with masked values, which the journal would write to disk.
     masked_positions: HashSet<usize>,
-    /// Whether the user knows that checkpoints cannot be saved.
-    has_warned: bool,
-    last_checkpoint: Instant,
+    /// Whether the last chunk was the end of a page.
+    is_page_end: bool,
+    /// Waits for the end of the page.
+    reply: Option<SettledSender<SegmentProgress>>,
 }
 
 impl DumpWorker {
@@ -63,13 +105,13 @@ impl DumpWorker {
             rejects,
             reporter,
             masked_positions: HashSet::new(),
-            has_warned: false,
-            last_checkpoint: Instant::now(),
+            is_page_end: true,
+            reply: None,
         }
     }
 
-    /// Writes a chunk. Returns whether it ends a page.
-    fn write(&mut self, chunk: Chunk<SegmentProgress>) -> Result<bool> {
+    /// Writes a chunk.
+    fn write(&mut self, chunk: Chunk<SegmentProgress>) -> Result<()> {
         if chunk.outcomes.is_some() {
             let outputs = self.transformed_items(&chunk)?;
             self.state.writer.append(&outputs, chunk.lane)?;
@@ -80,15 +122,13 @@ impl DumpWorker {
         self.state.wire += chunk.cost.wire;
         self.state.progress.consumed_read_units += chunk.cost.read_units;
 
-        let Some(position) = chunk.position else {
-            return Ok(false);
-        };
+        self.is_page_end = chunk.position.is_some();
+        if let Some(position) = chunk.position {
+            self.note_masked_position(chunk.lane, &position, &chunk.items);
+            self.state.progress.segments[chunk.lane] = position;
+        }
 
-        // A checkpoint counts a page only if its items precede it, so the position comes after them.
-        self.note_masked_position(chunk.lane, &position, &chunk.items);
-        self.state.progress.segments[chunk.lane] = position;
-
-        Ok(true)
+        Ok(())
     }
 
     /// Counts the outcomes of a chunk and lists its rejects. Returns the items to write.
@@ -124,18 +164,23 @@ impl DumpWorker {
         }
     }
 
-    /// Writes a checkpoint, unless it would contain masked values.
-    fn checkpoint(&mut self) -> Result<()> {
+    /// Sends the progress to whoever waits for it, unless it contains masked values.
+    fn send_progress(&mut self) -> Result<()> {
+        // In the middle of a page, it would count items that the next run reads again.
+        let Some(reply) = self.reply.take_if(|_| self.is_page_end) else {
+            return Ok(());
+        };
+
         if !self.masked_positions.is_empty() {
             return Ok(());
         }
 
-        // The checkpoint contains the size of the rejects, so they must be on disk before it.
+        // The progress contains the size of the rejects, so they must be on disk before it.
         self.sync_rejects()?;
-        self.state.writer.checkpoint(&self.state.progress)?;
-        self.warn_if_checkpoint_failed();
-
-        Ok(())
+        self.state.send_when_synced(|settled| {
+            // Nobody waits for it if the transfer was dropped.
+            let _ = reply.send(settled);
+        })
     }
 
     /// Syncs the rejects to disk, and records their size.
@@ -145,34 +190,14 @@ impl DumpWorker {
             None => Ok(()),
         }
     }
-
-    /// Warns if checkpoints cannot be saved, but only once: they are due every second.
-    fn warn_if_checkpoint_failed(&mut self) {
-        if let Some(error) = self.state.writer.take_checkpoint_error()
-            && !self.has_warned
-        {
-            self.has_warned = true;
-            let warning = format!(
-                "no checkpoint could be left, and an interruption would cost what was read since: {error}"
-            );
-            self.reporter.report(Event::Warning(warning));
-        }
-    }
 }
 
 impl ChunkWorker<SegmentProgress> for DumpWorker {
     type Output = DumpState;
 
     fn add(&mut self, chunk: Chunk<SegmentProgress>) -> Result<()> {
-        let is_page_end = self.write(chunk)?;
-
-        // A checkpoint in the middle of a page would count items that the next run reads again.
-        if is_page_end && self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
-            self.last_checkpoint = Instant::now();
-            self.checkpoint()?;
-        }
-
-        Ok(())
+        self.write(chunk)?;
+        self.send_progress()
     }
 
     fn finish(mut self) -> Result<DumpState> {
@@ -180,27 +205,30 @@ impl ChunkWorker<SegmentProgress> for DumpWorker {
         Ok(self.state)
     }
 
-    /// Writes the last checkpoint.
-    fn stop(mut self) -> Result<()> {
+    fn settle(&mut self, reply: SettledSender<SegmentProgress>) -> Result<()> {
+        self.reply = Some(reply);
+        self.send_progress()
+    }
+
+    fn stop(mut self) -> Result<Option<Settled<SegmentProgress>>> {
         self.sync_rejects()?;
         if !self.masked_positions.is_empty() {
-            let warning = "no checkpoint was written at the end: the position in the table contains masked values";
+            let warning = "The progress was not saved at the end: the position in the table contains masked values.";
             self.reporter.report(Event::Warning(warning.to_owned()));
-            return Ok(());
+            return Ok(None);
         }
 
         let segments = &self.state.progress.segments;
         let has_begun = segments
             .iter()
             .any(|segment| *segment != SegmentProgress::NotBegun);
-        if !has_begun {
-            return Ok(());
+
+        // In the middle of a page, the last save remains valid.
+        if has_begun && self.is_page_end {
+            self.state.stop()
+        } else {
+            Ok(None)
         }
-
-        self.state.writer.stop(&self.state.progress)?;
-        self.warn_if_checkpoint_failed();
-
-        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! A sink whose work blocks, or takes a core for as long as the transfer runs: it runs on a thread of its own.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::ops::chunk::Chunk;
+use crate::ops::journal::{Settled, Settling};
 use crate::ops::transfer::{Sink, SinkProgress};
 
 /// Chunks that wait for the thread: enough to hide the time in which it gets one.
@@ -27,19 +28,39 @@ pub(crate) trait ChunkWorker<P>: Send + Sized + 'static {
     /// The work cannot be completed.
     fn finish(self) -> Result<Self::Output>;
 
-    /// Ends the work before the last chunk, so that a later run can continue.
+    /// Sends what is settled to `reply` when it is on disk. Drops it if there is nothing from which a later run could continue.
     ///
     /// # Errors
-    /// What is needed to continue cannot be saved.
-    fn stop(self) -> Result<()> {
+    /// The transfer must stop.
+    fn settle(&mut self, _reply: SettledSender<P>) -> Result<()> {
         Ok(())
+    }
+
+    /// Ends the work before the last chunk. Returns what is settled, so that a later run can continue.
+    ///
+    /// # Errors
+    /// What was added cannot be completed.
+    fn stop(self) -> Result<Option<Settled<P>>> {
+        Ok(None)
     }
 }
 
+/// Receives what a worker has settled.
+pub(crate) type SettledSender<P> = oneshot::Sender<Settled<P>>;
+
 enum Message<P> {
     Chunk(Chunk<P>),
+    Settle(SettledSender<P>),
     End,
 }
+
+/// How a thread has ended.
+enum WorkerEnd<P, T> {
+    Finished(T),
+    Stopped(Option<Settled<P>>),
+}
+
+type WorkerThread<P, T> = JoinHandle<Result<WorkerEnd<P, T>>>;
 
 /// A sink that passes its chunks to a worker on a thread.
 pub(crate) struct WorkerSink<P, W: ChunkWorker<P>> {
@@ -49,8 +70,10 @@ pub(crate) struct WorkerSink<P, W: ChunkWorker<P>> {
     /// Number of chunks that are not processed.
     waiting: usize,
     settled: mpsc::UnboundedReceiver<SinkProgress>,
-    thread: Option<JoinHandle<Result<Option<W::Output>>>>,
+    thread: Option<WorkerThread<P, W::Output>>,
     output: Option<W::Output>,
+    /// What was settled when the worker was stopped.
+    last_settled: Option<Settled<P>>,
 }
 
 impl<P: Send + 'static, W: ChunkWorker<P>> WorkerSink<P, W> {
@@ -67,6 +90,7 @@ impl<P: Send + 'static, W: ChunkWorker<P>> WorkerSink<P, W> {
             settled,
             thread: Some(thread),
             output: None,
+            last_settled: None,
         }
     }
 
@@ -98,9 +122,13 @@ impl<P: Send + 'static, W: ChunkWorker<P>> WorkerSink<P, W> {
 
         let joined = thread.await;
         self.thread = None;
-        self.output = joined.map_err(|error| {
+        let end = joined.map_err(|error| {
             Error::failed(format!("{} was cut off", self.name)).with_source(error)
         })??;
+        match end {
+            WorkerEnd::Finished(output) => self.output = Some(output),
+            WorkerEnd::Stopped(settled) => self.last_settled = settled,
+        }
 
         Ok(())
     }
@@ -135,6 +163,18 @@ impl<P: Send + 'static, W: ChunkWorker<P>> Sink<P> for WorkerSink<P, W> {
         Ok(SinkProgress::Finished)
     }
 
+    fn settle(&mut self) -> Result<Option<Settling<P>>> {
+        if let Some(settled) = self.last_settled.take() {
+            return Ok(Some(Box::new(|| Ok(Some(settled)))));
+        }
+
+        let (reply, settled) = oneshot::channel();
+        self.send(Message::Settle(reply));
+
+        // A worker that has nothing to save, or has ended, drops the sender.
+        Ok(Some(Box::new(|| Ok(settled.blocking_recv().ok()))))
+    }
+
     async fn stop(&mut self) -> Result<()> {
         // Without a message that says so, the end of the channel is not the end of the items.
         self.chunks = None;
@@ -142,15 +182,20 @@ impl<P: Send + 'static, W: ChunkWorker<P>> Sink<P> for WorkerSink<P, W> {
     }
 }
 
-/// Processes chunks until the end. `None` if the transfer stops before.
+/// Processes chunks until the end, or until the transfer stops before.
 fn process<P, W: ChunkWorker<P>>(
     mut worker: W,
     mut messages: mpsc::UnboundedReceiver<Message<P>>,
     settled: &mpsc::UnboundedSender<SinkProgress>,
-) -> Result<Option<W::Output>> {
+) -> Result<WorkerEnd<P, W::Output>> {
     while let Some(message) = messages.blocking_recv() {
-        let Message::Chunk(chunk) = message else {
-            return worker.finish().map(Some);
+        let chunk = match message {
+            Message::Chunk(chunk) => chunk,
+            Message::Settle(reply) => {
+                worker.settle(reply)?;
+                continue;
+            }
+            Message::End => return worker.finish().map(WorkerEnd::Finished),
         };
 
         let progress = SinkProgress::Settled {
@@ -164,7 +209,5 @@ fn process<P, W: ChunkWorker<P>>(
         let _ = settled.send(progress);
     }
 
-    worker.stop()?;
-
-    Ok(None)
+    worker.stop().map(WorkerEnd::Stopped)
 }

@@ -138,6 +138,7 @@ async fn run(
         reporter: &reporter,
         cancel,
         interrupted,
+        journal: None,
     };
 
     let ended = timeout(DEADLINE, transfer.run(&mut chunks, sink))
@@ -338,6 +339,7 @@ async fn a_new_sink_needs_no_change_to_anything_else() {
         reporter: &reporter,
         cancel: &cancel,
         interrupted,
+        journal: None,
     };
 
     transfer.run(&mut chunks, &mut sink).await.expect("it ends");

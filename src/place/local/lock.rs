@@ -11,13 +11,13 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
-use super::files::{Access, create_folders, io_error, open_lock_file, open_to_read, remove_file};
-use crate::error::{Error, Result};
+use super::files::{open_lock_file, open_to_read, remove_file};
 
 /// Attempts to lock a file that its holder removes, or that others ask about, at the same moment.
 const ATTEMPTS: usize = 100;
@@ -37,20 +37,10 @@ pub struct FileLock {
     path: PathBuf,
     _file: File,
     was_left: bool,
-    keeps_file: bool,
+    keeps_file: AtomicBool,
 }
 
 impl FileLock {
-    /// Locks the file `path`, creating it and the folders above it for the owner only. If another
-    /// process holds the lock, `held` makes the error from its description.
-    ///
-    /// # Errors
-    /// Another run holds the lock; the file cannot be created.
-    pub fn acquire(path: &Path, held: impl FnOnce(&str) -> Error) -> Result<Self> {
-        create_folders(path.parent().unwrap_or(path), Access::Private)?;
-        acquire_at(path).map_err(|refused| refused.into_error(path, held))
-    }
-
     /// Whether an earlier holder left its lock file, because it was killed or because it
     /// [kept](Self::keep_file) it.
     pub(crate) fn was_left(&self) -> bool {
@@ -58,8 +48,8 @@ impl FileLock {
     }
 
     /// Keeps the file when the lock is dropped, to tell the next holder that something was left.
-    pub(crate) fn keep_file(&mut self) {
-        self.keeps_file = true;
+    pub(crate) fn keep_file(&self) {
+        self.keeps_file.store(true, Ordering::Relaxed);
     }
 
     /// A description of the process that holds the lock, if any. Creates nothing, and does not
@@ -73,7 +63,7 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        if self.keeps_file {
+        if self.keeps_file.load(Ordering::Relaxed) {
             return;
         }
 
@@ -92,15 +82,7 @@ pub(crate) enum LockFailure {
     Held(String),
 }
 
-impl LockFailure {
-    pub(crate) fn into_error(self, path: &Path, held: impl FnOnce(&str) -> Error) -> Error {
-        match self {
-            Self::Io(error) => io_error("lock", path, error),
-            Self::Held(holder) => held(&holder),
-        }
-    }
-}
-
+/// Locks the file `path`, creating it for the owner only.
 pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
@@ -114,7 +96,7 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
                     path: path.to_owned(),
                     _file: file,
                     was_left,
-                    keeps_file: false,
+                    keeps_file: AtomicBool::new(false),
                 });
             }
             Attempt::Locked => {}
@@ -243,7 +225,7 @@ mod tests {
     fn the_next_holder_is_told_of_a_lock_file_that_was_left() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let acquire = || FileLock::acquire(&path, |_| unreachable!()).unwrap();
+        let acquire = || acquire_at(&path).ok().unwrap();
         assert!(!acquire().was_left());
         assert!(!path.exists());
 

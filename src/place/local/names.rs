@@ -12,6 +12,9 @@ pub(crate) const PARTIAL_SUFFIX: &str = ".partial";
 /// Suffix of a lock file.
 pub(crate) const LOCK_SUFFIX: &str = ".lock";
 
+/// Suffix of a journal.
+pub(crate) const JOURNAL_SUFFIX: &str = ".journal";
+
 /// Bytes of a path's last name that are kept in the name of a state file. Most file systems limit a
 /// whole name to 255 bytes.
 const NAME_BYTES: usize = 60;

@@ -144,7 +144,7 @@ impl Masks {
 
     /// A hash that identifies the key without revealing it.
     pub(crate) fn key_fingerprint(&self) -> Option<String> {
-        // The text is part of the identity of existing checkpoints and must not change.
+        // The text is part of the identity of existing journals and must not change.
         self.key
             .as_ref()
             .map(|key| hex::encode(&key.hash(b"dynadump: which key is this")[..8]))

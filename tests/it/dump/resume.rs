@@ -58,7 +58,7 @@ fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
     let asked = proxy.count("Scan");
     assert_eq!(
         project.names("."),
-        ["envs", "my dump.checkpoint", "my dump.partial"]
+        ["envs", "my dump.journal", "my dump.partial"]
     );
 
     let mut shell = project.command("dumpdb", [""; 0]);
@@ -238,23 +238,23 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_read_is_named() {
+fn a_journal_that_cannot_be_read_is_named() {
     let (_engine, proxy, project) = behind_proxy(6);
     terminated(&project, &proxy, 3, &["--output=out"]);
-    let mut checkpoint = project.bytes("out.checkpoint");
-    checkpoint.truncate(checkpoint.len() - 10);
-    project.write("out.checkpoint", checkpoint);
+    let mut journal = project.bytes("out.journal");
+    journal.truncate(journal.len() - 10);
+    project.write("out.journal", journal);
     project
         .dumpdb(["--output=out", "--resume"])
         .exits(12)
-        .says("out.checkpoint")
+        .says("out.journal")
         .says("leave out --resume");
 
     project
         .dumpdb(["--output=out"])
         .exits(0)
         .says("the interrupted dump is discarded")
-        .says("out.checkpoint");
+        .says("out.journal");
 }
 
 #[test]
@@ -278,13 +278,18 @@ fn a_signal_that_comes_with_its_echo_is_one() {
 }
 
 #[test]
-fn the_second_signal_is_at_once_and_the_last_checkpoint_holds() {
+fn the_second_signal_is_at_once_and_the_last_save_holds() {
+    // The progress is first saved after a tenth of a second.
     let (engine, client) = films_table(14);
-    let proxy = Proxy::with_rules(&engine, []);
+    let late = Fault::Late(Duration::from_millis(30));
+    let proxy = Proxy::with_rules(&engine, [always("Scan", late)]);
     let project = Project::empty().environment("local", proxy.url(), "films");
     proxy.hold("Scan", 13..);
     let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out", "--segments=1"]));
     poll("the dump reads", || proxy.seen("Scan") == 13);
+    poll("the progress is saved", || {
+        project.path("out.journal").exists()
+    });
     terminal.interrupts().reads("once more to stop at once");
     terminal.interrupts();
     let talk = terminal.ends(130);
@@ -394,7 +399,7 @@ fn a_limit_holds_for_all_runs_together() {
 
 #[test]
 fn a_file_that_may_not_grow_is_a_clean_failure() {
-    // A checkpoint follows each page that arrives a second after the last one; that of a file that is full is not written.
+    // The progress is saved after a page that arrives a second after the last save; that of a file that is full is not.
     let (engine, _) = films_table(14);
     let late = Fault::Late(Duration::from_millis(200));
     let proxy = Proxy::with_rules(&engine, [always("Scan", late)]);

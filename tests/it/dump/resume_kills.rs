@@ -86,7 +86,7 @@ fn killed(engine: &Engine, layout: &[&str], mut chance: Chance) -> (Project, usi
         project
             .names(".")
             .iter()
-            .any(|name| name.ends_with(".checkpoint"))
+            .any(|name| name.ends_with(".journal"))
     };
 
     while kills < KILLS {

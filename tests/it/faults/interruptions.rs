@@ -141,10 +141,7 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
 
     assert_eq!(hung_up(asked, &|| {}), Some(130));
     assert!(
-        project
-            .names(".")
-            .iter()
-            .any(|name| name == "out.checkpoint"),
+        project.names(".").iter().any(|name| name == "out.journal"),
         "it can be gone on with"
     );
 

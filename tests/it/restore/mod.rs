@@ -14,4 +14,4 @@ mod salvage;
 mod settings;
 mod settings_scripted;
 mod tables;
-mod unfinished_marker;
+mod unfinished_journal;

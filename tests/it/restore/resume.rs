@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::support::client::{Client, Items, numbered, poll, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls, sometimes, with_text};
+use crate::support::journal::{STATE_DIR, journals, read};
 use crate::support::process::{send_signal, spawn_silent, spawn_with_messages, stopped};
 use crate::support::project::{Project, Run, dump_of, run};
 use crate::support::pty::Terminal;
@@ -90,19 +91,12 @@ impl Scene {
         messages
     }
 
-    /// The items that the checkpoint counts as read; 0 without a checkpoint.
-    fn items_in_checkpoint(&self) -> u64 {
-        let folder = ".local/state/dynadump";
-        let checkpoint = self
-            .project
-            .names(folder)
-            .into_iter()
-            .find(|name| name.ends_with(".checkpoint.json"));
-
-        checkpoint.map_or(0, |name| {
-            self.project.json(format!("{folder}/{name}"))["counts"]["read"]
+    /// The items that the journal counts as read; 0 without a journal.
+    fn items_in_journal(&self) -> u64 {
+        journals(&self.project).first().map_or(0, |path| {
+            read(&self.project, path)["restore"]["progress"]["counts"]["read"]
                 .as_u64()
-                .expect("a count")
+                .unwrap_or(0)
         })
     }
 
@@ -135,7 +129,7 @@ fn chance(seed: &mut u64) -> usize {
     usize::try_from(*seed >> 40).expect("24 bits")
 }
 
-/// Kills a restore ten times, and lets it finish. How often a checkpoint is written depends on the
+/// Kills a restore ten times, and lets it finish. How often the progress is saved depends on the
 /// disk; so the runs before the kills end with one that counts items, which must outlast the kills.
 fn killed_again_and_again(scene: &Scene, seed: u64, batch_size: usize) {
     let batch = format!("--batch-size={batch_size}");
@@ -143,7 +137,7 @@ fn killed_again_and_again(scene: &Scene, seed: u64, batch_size: usize) {
     let calls_of_a_whole_run = scene.items.len().div_ceil(batch_size);
     loop {
         scene.terminated_after(10, &options);
-        if scene.items_in_checkpoint() > 0 {
+        if scene.items_in_journal() > 0 {
             break;
         }
     }
@@ -341,7 +335,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
         Some(0)
     );
     scene.has_all();
-    let left = scene.project.names(".local/state/dynadump");
+    let left = scene.project.names(STATE_DIR);
     assert!(left.is_empty(), "{left:?}");
     scene.finishes(&[]);
 }
@@ -350,8 +344,8 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
 fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
     let scene = Scene::new(400, 3_000, &[], vec![slow()]);
     scene.killed_after(30, &["--batch-size=4"]);
-    let left = scene.project.names(".local/state/dynadump");
-    for kind in [".lock", ".checkpoint.json", ".json"] {
+    let left = scene.project.names(STATE_DIR);
+    for kind in [".lock", ".journal"] {
         assert!(
             left.iter().any(|name| name.ends_with(kind)),
             "{kind}: {left:?}"
@@ -669,14 +663,44 @@ fn foreign_files_go_on_in_their_own_order() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_written_is_named_with_the_way_out() {
+fn without_a_place_for_a_journal_the_restore_continues_and_says_so_once() {
     let (engine, project) = dump_of(3);
     project.write("file", "");
     let mut command = project.command("restoredb", ["--source=out", "--table=copy"]);
     command.env("XDG_STATE_HOME", project.path("file"));
-    let done = run(command, Vec::new()).exits(1);
+    let done = run(command, Vec::new()).exits(0);
+    assert_eq!(
+        done.stderr.matches("no place for a journal").count(),
+        1,
+        "{done}"
+    );
     done.says("cannot create the folder").says("XDG_STATE_HOME");
-    assert!(engine.client().describe("copy").is_none());
+    assert_eq!(engine.client().items("copy").len(), 3);
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_locked_is_an_error() {
+    let scene = Scene::new(
+        100,
+        100,
+        &[],
+        vec![calls(WRITE, 3..=usize::MAX, Fault::TableThrottled)],
+    );
+    scene.gives_up();
+    scene.proxy.heal();
+
+    // Links are not followed.
+    let journal = journals(&scene.project).pop().expect("there is a journal");
+    let lock = journal.replace(".journal", ".lock");
+    std::os::unix::fs::symlink(scene.project.path("absent"), scene.project.path(lock))
+        .expect("a link");
+    let before = scene.client.items("copy").len();
+    let run = scene
+        .project
+        .restoredb(Scene::arguments(&["--resume"]))
+        .exits(1);
+    run.says("cannot lock").says("XDG_STATE_HOME");
+    assert_eq!(scene.client.items("copy").len(), before);
 }
 
 #[test]
@@ -697,12 +721,12 @@ fn unreadable_pieces_are_listed_once_however_often_a_salvage_was_killed() {
     scene.project.write(file, text);
     let readable = scene.items.len() - damaged.len();
 
-    // The kills must outlast a checkpoint that counts something. Even if each run saved all that it wrote, some of the 135 calls are
+    // The kills must outlast saved progress that counts something. Even if each run saved all that it wrote, some of the 135 calls are
     // left.
     let options = ["--salvage", "--resume", "--batch-size=3"];
     loop {
         scene.terminated_after(10, &options);
-        if scene.items_in_checkpoint() > 0 {
+        if scene.items_in_journal() > 0 {
             break;
         }
     }
@@ -712,7 +736,7 @@ fn unreadable_pieces_are_listed_once_however_often_a_salvage_was_killed() {
         scene.killed_after(1 + chance(&mut seed) % 7, &options);
     }
 
-    let before = scene.items_in_checkpoint();
+    let before = scene.items_in_journal();
     let run = scene.project.restoredb(Scene::arguments(&options)).exits(3);
     let summary = &run.report()["summary"];
     assert_eq!(summary["resumed"]["items"], before, "{summary:#}");

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::json;
 
 use crate::support::client::{numbered, poll};
 use crate::support::engine::Engine;
 use crate::support::faults::Proxy;
 use crate::support::films::films_table;
+use crate::support::journal::{forge, journals};
 use crate::support::process::{spawn_with_messages, stopped};
 use crate::support::project::Project;
 
@@ -21,28 +21,8 @@ fn victim(project: &Project) -> PathBuf {
     project.write("victim.txt", VICTIM)
 }
 
-/// A checkpoint of a dump, changed, with a digest that fits.
-fn forge(project: &Project, path: &str, change: impl FnOnce(&mut Value)) {
-    const HEAD: &str = "dynadump checkpoint 1 ";
-
-    let document = project.bytes(path);
-    let content = &document[HEAD.len() + 65..];
-    let end = content
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .expect("a line");
-    let mut checkpoint: Value = serde_json::from_slice(&content[..end]).expect("JSON");
-    change(&mut checkpoint);
-    let content = [checkpoint.to_string().as_bytes(), &content[end..]].concat();
-    let digest = hex::encode(Sha256::digest(&content));
-    project.write(
-        path,
-        [format!("{HEAD}{digest}\n").as_bytes(), &content].concat(),
-    );
-}
-
 #[test]
-fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
+fn the_journal_of_a_dump_does_not_say_where_its_rejects_are() {
     for bytes in [0, 5] {
         let (engine, _) = films_table(6);
         let proxy = Proxy::with_rules(&engine, []);
@@ -60,9 +40,11 @@ fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
         assert_eq!(status.code(), Some(130), "{messages}");
 
         let path = victim(&project);
-        forge(&project, "out.checkpoint", |checkpoint| {
-            checkpoint["progress"]["changes"]["rejects"] = json!(path);
-            checkpoint["progress"]["changes"]["rejects_bytes"] = json!(bytes);
+        forge(&project, "out.journal", |journal| {
+            let changes = &mut journal["dump"]["progress"]["scan"]["changes"];
+            assert!(changes["rejects_bytes"].is_u64());
+            changes["rejects"] = json!(path);
+            changes["rejects_bytes"] = json!(bytes);
         });
         let run = project.dumpdb(dump.iter().chain(&["--resume"]));
         assert_eq!(project.text("victim.txt"), VICTIM, "{run}");
@@ -71,7 +53,7 @@ fn the_checkpoint_of_a_dump_does_not_say_where_its_rejects_are() {
 }
 
 #[test]
-fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
+fn the_journal_of_a_restore_does_not_say_where_its_files_are() {
     for list in ["rejects", "conflicts"] {
         for bytes in [0, 5] {
             let engine = Engine::embedded();
@@ -89,18 +71,12 @@ fn the_checkpoint_of_a_restore_does_not_say_where_its_files_are() {
             assert_eq!(status.code(), Some(130), "{messages}");
 
             let path = victim(&project);
-            let state = ".local/state/dynadump";
-            let names = project.names(state).into_iter();
-            let [name] = names
-                .filter(|name| name.ends_with(".checkpoint.json"))
-                .collect::<Vec<_>>()
-                .try_into()
-                .expect("one");
-
-            let name = format!("{state}/{name}");
-            let mut checkpoint = project.json(&name);
-            checkpoint[list] = json!({"path": path, "bytes": bytes, "count": 1});
-            project.write(&name, checkpoint.to_string());
+            let [journal] = journals(&project).try_into().expect("one");
+            forge(&project, journal, |journal| {
+                let progress = &mut journal["restore"]["progress"];
+                assert!(progress["counts"].is_object());
+                progress[list] = json!({"path": path, "bytes": bytes, "count": 1});
+            });
             let run = project.restoredb(restore.iter().chain(&["--resume"]));
             assert_eq!(project.text("victim.txt"), VICTIM, "{run}");
         }

@@ -213,7 +213,7 @@ fn keys_that_a_mask_makes_equal_end_the_dump() {
         .exits(1)
         .says("the masks give 29 items a key that another item has")
         .says("mask keys with hash");
-    assert!(!project.path("out").exists() && !project.path("out.checkpoint").exists());
+    assert!(!project.path("out").exists() && !project.path("out.journal").exists());
     project.write("rules.toml", "[[rule]]\npath = \"id\"\naction = \"hash\"\n");
     masked(&project, &[]).exits(0);
     assert_eq!(project.json("out/table-metadata.json")["items"], 30);
@@ -615,9 +615,9 @@ fn a_restore_that_masks_lists_no_originals() {
     }
 }
 
-/// A position in the table is a key, and a checkpoint holds it.
+/// A position in the table is a key, and a journal contains it.
 #[test]
-fn a_checkpoint_holds_no_key_that_contains_a_masked_value() {
+fn a_journal_holds_no_key_that_contains_a_masked_value() {
     let engine = Engine::embedded();
     let client = engine.client();
     client.create_simple("people");

@@ -5,10 +5,13 @@ pub(crate) mod bucket;
 pub(crate) mod client;
 pub(crate) mod described;
 pub(crate) mod engine;
+#[cfg(target_os = "linux")]
+pub(crate) mod failpoint;
 pub(crate) mod faults;
 pub(crate) mod films;
 pub(crate) mod http_proxy;
 pub(crate) mod iam;
+pub(crate) mod journal;
 pub(crate) mod permissions;
 pub(crate) mod port;
 pub(crate) mod process;

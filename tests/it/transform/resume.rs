@@ -27,7 +27,7 @@ fn killed_dump_resumes_only_with_the_same_transform() {
         &engine,
         [always("Scan", Fault::Late(Duration::from_millis(400)))],
     );
-    // The checkpoint follows a page that arrives a second after the start. The last pages do not arrive before the kill.
+    // The progress is saved after a page that arrives a second after the start. The last pages do not arrive before the kill.
     proxy.hold("Scan", 8..);
     let project = Project::empty().environment("slow", proxy.url(), "films");
     let filter = r#"(.id | str | .[5:] | tonumber % 10) as $rest | if $rest == 0 then empty elif $rest == 1 then error("one") else .mark = S("m") | drop("padding") end"#;
@@ -41,8 +41,8 @@ fn killed_dump_resumes_only_with_the_same_transform() {
     ];
 
     let mut child = spawn_silent(project.command("dumpdb", arguments));
-    poll("a checkpoint is there", || {
-        project.path("out.jsonl.checkpoint").exists()
+    poll("a journal is there", || {
+        project.path("out.jsonl.journal").exists()
     });
     child.kill().expect("a child can be killed");
     child.wait().expect("a child can be waited for");

@@ -1,21 +1,21 @@
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use sha2::Digest;
 
 use super::*;
-use crate::backup::checkpoint::DataFileState;
 use crate::backup::format::{Compression, DataFormat, METADATA_FILE};
+use crate::backup::progress::{DataFileState, DumpProgress};
 use crate::backup::testing::{draft_of, items, names, schema};
 use crate::backup::write::encoder::DataFileEncoder;
 use crate::backup::{
-    DumpOptions, DumpOrigin, DumpWriter, FinishedDump, ScanProgress, SegmentProgress, Source,
-    SourceSpec, TransformCounts, check,
+    DumpOptions, DumpWriter, FinishedDump, ScanProgress, SegmentProgress, Source, SourceSpec,
+    TransformCounts, check,
 };
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
+use crate::place::JournalStamp;
 
 /// Pages of items of about this many bytes each; some are empty.
 fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
@@ -35,34 +35,10 @@ fn pages(count: usize, bytes: usize) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn origin(kind: DataFile) -> DumpOrigin {
-    DumpOrigin {
-        environment: "prod".into(),
-        table: "t".into(),
-        table_arn: None,
-        table_id: Some("id".into()),
-        table_created: Some("1500000000.5".into()),
-        region: None,
-        endpoint: None,
-        schema: true,
-        items: true,
-        format: kind.format,
-        compression: kind.compression,
-        segments: 1,
-        consistent_read: false,
-        limit: None,
-        transform: None,
-        filter: None,
-        projection: None,
-    }
-}
-
 fn options(kind: DataFile) -> DumpOptions {
-    let origin = Some(origin(kind));
     DumpOptions {
         format: kind.format,
         compression: kind.compression,
-        origin,
         ..DumpOptions::default()
     }
 }
@@ -80,8 +56,8 @@ fn after(pages: usize) -> ScanProgress {
     }
 }
 
-fn pages_of(checkpoint: &DumpCheckpoint) -> usize {
-    let [SegmentProgress::Next(key)] = &checkpoint.progress.segments[..] else {
+fn pages_of(progress: &DumpProgress) -> usize {
+    let [SegmentProgress::Next(key)] = &progress.scan.segments[..] else {
         panic!("one segment")
     };
 
@@ -114,10 +90,35 @@ fn finish(writer: DumpWriter) -> FinishedDump {
     writer.finish(Some(&schema("t")), draft_of("t")).unwrap()
 }
 
+/// Saves the progress in the journal once everything added so far is synced.
+fn save(writer: &mut DumpWriter, scan: ScanProgress) {
+    let journal = Arc::clone(writer.journal().expect("not a stream"));
+    let saved = writer.when_synced(move |counted, tail| {
+        let progress = DumpProgress {
+            made_at: Utc::now(),
+            scan,
+            counted,
+            tail: String::from_utf8(tail).unwrap(),
+        };
+        journal
+            .write(&serde_json::to_vec(&progress).unwrap())
+            .unwrap();
+    });
+    saved.unwrap();
+}
+
+/// The progress that an interrupted dump has saved, and the stamp of its journal.
+fn saved(target: &DumpTarget) -> (DumpProgress, JournalStamp) {
+    let journal = target.journal(None).unwrap().expect("not a stream");
+    let content = journal.read().unwrap().expect("there is a journal");
+
+    (serde_json::from_slice(&content).unwrap(), journal.stamp())
+}
+
 fn resume(target: &DumpTarget, kind: DataFile) -> Result<(DumpWriter, usize)> {
-    let checkpoint = target.unfinished(None)?.expect("a checkpoint is there");
-    let pages = pages_of(&checkpoint);
-    DumpWriter::resume(target, &options(kind), checkpoint, &mut |_| Ok(()))
+    let (progress, stamp) = saved(target);
+    let pages = pages_of(&progress);
+    DumpWriter::resume(target, &options(kind), progress, &stamp, &mut |_| Ok(()))
         .map(|writer| (writer, pages))
 }
 
@@ -125,8 +126,8 @@ fn resume(target: &DumpTarget, kind: DataFile) -> Result<(DumpWriter, usize)> {
 fn stopped(target: &DumpTarget, kind: DataFile, pages: &[Vec<String>], stop: usize) {
     let mut writer = DumpWriter::begin(target, &options(kind)).unwrap();
     add_all(&mut writer, &pages[..stop]);
-    writer.stop(&after(stop)).unwrap();
-    assert!(writer.take_checkpoint_error().is_none());
+    save(&mut writer, after(stop));
+    writer.stop().unwrap();
 }
 
 fn put(path: &Path, content: &[u8]) {
@@ -161,8 +162,8 @@ fn any_number_of_interruptions_ends_with_the_bytes_frames_and_extents_of_a_clean
             let (mut writer, begun) = resume(&target, kind).unwrap();
             add_all(&mut writer, &pages[begun..stop]);
 
-            // Bytes that a killed run wrote after its last checkpoint.
-            writer.checkpoint(&after(stop)).unwrap();
+            // Bytes that a killed run wrote after it saved its progress.
+            save(&mut writer, after(stop));
             add(&mut writer, &pages[stop]);
             drop(writer);
         }
@@ -204,11 +205,6 @@ fn a_file_of_items_goes_on_too() {
             "the former one stands"
         );
 
-        let checkpoint = dir.path().join(format!("{name}.checkpoint"));
-        assert_eq!(
-            fs::metadata(checkpoint).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
         let (mut writer, begun) = resume(&target, kind).unwrap();
         add_all(&mut writer, &pages[begun..]);
         assert_eq!(data(&finish(writer)), expected);
@@ -253,47 +249,27 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
 }
 
 #[test]
-fn a_checkpoint_that_is_damaged_or_newer_is_said_to_be() {
-    let dir = tempfile::tempdir().unwrap();
-    let target = DumpTarget::folder(dir.path().join("dump"));
-    stopped(&target, PLAIN, &pages(3, 100), 2);
-    let path = dir.path().join("dump.checkpoint");
-    let good = fs::read(&path).unwrap();
-    let mut flipped = good.clone();
-    *flipped.last_mut().unwrap() ^= 1;
-    let newer = String::from_utf8(good.clone())
-        .unwrap()
-        .replacen("checkpoint 1", "checkpoint 2", 1)
-        .into_bytes();
-    for bad in [&flipped[..], &good[..good.len() / 2], &newer[..]] {
-        put(&path, bad);
-        assert_eq!(
-            target.unfinished(None).unwrap_err().kind(),
-            ErrorKind::Damaged
-        );
-    }
-
-    // A checkpoint without data is ignored.
-    put(&path, &good);
-    fs::remove_dir_all(dir.path().join("dump.partial")).unwrap();
-    assert_eq!(target.unfinished(None).unwrap(), None);
-}
-
-#[test]
 fn a_new_run_gives_the_old_one_up_and_a_run_under_way_is_not_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     stopped(&target, PLAIN, &pages(3, 100), 2);
-    let old = target.unfinished(None).unwrap().unwrap();
+    let (old, stamp) = saved(&target);
     let mut writer = DumpWriter::begin(&target, &options(PLAIN)).unwrap();
     assert_eq!(names(dir.path()), ["dump.lock", "dump.partial"]);
     add(&mut writer, &pages(1, 100)[0]);
-    writer.stop(&after(1)).unwrap();
-    assert_eq!(target.unfinished(None).unwrap(), None, "the lock is held");
+    save(&mut writer, after(1));
+    writer.stop().unwrap();
+    let resume_old = || {
+        let resumed =
+            DumpWriter::resume(&target, &options(PLAIN), old.clone(), &stamp, &mut |_| {
+                Ok(())
+            });
+        resumed.err().unwrap()
+    };
+    let error = resume_old();
+    assert!(error.to_string().contains("is being written"), "{error}");
     drop(writer);
-    let error = DumpWriter::resume(&target, &options(PLAIN), old, &mut |_| Ok(()))
-        .err()
-        .unwrap();
+    let error = resume_old();
     assert!(error.to_string().contains("meanwhile"), "{error}");
     finish(resume(&target, PLAIN).unwrap().0);
     assert_eq!(
@@ -333,89 +309,13 @@ fn a_dump_killed_when_all_but_its_place_was_written_goes_on() {
 }
 
 #[test]
-fn what_is_somebodys_own_is_neither_read_nor_removed() {
-    let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let target = DumpTarget::folder(dir.path().join("dump"));
-    put(&dir.path().join("dump.checkpoint"), b"weights");
-    let options = DumpOptions {
-        state_dir: Some(state.path().to_owned()),
-        ..options(PLAIN)
-    };
-    let mut writer = DumpWriter::begin(&target, &options).unwrap();
-    add(&mut writer, &pages(1, 100)[0]);
-    writer.stop(&after(1)).unwrap();
-    drop(writer);
-    assert_eq!(
-        names(state.path()).len(),
-        1,
-        "it lies in the state directory"
-    );
-
-    let checkpoint = target.unfinished(Some(state.path())).unwrap().unwrap();
-    finish(DumpWriter::resume(&target, &options, checkpoint, &mut |_| Ok(())).unwrap());
-    assert!(names(state.path()).is_empty());
-    assert_eq!(
-        fs::read(dir.path().join("dump.checkpoint")).unwrap(),
-        b"weights"
-    );
-}
-
-#[test]
-fn a_partial_checkpoint_of_somebody_is_not_removed_and_one_of_a_killed_run_is() {
-    for (content, is_ours) in [
-        (&b"weights"[..], false),
-        (b"", true),
-        (b"dynadump che", true),
-        (b"dynadump checkpoint 1 ", true),
-    ] {
-        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let partial = dir.path().join("dump.checkpoint.partial");
-        put(&partial, content);
-        let options = DumpOptions {
-            state_dir: Some(state.path().to_owned()),
-            ..options(PLAIN)
-        };
-        let target = DumpTarget::folder(dir.path().join("dump"));
-        let mut writer = DumpWriter::begin(&target, &options).unwrap();
-        writer.stop(&after(0)).unwrap();
-        drop(writer);
-
-        let found = target.unfinished(Some(state.path())).unwrap();
-        assert!(found.is_some(), "{content:?}");
-        assert_eq!(names(state.path()).is_empty(), is_ours, "{content:?}");
-        assert_eq!(partial.exists(), !is_ours, "{content:?}");
-        if !is_ours {
-            assert_eq!(fs::read(&partial).unwrap(), content);
-        }
-    }
-}
-
-#[test]
-fn a_checkpoint_that_cannot_be_left_is_told_and_the_dump_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let target = DumpTarget::folder(dir.path().join("dump"));
-    fs::create_dir(dir.path().join("dump.checkpoint")).unwrap();
-    let mut writer = DumpWriter::begin(&target, &options(PLAIN)).unwrap();
-    add(&mut writer, &pages(1, 100)[0]);
-    writer.checkpoint(&after(1)).unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while writer.take_checkpoint_error().is_none() {
-        assert!(std::time::Instant::now() < deadline);
-        std::thread::yield_now();
-    }
-
-    finish(writer);
-    assert_eq!(whole(&dir.path().join("dump")), 3);
-}
-
-#[test]
 fn whoever_watches_may_stop_the_look_at_what_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     stopped(&target, PLAIN, &pages(3, 100), 2);
-    let checkpoint = target.unfinished(None).unwrap().unwrap();
+    let (progress, stamp) = saved(&target);
     let mut watch = |_| Err(Error::new(ErrorKind::Interrupted, "enough"));
-    let stopped = DumpWriter::resume(&target, &options(PLAIN), checkpoint, &mut watch)
+    let stopped = DumpWriter::resume(&target, &options(PLAIN), progress, &stamp, &mut watch)
         .err()
         .unwrap();
     assert_eq!(stopped.kind(), ErrorKind::Interrupted);
@@ -445,7 +345,7 @@ impl Write for Disk {
 }
 
 #[test]
-fn on_a_full_disk_the_last_checkpoint_counts_what_is_there_and_goes_on_from_it() {
+fn on_a_full_disk_the_last_progress_counts_what_is_there_and_goes_on_from_it() {
     for kind in DataFile::ALL {
         let pages: Vec<_> = pages(40, 400)
             .into_iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acknowledged_keys::RepeatedKeys;
 
-/// Counts of the items below the marks of all lanes, by outcome. Part of the checkpoint.
+/// Counts of the items below the marks of all lanes, by outcome. Part of the journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RestoreCounts {
     /// Items read.
@@ -34,6 +34,13 @@ pub(crate) struct RestoreCounts {
     pub(crate) unwritten: u64,
     /// Bytes of text of the items written.
     pub(crate) bytes: u64,
+}
+
+/// What the calls have cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WriteCosts {
+    pub(crate) write_units: f64,
+    pub(crate) throttled_calls: u64,
 }
 
 impl RestoreCounts {

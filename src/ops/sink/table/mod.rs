@@ -15,9 +15,9 @@ mod sink;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use acknowledged_keys::AcknowledgedKeys;
-pub(crate) use counts::RestoreCounts;
-pub(crate) use rejects::{FlushedRejects, RejectFileSize, RejectFiles, RejectPaths};
-pub(crate) use sink::{TableSink, TableStart, WriteCosts, WriteOptions};
+pub(crate) use counts::{RestoreCounts, WriteCosts};
+pub(crate) use rejects::{RejectFileSize, RejectFiles, RejectPaths};
+pub(crate) use sink::{TableSink, TableStart, WriteOptions};
 
 /// What to do with an item whose key the table already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ struct ListFile {
     count: u64,
 }
 
-/// Size of a file of lines. A checkpoint records it without the path: the path follows from source and target.
+/// Size of a file of lines. A journal records it without the path: the path follows from source and target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RejectFileSize {
     pub(crate) bytes: u64,
@@ -56,7 +56,7 @@ pub(crate) struct FlushedRejects {
 }
 
 impl ListFile {
-    /// The file at the first of `paths` that can be written, cut to its size in the checkpoint.
+    /// The file at the first of `paths` that can be written, cut to its size in the journal.
     fn open(paths: Vec<PathBuf>, saved: Option<&RejectFileSize>) -> Result<Self> {
         let lines = LazyLinesFile::open(paths, saved.map_or(0, |saved| saved.bytes))?;
         Ok(Self {
@@ -126,7 +126,7 @@ impl RejectPaths {
         }
     }
 
-    /// Checks that the files still have the contents that a checkpoint counts.
+    /// Checks that the files still have the contents that a journal counts.
     ///
     /// # Errors
     /// A file is missing or shorter.
@@ -141,7 +141,7 @@ impl RejectPaths {
 }
 
 impl RejectFiles {
-    /// Opens both files; `rejects_size` and `conflicts_size` are their sizes in the checkpoint.
+    /// Opens both files; `rejects_size` and `conflicts_size` are their sizes in the journal.
     pub(crate) fn open(
         paths: RejectPaths,
         rejects_size: Option<&RejectFileSize>,
@@ -194,7 +194,7 @@ impl RejectFiles {
         self.formatter.label(item, key)
     }
 
-    /// Flushes both files and returns their sizes. The checkpoint must be saved after the syncs, so that it never counts lines that
+    /// Flushes both files and returns their sizes. The journal must be written after the syncs, so that it never counts lines that
     /// may be lost.
     pub(crate) fn flush_to_sync(&mut self) -> Result<FlushedRejects> {
         let mut syncs: Vec<SyncFn> = Vec::new();

@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::OnConflict;
 use super::acknowledged_keys::AcknowledgedKeys;
 use super::batch::{Batch, Batcher, OfferResult, PendingItem};
-use super::counts::RestoreCounts;
+use super::counts::{RestoreCounts, WriteCosts};
 use super::cursor::ChunkCursor;
 use super::ledger::{ItemOutcome, Ledger, Ticket};
 use super::refusals::ConsecutiveRefusals;
@@ -21,6 +21,7 @@ use super::rejects::{FlushedRejects, RejectFilePaths, RejectFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::KeySchema;
 use crate::ops::chunk::Chunk;
+use crate::ops::journal::{Settled, SettledTable, Settling, SinkState};
 use crate::ops::transfer::{Sink, SinkProgress};
 use crate::store::{RejectedItem, WriteOutcome, Writer};
 use crate::transform::Outcome;
@@ -43,13 +44,6 @@ pub(crate) struct WriteOptions {
     pub(crate) on_conflict: OnConflict,
     /// Whether to stop at the first rejected item.
     pub(crate) strict: bool,
-}
-
-/// What the calls have cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct WriteCosts {
-    pub(crate) write_units: f64,
-    pub(crate) throttled_calls: u64,
 }
 
 /// Where a transfer into a table starts: what earlier runs have settled.
@@ -317,23 +311,6 @@ impl<P: Clone + Send> TableSink<P> {
         self.ledger.counts()
     }
 
-    pub(crate) fn costs(&self) -> WriteCosts {
-        self.costs
-    }
-
-    /// The positions of all lanes.
-    pub(crate) fn positions(&self) -> impl Iterator<Item = P> {
-        self.ledger.positions()
-    }
-
-    /// Flushes the rejects files, so that they contain what the positions have passed.
-    ///
-    /// # Errors
-    /// They cannot be written.
-    pub(crate) fn flush_rejects(&mut self) -> Result<FlushedRejects> {
-        self.rejects.flush_to_sync()
-    }
-
     /// Syncs the rejects files. Returns what was written.
     ///
     /// # Errors
@@ -371,7 +348,7 @@ impl<P: Clone + Send> TableSink<P> {
     }
 }
 
-impl<P: Clone + Send> Sink<P> for TableSink<P> {
+impl<P: Clone + Send + 'static> Sink<P> for TableSink<P> {
     fn has_room(&self) -> bool {
         self.current.is_none() && self.waiting.is_empty() && !self.ledger.is_full()
     }
@@ -405,6 +382,34 @@ impl<P: Clone + Send> Sink<P> for TableSink<P> {
         self.advance()?;
 
         Ok(progress)
+    }
+
+    /// Syncs the rejects files, which the state counts.
+    fn settle(&mut self) -> Result<Option<Settling<P>>> {
+        // The next run must try all items again.
+        if self.is_refused_entirely() {
+            return Ok(None);
+        }
+
+        let FlushedRejects {
+            rejects,
+            conflicts,
+            syncs,
+        } = self.rejects.flush_to_sync()?;
+        let settled = Settled {
+            positions: self.ledger.positions().collect(),
+            state: SinkState::Table(Box::new(SettledTable {
+                counts: self.ledger.counts(),
+                costs: self.costs,
+                rejects,
+                conflicts,
+            })),
+        };
+
+        Ok(Some(Box::new(move || {
+            syncs.into_iter().try_for_each(|sync| sync())?;
+            Ok(Some(settled))
+        })))
     }
 
     /// Waits for in-flight calls, but not for those that are retried for a long time. The next run writes their items again.

@@ -1,13 +1,11 @@
-//! The marker of an unfinished restore: its table, its dump, and unreadable markers.
+//! The journal of an unfinished restore: its table, its dump, and unreadable journals.
 
-use std::fs;
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::client::{Client, Items, numbered, s};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, Rule, always, calls};
+use crate::support::journal::{STATE_DIR, forge, journals, read, write};
 use crate::support::project::{Project, Run};
 
 const WRITE: &str = "BatchWriteItem";
@@ -63,36 +61,21 @@ impl Scene {
             .restoredb(["--env=dev", "--yes"].iter().chain(more))
     }
 
-    /// The files in the state directory that end like this and not like this.
-    fn state(&self, end: &str, but: &str) -> Vec<PathBuf> {
-        let folder = self.project.path(".local/state/dynadump");
-        let Ok(entries) = fs::read_dir(folder) else {
-            return Vec::new();
-        };
-
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        let named = |path: &PathBuf, end: &str| path.to_string_lossy().ends_with(end);
-        paths
-            .filter(|path| named(path, end) && !(named(path, but)))
-            .collect()
+    fn journal(&self) -> String {
+        journals(&self.project).pop().expect("there is a journal")
     }
 
-    fn marker(&self) -> PathBuf {
-        self.state(".json", ".checkpoint.json")
-            .pop()
-            .expect("there is a marker")
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        forge(&self.project, self.journal(), |journal| {
+            edit(&mut journal["restore"]);
+        });
     }
 
-    fn edit(&self, path: &PathBuf, edit: impl FnOnce(&mut Value)) {
-        let mut document = self.project.json(path);
-        edit(&mut document);
-        self.project.write(path, document.to_string());
-    }
-
-    fn checkpoint(&self) -> PathBuf {
-        self.state(".checkpoint.json", "-")
-            .pop()
-            .expect("there is a checkpoint")
+    fn forget_progress(&self) {
+        self.edit(|job| {
+            assert!(job["progress"].is_object());
+            job["progress"] = Value::Null;
+        });
     }
 
     /// Asserts that a run neither wrote nor created or deleted anything.
@@ -153,9 +136,9 @@ fn starting_over_with_another_dump_is_what_the_hint_says() {
 }
 
 #[test]
-fn another_dump_is_not_resumed_where_no_checkpoint_is_left() {
+fn another_dump_is_not_resumed_without_progress() {
     let scene = Scene::half_done();
-    fs::remove_file(scene.checkpoint()).expect("it can be removed");
+    scene.forget_progress();
     scene
         .changes_nothing(&["--source=b", "--resume"], 1)
         .says("cannot be resumed")
@@ -229,7 +212,7 @@ fn two_dumps_that_were_mixed_on_purpose_are_not_continued_as_one() {
 }
 
 #[test]
-fn a_run_that_wrote_nothing_leaves_no_marker_on_a_live_table() {
+fn a_run_that_wrote_nothing_leaves_no_journal_on_a_live_table() {
     let stuck: fn(&mut Value) =
         |answer| answer["Table"]["TableStatus"] = "INACCESSIBLE_ENCRYPTION_CREDENTIALS".into();
     // The first call is the plan's.
@@ -249,11 +232,8 @@ fn a_run_that_wrote_nothing_leaves_no_marker_on_a_live_table() {
         .says("INACCESSIBLE_ENCRYPTION_CREDENTIALS");
     scene.changes_nothing(&["--source=first.jsonl", "--strict"], 3);
     scene.changes_nothing(&["--source=second.jsonl", "--strict"], 3);
-    assert!(
-        scene.state(".json", "-").is_empty(),
-        "{:?}",
-        scene.state(".json", "-")
-    );
+    let left = scene.project.names(STATE_DIR);
+    assert!(left.is_empty(), "{left:?}");
 
     scene
         .changes_nothing(&["--source=a", "--if-missing"], 0)
@@ -288,8 +268,8 @@ fn a_table_whose_id_was_never_recorded_is_the_restores_own_only_while_it_is_empt
     for (items, outcome) in [(0, "added-to"), (5, "kept")] {
         let scene = Scene::half_done();
         // As a run leaves it that was killed while the table was being created.
-        scene.edit(&scene.marker(), |marker| marker["table_id"] = Value::Null);
-        fs::remove_file(scene.checkpoint()).expect("it can be removed");
+        scene.edit(|job| job["table_id"] = Value::Null);
+        scene.forget_progress();
         scene.client.delete_if_there("copy");
         crate::support::client::poll("the table is gone", || {
             scene.client.describe("copy").is_none()
@@ -306,20 +286,34 @@ fn a_table_whose_id_was_never_recorded_is_the_restores_own_only_while_it_is_empt
 }
 
 #[test]
-fn a_marker_that_cannot_be_read_stops_every_run() {
+fn a_journal_that_cannot_be_read_stops_every_run() {
     let scene = Scene::half_done();
-    let marker = scene.marker();
-    let whole = fs::read(&marker).expect("it is there");
-    let boost = String::from_utf8_lossy(&whole)
-        .replace("\"boost\":null", "\"boost\":{\"raised\":{},\"back\":{}}");
-    for text in [
-        &whole[..whole.len() / 2],
-        b"",
-        b"{}",
-        b"\xff",
-        boost.as_bytes(),
-    ] {
-        scene.project.write(&marker, text);
+    let journal = scene.journal();
+    let whole = scene.project.bytes(&journal);
+    let content = read(&scene.project, &journal).to_string();
+    let other_boost = content.replace("\"boost\":null", "\"boost\":{\"boosted\":{},\"after\":{}}");
+    let without_lanes = content.replace("\"lanes\"", "\"other\"");
+    assert!(content != other_boost && content != without_lanes);
+
+    let forged = [other_boost.as_str(), without_lanes.as_str(), "{}", ""].map(|content| {
+        write(&scene.project, &journal, content);
+        scene.project.bytes(&journal)
+    });
+    let mut flipped = whole.clone();
+    *flipped.last_mut().expect("it is not empty") ^= 1;
+    let version = [b"dynadump journal 2", &whole[18..]].concat();
+    let half = whole[..whole.len() / 2].to_vec();
+    let unreadable = [
+        flipped,
+        version,
+        half,
+        b"{}".to_vec(),
+        b"\xff".to_vec(),
+        vec![],
+    ];
+
+    for bytes in forged.into_iter().chain(unreadable) {
+        scene.project.write(&journal, bytes);
         for more in [
             &[][..],
             &["--if-missing"],
@@ -328,53 +322,48 @@ fn a_marker_that_cannot_be_read_stops_every_run() {
             &["--dry-run"],
         ] {
             let run = scene.changes_nothing(&[&["--source=a"], more].concat(), 1);
-            run.says(&marker.file_name().expect("a name").to_string_lossy())
+            run.says(&journal)
                 .says("cannot be read")
                 .says("delete the file");
         }
     }
 
-    scene.project.write(&marker, &whole);
-    scene.restore(&["--source=a", "--if-missing"]).exits(0);
-}
-
-#[test]
-fn a_checkpoint_that_cannot_be_read_stops_every_run() {
-    let scene = Scene::half_done();
-    let checkpoint = scene.checkpoint();
-    let whole = fs::read(&checkpoint).expect("it is there");
-    let without_lanes = String::from_utf8_lossy(&whole).replace("\"lanes\"", "\"other\"");
-    for text in [
-        &whole[..whole.len() / 2],
-        b"",
-        b"{}",
-        without_lanes.as_bytes(),
-    ] {
-        scene.project.write(&checkpoint, text);
-        for more in [&[][..], &["--if-missing"], &["--resume"]] {
-            let run = scene.changes_nothing(&[&["--source=a"], more].concat(), 1);
-            run.says(&checkpoint.file_name().expect("a name").to_string_lossy())
-                .says("delete the file");
-        }
-    }
-
-    fs::remove_file(&checkpoint).expect("it can be removed");
+    scene.project.write(&journal, &whole);
     scene.restore(&["--source=a", "--if-missing"]).exits(0);
     assert_eq!(scene.client.items("copy"), scene.items);
 }
 
 #[test]
-fn a_checkpoint_of_another_version_is_not_resumed() {
+fn a_schema_only_restore_keeps_the_progress_of_an_unfinished_one() {
     let scene = Scene::half_done();
-    scene.edit(&scene.checkpoint(), |checkpoint| {
-        *checkpoint = json!({"version": 1});
-    });
-    scene
-        .changes_nothing(&["--source=a", "--resume"], 1)
-        .says("another version");
-    scene
-        .restore(&["--source=a", "--if-missing"])
-        .exits(0)
-        .says("every item is written again");
+    let before = read(&scene.project, scene.journal())["restore"]["progress"].take();
+    scene.restore(&["--source=a", "--schema-only"]).exits(0);
+    let after = read(&scene.project, scene.journal())["restore"]["progress"].take();
+    assert!(before.is_object());
+    assert_eq!(before, after);
+
+    let resumed = scene
+        .restore(&["--source=a", "--resume", "--json"])
+        .exits(0);
+    assert!(resumed.report()["summary"]["resumed"].is_object());
+    assert_eq!(scene.client.items("copy"), scene.items);
+}
+
+#[test]
+fn other_files_in_the_state_directory_do_not_matter() {
+    let scene = Scene::half_done();
+    let journal = scene.journal();
+    let name = journal.rsplit_once("restore-").expect("its name").1;
+    let hash = name.strip_suffix(".journal").expect("its name");
+    for (name, content) in [
+        (format!("unfinished-restore-{hash}.json"), "{}"),
+        (format!("unfinished-restore-{hash}.checkpoint.json"), "{"),
+        (format!("unfinished-restore-{hash}.lock"), ""),
+        (format!("restore-{hash}.journal.partial"), "half of a jour"),
+    ] {
+        scene.project.write(format!("{STATE_DIR}/{name}"), content);
+    }
+
+    scene.restore(&["--source=a", "--if-missing"]).exits(0);
     assert_eq!(scene.client.items("copy"), scene.items);
 }

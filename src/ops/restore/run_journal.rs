@@ -1,0 +1,211 @@
+//! The journal of a running restore: written before the first change, updated, and removed at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio_util::sync::CancellationToken;
+
+use super::boost::TemporaryBoost;
+use super::identity::table_id;
+use super::plan::{RestorePlan, RunState};
+use super::summary::TableOutcome;
+use super::table::wait_interrupted;
+use super::table_action::TableAction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Reporter;
+use crate::ops::journal::{Job, Journal, RestoreJob, RestoreProgress, WrittenItems};
+use crate::ops::{recreated, until_cancelled};
+use crate::schema::TableSchema;
+use crate::store::Writer;
+
+/// Minimum time between two saves of the progress.
+const SAVE_INTERVAL: Duration = Duration::from_millis(100);
+
+impl RestorePlan {
+    /// Locks the table against other restores, if this restore touches it. Writes nothing to the journal.
+    pub(crate) fn open_journal(&self, reporter: &Arc<dyn Reporter>) -> Result<Journal> {
+        let used = self.prepared.journal.as_ref();
+        let file = match used.filter(|_| self.action != TableAction::Keep) {
+            Some(journal) => journal.lock(reporter.as_ref())?,
+            None => None,
+        };
+
+        let job = Job::Restore(Box::new(self.restore_job()));
+
+        Ok(Journal::new(job, file, SAVE_INTERVAL, Arc::clone(reporter)))
+    }
+
+    /// Records that the table is partly restored, and the boost that must be reverted. From now on, no later run resumes an earlier
+    /// restore, unless this one does.
+    pub(crate) async fn commit_start(
+        &self,
+        journal: &mut Journal,
+        boost: Option<&TemporaryBoost>,
+    ) -> Result<()> {
+        let boost = boost
+            .map(|boost| boost.record(&self.target.table))
+            .transpose()?;
+        let job = RestoreJob {
+            boost,
+            progress: self.earlier_progress(),
+            ..self.restore_job()
+        };
+
+        journal.commit(|current| *current = job).await
+    }
+
+    fn restore_job(&self) -> RestoreJob {
+        let RunState {
+            created,
+            table_id,
+            previous,
+            ..
+        } = &self.prepared.run_state;
+
+        let writes = match &self.prepared.identity {
+            _ if !self.prepared.request.content.includes_items() => WrittenItems::Nothing,
+            Some(identity) => WrittenItems::ItemsOf(Box::new(identity.clone())),
+            None => WrittenItems::Unknown,
+        };
+
+        // The items of an unfinished restore remain, unless the table is replaced.
+        let wrote = match previous {
+            Some(previous) if !self.action.creates() => previous.wrote.clone().merged_with(writes),
+            _ => writes,
+        };
+
+        RestoreJob {
+            table: self.target.table.clone(),
+            environment: self.target.environment.clone(),
+            endpoint: self.target.endpoint.clone(),
+            since: Utc::now(),
+            source: self.source.path.clone(),
+            created: *created,
+            wrote,
+            table_id: table_id.clone(),
+            boost: None,
+            progress: None,
+        }
+    }
+
+    /// The progress of an earlier run that remains valid: this run resumes it, or writes no items.
+    fn earlier_progress(&self) -> Option<RestoreProgress> {
+        if self.action.creates() {
+            None
+        } else if self.prepared.request.content.includes_items() {
+            self.prepared.progress.clone()
+        } else {
+            self.prepared.run_state.previous.as_ref()?.progress.clone()
+        }
+    }
+
+    /// Restores the previous journal after an error of a run that has not changed anything. Returns the error.
+    pub(crate) async fn restore_previous_journal(
+        &self,
+        journal: &mut Journal,
+        error: Error,
+    ) -> Error {
+        if !journal.is_committed() {
+            return error;
+        }
+
+        let restored = match &self.prepared.run_state.previous {
+            // This run may have replaced the rejects files that the progress counts.
+            Some(previous) => {
+                let previous = RestoreJob {
+                    progress: None,
+                    ..previous.clone()
+                };
+                journal.commit(|job| *job = previous).await
+            }
+            None => journal.remove().await,
+        };
+
+        with_journal_error(error, restored)
+    }
+
+    /// Restores the previous journal if creating or replacing the table failed: a table that appears later is not ours. If it is unknown
+    /// whether the request took effect, the journal stays. Returns the error.
+    pub(crate) async fn creation_failed(
+        &self,
+        store: &Writer,
+        journal: &mut Journal,
+        error: Error,
+        cancel: &CancellationToken,
+    ) -> Error {
+        if error.kind() == ErrorKind::Interrupted || !journal.is_committed() {
+            return error;
+        }
+
+        let found = until_cancelled(
+            cancel,
+            || wait_interrupted(&self.target.table, "described"),
+            store.reader().describe(&self.target.table),
+        )
+        .await;
+
+        match found {
+            Err(_) => error,
+            Ok(Some(_)) => self.restore_previous_journal(journal, error).await,
+            // Without a table, the previous journal is meaningless.
+            Ok(None) => with_journal_error(error, journal.remove().await),
+        }
+    }
+
+    /// Refuses a table that was recreated between the plan and the first write. With another key, items would overwrite each other.
+    pub(crate) fn refuse_other_table(&self, table: &TableSchema) -> Result<()> {
+        let found = table.key_schema()?;
+        match &self.prepared.destination.key {
+            Some(key) if *key != found => {
+                let message = format!(
+                    "table {} has another key now than when this restore was planned",
+                    self.target.table
+                );
+                Err(Error::schema_mismatch(message)
+                    .with_hint("run the same command again: it plans with the current state"))
+            }
+            _ if self.is_recreated(table) => Err(recreated::recreated_error(&self.target.table)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `table` has another id than when the restore was planned. A table that this run creates has a new id.
+    fn is_recreated(&self, table: &TableSchema) -> bool {
+        if self.action.creates() {
+            return false;
+        }
+
+        let planned = self.prepared.run_state.table_id.as_ref();
+        planned
+            .zip(table_id(table))
+            .is_some_and(|(planned, found)| *planned != found)
+    }
+
+    /// Removes the journal at the end. If the table lacks items (`is_incomplete`), the journal stays without the progress, so that the
+    /// next run writes all items.
+    pub(crate) async fn end_journal(
+        &self,
+        journal: &mut Journal,
+        outcome: TableOutcome,
+        is_incomplete: bool,
+    ) -> Result<()> {
+        if outcome == TableOutcome::Kept {
+            Ok(())
+        } else if is_incomplete {
+            journal.commit(|job| job.progress = None).await
+        } else if self.prepared.keeps_journal {
+            Ok(())
+        } else {
+            journal.remove().await
+        }
+    }
+}
+
+/// Adds a failure to update the journal to an error.
+fn with_journal_error(error: Error, updated: Result<()>) -> Error {
+    match updated {
+        Ok(()) => error,
+        Err(other) => error.with_details(vec![other.to_string()]),
+    }
+}
