@@ -131,15 +131,7 @@ impl Part {
     /// # Errors
     /// An I/O error.
     pub(crate) fn text(&self) -> io::Result<ByteStream> {
-        self.text_from(0)
-    }
-
-    /// Reads its bytes from an offset, where a frame begins if it is compressed, decompressed.
-    ///
-    /// # Errors
-    /// An I/O error.
-    pub(crate) fn text_from(&self, offset: u64) -> io::Result<ByteStream> {
-        decompress(Box::new(self.read_from(offset)))
+        decompress(Box::new(self.read_from(0)))
     }
 
     /// [`text`](Self::text), hashing the bytes as they are in the file.
