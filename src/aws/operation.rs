@@ -17,60 +17,32 @@ pub(crate) struct ApiOperation {
     pub(crate) name: &'static str,
 }
 
-/// The operations that are used. `README.md` lists the permissions for them.
+/// The operations that are used, other than those about settings. `README.md` lists the permissions for all of them.
 impl ApiOperation {
     pub(crate) const BATCH_WRITE_ITEM: Self = Self::dynamodb("BatchWriteItem");
     pub(crate) const CREATE_TABLE: Self = Self::dynamodb("CreateTable");
     pub(crate) const DELETE_TABLE: Self = Self::dynamodb("DeleteTable");
-    pub(crate) const DESCRIBE_CONTINUOUS_BACKUPS: Self =
-        Self::dynamodb("DescribeContinuousBackups");
-    pub(crate) const DESCRIBE_CONTRIBUTOR_INSIGHTS: Self =
-        Self::dynamodb("DescribeContributorInsights");
-    pub(crate) const DESCRIBE_KINESIS_STREAMING_DESTINATION: Self =
-        Self::dynamodb("DescribeKinesisStreamingDestination");
     pub(crate) const DESCRIBE_TABLE: Self = Self::dynamodb("DescribeTable");
-    pub(crate) const DESCRIBE_TIME_TO_LIVE: Self = Self::dynamodb("DescribeTimeToLive");
-    pub(crate) const ENABLE_KINESIS_STREAMING_DESTINATION: Self =
-        Self::dynamodb("EnableKinesisStreamingDestination");
     pub(crate) const GET_ITEM: Self = Self::dynamodb("GetItem");
-    pub(crate) const GET_RESOURCE_POLICY: Self = Self::dynamodb("GetResourcePolicy");
-    pub(crate) const LIST_BACKUPS: Self = Self::dynamodb("ListBackups");
     pub(crate) const LIST_TABLES: Self = Self::dynamodb("ListTables");
-    pub(crate) const LIST_TAGS_OF_RESOURCE: Self = Self::dynamodb("ListTagsOfResource");
     pub(crate) const PUT_ITEM: Self = Self::dynamodb("PutItem");
-    pub(crate) const PUT_RESOURCE_POLICY: Self = Self::dynamodb("PutResourcePolicy");
     pub(crate) const SCAN: Self = Self::dynamodb("Scan");
-    pub(crate) const TAG_RESOURCE: Self = Self::dynamodb("TagResource");
-    pub(crate) const UPDATE_CONTINUOUS_BACKUPS: Self = Self::dynamodb("UpdateContinuousBackups");
-    pub(crate) const UPDATE_CONTRIBUTOR_INSIGHTS: Self =
-        Self::dynamodb("UpdateContributorInsights");
-    pub(crate) const UPDATE_TABLE: Self = Self::dynamodb("UpdateTable");
-    pub(crate) const UPDATE_TIME_TO_LIVE: Self = Self::dynamodb("UpdateTimeToLive");
 
-    pub(crate) const LIST_STREAMS: Self = Self::streams("ListStreams");
-
-    pub(crate) const DESCRIBE_SCALABLE_TARGETS: Self =
-        Self::auto_scaling("DescribeScalableTargets");
-    pub(crate) const DESCRIBE_SCALING_POLICIES: Self =
-        Self::auto_scaling("DescribeScalingPolicies");
-    pub(crate) const PUT_SCALING_POLICY: Self = Self::auto_scaling("PutScalingPolicy");
-    pub(crate) const REGISTER_SCALABLE_TARGET: Self = Self::auto_scaling("RegisterScalableTarget");
-
-    const fn dynamodb(name: &'static str) -> Self {
+    pub(crate) const fn dynamodb(name: &'static str) -> Self {
         Self {
             service: Service::DynamoDb,
             name,
         }
     }
 
-    const fn streams(name: &'static str) -> Self {
+    pub(crate) const fn streams(name: &'static str) -> Self {
         Self {
             service: Service::DynamoDbStreams,
             name,
         }
     }
 
-    const fn auto_scaling(name: &'static str) -> Self {
+    pub(crate) const fn auto_scaling(name: &'static str) -> Self {
         Self {
             service: Service::ApplicationAutoScaling,
             name,

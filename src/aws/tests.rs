@@ -173,6 +173,15 @@ async fn requests_equal_those_of_the_sdk() {
         ($operation:ident, $table:expr, $call:expr) => {
             equals_the_sdk!(server, client, ApiOperation::$operation, $table, $call)
         };
+        ($operation:literal, $table:expr, $call:expr) => {
+            equals_the_sdk!(
+                server,
+                client,
+                ApiOperation::dynamodb($operation),
+                $table,
+                $call
+            )
+        };
     }
 
     let films = Some("films");
@@ -183,7 +192,7 @@ async fn requests_equal_those_of_the_sdk() {
         sdk.batch_write_item().request_items("films", Vec::new())
     );
     same!(
-        ENABLE_KINESIS_STREAMING_DESTINATION,
+        "EnableKinesisStreamingDestination",
         films,
         sdk.enable_kinesis_streaming_destination()
             .table_name("films")
@@ -192,17 +201,17 @@ async fn requests_equal_those_of_the_sdk() {
     same!(CREATE_TABLE, films, sdk.create_table().table_name("films"));
     same!(DELETE_TABLE, films, sdk.delete_table().table_name("films"));
     same!(
-        DESCRIBE_CONTINUOUS_BACKUPS,
+        "DescribeContinuousBackups",
         films,
         sdk.describe_continuous_backups().table_name("films")
     );
     same!(
-        DESCRIBE_CONTRIBUTOR_INSIGHTS,
+        "DescribeContributorInsights",
         films,
         sdk.describe_contributor_insights().table_name("films")
     );
     same!(
-        DESCRIBE_KINESIS_STREAMING_DESTINATION,
+        "DescribeKinesisStreamingDestination",
         films,
         sdk.describe_kinesis_streaming_destination()
             .table_name("films")
@@ -213,49 +222,49 @@ async fn requests_equal_those_of_the_sdk() {
         sdk.describe_table().table_name("films")
     );
     same!(
-        DESCRIBE_TIME_TO_LIVE,
+        "DescribeTimeToLive",
         films,
         sdk.describe_time_to_live().table_name("films")
     );
     same!(GET_ITEM, films, sdk.get_item().table_name("films"));
-    same!(LIST_BACKUPS, films, sdk.list_backups().table_name("films"));
+    same!("ListBackups", films, sdk.list_backups().table_name("films"));
     same!(PUT_ITEM, films, sdk.put_item().table_name("films"));
     same!(SCAN, films, sdk.scan().table_name("films"));
     same!(
-        UPDATE_CONTINUOUS_BACKUPS,
+        "UpdateContinuousBackups",
         films,
         sdk.update_continuous_backups().table_name("films")
     );
     same!(
-        UPDATE_CONTRIBUTOR_INSIGHTS,
+        "UpdateContributorInsights",
         films,
         sdk.update_contributor_insights().table_name("films")
     );
-    same!(UPDATE_TABLE, films, sdk.update_table().table_name("films"));
+    same!("UpdateTable", films, sdk.update_table().table_name("films"));
     same!(
-        UPDATE_TIME_TO_LIVE,
+        "UpdateTimeToLive",
         films,
         sdk.update_time_to_live().table_name("films")
     );
 
     // With an ARN, the endpoint is the one of its account.
     same!(
-        GET_RESOURCE_POLICY,
+        "GetResourcePolicy",
         Some(ARN),
         sdk.get_resource_policy().resource_arn(ARN)
     );
     same!(
-        LIST_TAGS_OF_RESOURCE,
+        "ListTagsOfResource",
         Some(ARN),
         sdk.list_tags_of_resource().resource_arn(ARN)
     );
     same!(
-        PUT_RESOURCE_POLICY,
+        "PutResourcePolicy",
         Some(ARN),
         sdk.put_resource_policy().resource_arn(ARN).policy("{}")
     );
     same!(
-        TAG_RESOURCE,
+        "TagResource",
         Some(ARN),
         sdk.tag_resource().resource_arn(ARN)
     );
@@ -288,13 +297,13 @@ async fn each_service_is_called_at_its_endpoint() {
         ),
         (
             config("eu-west-3").credentials_provider(account),
-            ApiOperation::DESCRIBE_SCALABLE_TARGETS,
+            ApiOperation::auto_scaling("DescribeScalableTargets"),
             "https://application-autoscaling.eu-west-3.amazonaws.com/",
         ),
         (local(), ApiOperation::SCAN, "http://localhost:4566/aws"),
         (
             local(),
-            ApiOperation::DESCRIBE_SCALABLE_TARGETS,
+            ApiOperation::auto_scaling("DescribeScalableTargets"),
             "http://localhost:4566/aws",
         ),
     ] {
@@ -316,12 +325,12 @@ async fn an_endpoint_is_remembered_only_for_what_it_was_resolved_for() {
         (ApiOperation::SCAN, Some("films"), films),
         (ApiOperation::SCAN, Some("films"), films),
         (
-            ApiOperation::LIST_TAGS_OF_RESOURCE,
+            ApiOperation::dynamodb("ListTagsOfResource"),
             Some(ARN),
             "https://123456789012.ddb.eu-west-3.amazonaws.com/",
         ),
         (
-            ApiOperation::DESCRIBE_SCALABLE_TARGETS,
+            ApiOperation::auto_scaling("DescribeScalableTargets"),
             Some(ARN),
             "https://application-autoscaling.eu-west-3.amazonaws.com/",
         ),
@@ -336,7 +345,7 @@ async fn an_endpoint_is_remembered_only_for_what_it_was_resolved_for() {
 #[tokio::test]
 async fn auto_scaling_is_signed_for_its_own_service() {
     let server = Server::default();
-    let operation = ApiOperation::PUT_SCALING_POLICY;
+    let operation = ApiOperation::auto_scaling("PutScalingPolicy");
     let request = Request::new(operation, None, Bytes::from_static(b"{}"));
     send(&server.client(&config("eu-west-3").build()), request)
         .await
@@ -417,7 +426,7 @@ async fn an_error_names_what_was_really_called_and_the_id_that_the_service_gave_
     let message = format!("Scan films failed: ValidationException: no (request ID {ID})");
     assert_eq!(refused.to_string(), message);
 
-    let denied = fail(ApiOperation::PUT_SCALING_POLICY).await;
+    let denied = fail(ApiOperation::auto_scaling("PutScalingPolicy")).await;
     let action = "application-autoscaling:PutScalingPolicy";
     assert!(denied.hint().unwrap().contains(action), "{denied:?}");
 
@@ -491,7 +500,7 @@ async fn responses_are_bounded() {
 #[tokio::test]
 async fn a_service_that_the_endpoint_lacks_is_named() {
     let server = Server::answering([(404, Vec::new(), b"<html>".to_vec())]);
-    let operation = ApiOperation::DESCRIBE_SCALABLE_TARGETS;
+    let operation = ApiOperation::auto_scaling("DescribeScalableTargets");
     let request = Request::new(operation, None, Bytes::from_static(b"{}"));
     let error = send(&server.client(&config("eu-west-3").build()), request)
         .await

@@ -4,7 +4,7 @@
 //! the dumped table in a policy are replaced by placeholders for those of the target.
 
 use super::Description;
-use super::settings::name::{STREAM_ARN, TABLE_ARN};
+use super::settings::actions::{STREAM_ARN, TABLE_ARN};
 
 /// The account of a table's ARN: twelve digits, not all of them zero.
 #[must_use]

@@ -7,20 +7,18 @@ use serde_json::value::RawValue;
 
 use super::TableSchema;
 use super::description::{
-    AttributeDefinition, Description, KeyElement, OnDemandThroughput, Projection, WarmThroughput,
+    AttributeDefinition, Description, GlobalIndex, KeyElement, OnDemandThroughput, Projection,
 };
 use super::document::raw::{Fields, raw};
-use super::document::views::Tag;
 use super::not_recreated::{NotRecreated, not_recreated};
-use super::settings::name::{Setting, SettingChoice};
-use super::settings::values::{
-    Billing, Capacity, Encryption, PAY_PER_REQUEST, PROVISIONED, STANDARD,
-};
+use super::settings::SETTINGS;
+use super::settings::billing::CapacityRequest;
+use super::settings::spec::{CreationField, Setting, SettingChoice};
+use super::settings::values::{Billing, PAY_PER_REQUEST, PROVISIONED};
 use super::vector_indexes::{self, VectorIndex};
 use crate::error::{Error, Result};
 
 const GLOBAL_INDEXES: &str = "GlobalSecondaryIndexes";
-const WARM_THROUGHPUT: &str = "WarmThroughput";
 
 /// A request that creates a table, and the settings that it omits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +43,8 @@ impl CreateTable {
             return less;
         };
 
-        // The setting covers the table and its GSIs, so it is removed from both.
-        if field == WARM_THROUGHPUT {
-            body.edit_elements(GLOBAL_INDEXES, |index| index.remove(WARM_THROUGHPUT));
-        }
-
+        // A setting may cover the table and its GSIs.
+        body.edit_elements(GLOBAL_INDEXES, |index| index.remove(field));
         body.remove(field);
         less.body = raw(&body).get().as_bytes().to_vec();
 
@@ -68,8 +63,7 @@ impl TableSchema {
         self.creation(table, &SettingChoice::default(), false)
     }
 
-    /// The request that creates this table under the name `table`, with the settings that belong to creation: encryption, table
-    /// class, tags, and warm throughput if chosen. `same_table` says whether the table takes the place of the one dumped.
+    /// The request that creates this table under the name `table`, with the settings that belong to creation. `same_table` says whether the table takes the place of the one dumped.
     ///
     /// # Errors
     ///
@@ -93,29 +87,6 @@ impl TableSchema {
             optional: request.optional(),
         })
     }
-
-    /// The encryption that a request asks for by `choice`; `None` for a key that AWS owns.
-    pub(crate) fn chosen_encryption(
-        &self,
-        choice: &SettingChoice,
-        same_table: bool,
-    ) -> Option<EncryptionRequest<'_>> {
-        let table = &self.description;
-        let key = match table.encryption() {
-            Encryption::AwsOwned => return None,
-            // Without a key id, AWS uses its managed key of the account.
-            Encryption::AwsManaged => None,
-            Encryption::Kms(key) => key,
-        };
-
-        // A requested key was named for this target, by a flag or in a file; only --without applies to it.
-        let may_use = choice.applies(Setting::Kms, same_table || table.requests_encryption());
-        may_use.then_some(EncryptionRequest {
-            enabled: true,
-            kind: "KMS",
-            key,
-        })
-    }
 }
 
 #[derive(Serialize)]
@@ -133,16 +104,10 @@ struct CreateTableRequest<'a> {
     provisioned_throughput: Option<CapacityRequest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand_throughput: Option<OnDemandThroughput>,
-    #[serde(rename = "SSESpecification", skip_serializing_if = "Option::is_none")]
-    encryption: Option<EncryptionRequest<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    table_class: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Tag>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warm_throughput: Option<WarmThroughput>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vector_indexes: Vec<Box<RawValue>>,
+    #[serde(flatten)]
+    settings: Fields<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -155,26 +120,8 @@ struct IndexRequest<'a> {
     provisioned_throughput: Option<CapacityRequest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand_throughput: Option<OnDemandThroughput>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warm_throughput: Option<WarmThroughput>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct CapacityRequest {
-    read_capacity_units: u64,
-    write_capacity_units: u64,
-}
-
-/// A KMS key; without a name, AWS's managed key of the account.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct EncryptionRequest<'a> {
-    enabled: bool,
-    #[serde(rename = "SSEType")]
-    kind: &'static str,
-    #[serde(rename = "KMSMasterKeyId", skip_serializing_if = "Option::is_none")]
-    pub(crate) key: Option<&'a str>,
+    #[serde(flatten)]
+    settings: Fields<Box<RawValue>>,
 }
 
 impl<'a> CreateTableRequest<'a> {
@@ -189,74 +136,70 @@ impl<'a> CreateTableRequest<'a> {
             Billing::Provisioned(capacity) => (PROVISIONED, Some(capacity.into())),
             Billing::OnDemand => (PAY_PER_REQUEST, None),
         };
-        let applies = |setting| choice.applies(setting, same_table);
-        let applies_warm_throughput = applies(Setting::WarmThroughput);
+        let fields = creation_fields(schema, choice, same_table);
+        let settings = fields.iter().filter_map(|field| {
+            let value = (field.value)(schema)?;
+            Some((field.name.to_owned(), value))
+        });
+
         let vector_indexes = vector_indexes::indexes(schema);
         Ok(Self {
             table_name,
             attribute_definitions: used_definitions(table, &vector_indexes)?,
             key_schema: partition_first(&table.key_schema),
-            global_secondary_indexes: global_indexes(table, applies_warm_throughput),
+            global_secondary_indexes: global_indexes(table, &fields),
             local_secondary_indexes: local_indexes(table),
             billing_mode,
             provisioned_throughput,
             on_demand_throughput: table.on_demand_maximum(),
-            encryption: schema.chosen_encryption(choice, same_table),
-            // `STANDARD` is the default and needs no field.
-            table_class: Some(table.class())
-                .filter(|class| *class != STANDARD && applies(Setting::Class)),
-            tags: if applies(Setting::Tags) {
-                schema.own_tags().read().unwrap_or_default()
-            } else {
-                Vec::new()
-            },
-            warm_throughput: if applies_warm_throughput {
-                table.grown_warm_throughput()
-            } else {
-                None
-            },
             vector_indexes: vector_indexes
                 .into_iter()
                 .map(|index| index.request)
                 .collect(),
+            settings: Fields(settings.collect()),
         })
     }
 
+    /// The settings in the request, for the table or an index.
     fn optional(&self) -> Vec<(Setting, &'static str)> {
-        // `CreateTable::without` removes the warm throughput of table and indexes together.
-        let has_warm_index = self
-            .global_secondary_indexes
-            .iter()
-            .any(|index| index.warm_throughput.is_some());
-        let optional = [
-            (self.table_class.is_some(), Setting::Class, "TableClass"),
-            (self.encryption.is_some(), Setting::Kms, "SSESpecification"),
-            (!self.tags.is_empty(), Setting::Tags, "Tags"),
-            (
-                self.warm_throughput.is_some() || has_warm_index,
-                Setting::WarmThroughput,
-                WARM_THROUGHPUT,
-            ),
-        ];
+        let has = |settings: &Fields<Box<RawValue>>, name: &str| {
+            settings.0.iter().any(|(field, _)| field == name)
+        };
+        let is_there = |name: &str| {
+            let mut indexes = self.global_secondary_indexes.iter();
+            has(&self.settings, name) || indexes.any(|index| has(&index.settings, name))
+        };
 
-        optional
+        SETTINGS
             .into_iter()
-            .filter(|(is_there, ..)| *is_there)
-            .map(|(_, setting, field)| (setting, field))
+            .filter_map(|spec| Some((Setting(spec), spec.creation?.name)))
+            .filter(|(_, name)| is_there(name))
             .collect()
     }
 }
 
-impl From<Capacity> for CapacityRequest {
-    fn from(capacity: Capacity) -> Self {
-        Self {
-            read_capacity_units: capacity.read,
-            write_capacity_units: capacity.write,
-        }
-    }
+/// The fields of the settings that the choice includes.
+fn creation_fields(
+    schema: &TableSchema,
+    choice: &SettingChoice,
+    same_table: bool,
+) -> Vec<CreationField> {
+    SETTINGS
+        .into_iter()
+        .filter(|spec| choice.applies(Setting(spec), same_table || (spec.is_requested)(schema)))
+        .filter_map(|spec| spec.creation)
+        .collect()
 }
 
-fn global_indexes(table: &Description, applies_warm_throughput: bool) -> Vec<IndexRequest<'_>> {
+fn global_indexes<'a>(table: &'a Description, fields: &[CreationField]) -> Vec<IndexRequest<'a>> {
+    let settings = |index: &GlobalIndex| {
+        let fields = fields.iter().filter_map(|field| {
+            let value = (field.index_value)(table, index)?;
+            Some((field.name.to_owned(), value))
+        });
+        Fields(fields.collect())
+    };
+
     let indexes = table.global_secondary_indexes.iter();
     let requests = indexes.map(|index| IndexRequest {
         index_name: &index.index_name,
@@ -264,11 +207,7 @@ fn global_indexes(table: &Description, applies_warm_throughput: bool) -> Vec<Ind
         projection: &index.projection,
         provisioned_throughput: table.index_capacity(index).map(CapacityRequest::from),
         on_demand_throughput: table.index_on_demand_maximum(index),
-        warm_throughput: if applies_warm_throughput {
-            table.index_grown_warm_throughput(index)
-        } else {
-            None
-        },
+        settings: settings(index),
     });
 
     requests.collect()
@@ -283,7 +222,7 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
         // An LSI uses the capacity of its table.
         provisioned_throughput: None,
         on_demand_throughput: None,
-        warm_throughput: None,
+        settings: Fields(Vec::new()),
     });
 
     requests.collect()

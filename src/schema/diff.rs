@@ -3,19 +3,19 @@
 //! The order of indexes, of attribute definitions and of projected attributes means nothing in DynamoDB and nothing here.
 
 use super::description::Description;
-use super::document::section::Section;
-use super::document::views::{SectionView, Tag};
-use super::settings::values::{Billing, Encryption};
-use super::vector_indexes::{self, VectorIndex};
-use super::{TableSchema, arn, wording};
+use super::settings::SETTINGS;
+use super::settings::spec::Setting;
+use super::settings::values::Billing;
+use super::vector_indexes;
+use super::{TableSchema, wording};
 use wording::IndexWords;
-
-/// As wide as `partition key`.
-const KEY_LABEL_WIDTH: usize = 13;
 
 /// One setting that differs, described for people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
+    /// What differs.
+    #[serde(skip)]
+    pub subject: Subject,
     /// The setting: `billing`, `GSI by-director key`.
     pub setting: String,
     /// The value in the dump.
@@ -24,13 +24,46 @@ pub struct Difference {
     pub table: String,
 }
 
-/// Both keys as lines to print side by side: `partition key  pk (S)`, `sort key       none`.
+/// What differs between a dump and a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The partition key or the sort key.
+    Key,
+    /// An index of any kind.
+    Index(IndexDifference),
+    /// A setting.
+    Setting(Setting),
+}
+
+/// How an index differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexDifference {
+    /// The table lacks it, or is deleting it.
+    Missing,
+    /// Only the table has it.
+    Additional,
+    /// Key, projection, or the definition of a vector index.
+    Definition,
+    /// Capacity or upper bounds.
+    Throughput,
+}
+
+/// The partition key or the sort key of dump and table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPart {
+    /// `partition key`, `sort key`.
+    pub label: &'static str,
+    /// The dump's: `pk (S)`, `none`.
+    pub dump: String,
+    /// The table's.
+    pub table: String,
+}
+
+/// Both keys, part by part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyMismatch {
-    /// The dump's key.
-    pub dump: Vec<String>,
-    /// The table's key; as many lines as the dump's.
-    pub table: Vec<String>,
+    /// Partition key and sort key, whether they differ or not.
+    pub parts: [KeyPart; 2],
 }
 
 /// All that differs between a dump's schema and a table.
@@ -42,36 +75,38 @@ pub struct Differences {
     pub settings: Vec<Difference>,
 }
 
+/// As wide as `partition key`.
+const KEY_LABEL_WIDTH: usize = 13;
+
 impl KeyMismatch {
+    /// The dump's key in lines: `partition key  pk (S)`, `sort key       none`.
+    #[must_use]
+    pub fn dump_lines(&self) -> Vec<String> {
+        self.lines(|part| &part.dump)
+    }
+
+    /// The table's key in as many lines.
+    #[must_use]
+    pub fn table_lines(&self) -> Vec<String> {
+        self.lines(|part| &part.table)
+    }
+
+    fn lines(&self, side: impl Fn(&KeyPart) -> &String) -> Vec<String> {
+        let line = |part: &KeyPart| format!("{:KEY_LABEL_WIDTH$}  {}", part.label, side(part));
+        self.parts.iter().map(line).collect()
+    }
+
     /// The same as differences of settings: one for the partition key, one for the sort key, where they differ.
     #[must_use]
     pub fn differences(&self) -> Vec<Difference> {
-        // Both keys have the same number of lines; see `key_lines`.
-        let parts = self
-            .dump
+        self.parts
             .iter()
-            .zip(&self.table)
-            .filter(|(dump, table)| dump != table);
-
-        let words = |line: &str| {
-            line.get(KEY_LABEL_WIDTH..)
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-
-        let label = |line: &str| {
-            line.get(..KEY_LABEL_WIDTH)
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-
-        parts
-            .map(|(dump, table)| Difference {
-                setting: label(dump),
-                dump: words(dump),
-                table: words(table),
+            .filter(|part| part.dump != part.table)
+            .map(|part| Difference {
+                subject: Subject::Key,
+                setting: part.label.to_owned(),
+                dump: part.dump.clone(),
+                table: part.table.clone(),
             })
             .collect()
     }
@@ -84,9 +119,16 @@ impl Differences {
         self.key.is_none() && self.settings.is_empty()
     }
 
-    fn compare(&mut self, setting: impl Into<String>, dump: &str, table: &str) {
+    fn compare_index(
+        &mut self,
+        how: IndexDifference,
+        setting: impl Into<String>,
+        dump: &str,
+        table: &str,
+    ) {
         if dump != table {
             self.settings.push(Difference {
+                subject: Subject::Index(how),
                 setting: setting.into(),
                 dump: dump.to_owned(),
                 table: table.to_owned(),
@@ -105,149 +147,24 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
     };
     compare_indexes(&mut found, &dump.description, &table.description);
     compare_vector_indexes(&mut found, dump, table);
-    compare_described(&mut found, &dump.description, &table.description);
-    // Replicas are part of `Table`, so they need no section.
-    let regions = |schema: &TableSchema| {
-        none_or(
-            schema
-                .replicas()
-                .read()
-                .map(|replicas| wording::regions_of(&replicas)),
-        )
-    };
-
-    found.compare("replicas", &regions(dump), &regions(table));
 
     // Sections that nobody captured would be reported as settings that differ.
-    if !dump.sections.is_empty() && !table.sections.is_empty() {
-        compare_sections(&mut found, dump, table);
+    let have_sections = !dump.sections.is_empty() && !table.sections.is_empty();
+    for spec in SETTINGS {
+        if spec.sections.is_empty() || have_sections {
+            let differences = spec.compare(dump, table).into_iter();
+            found
+                .settings
+                .extend(differences.map(|difference| Difference {
+                    subject: Subject::Setting(Setting(spec)),
+                    setting: difference.label.to_owned(),
+                    dump: difference.dump,
+                    table: difference.table,
+                }));
+        }
     }
 
     found
-}
-
-fn compare_described(found: &mut Differences, dump: &Description, table: &Description) {
-    found.compare("billing", &wording::billing(dump), &wording::billing(table));
-    found.compare("table class", dump.class(), table.class());
-    found.compare(
-        "stream",
-        dump.stream().unwrap_or("off"),
-        table.stream().unwrap_or("off"),
-    );
-
-    let protection = |table: &Description| wording::on_or_off(table.is_deletion_protected());
-    found.compare("deletion protection", &protection(dump), &protection(table));
-
-    // KMS keys always differ between regions and accounts; only the use of KMS is a choice that can be compared.
-    let is_kms = |table: &Description| table.encryption() != Encryption::AwsOwned;
-    if is_kms(dump) != is_kms(table) {
-        found.compare(
-            "encryption",
-            &wording::encryption(dump),
-            &wording::encryption(table),
-        );
-    }
-}
-
-fn compare_sections(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
-    let mut compare = |setting: &str, dump: Option<String>, table: Option<String>| {
-        // `None` is a section that was not captured or cannot be read: unknown, not different.
-        if let (Some(dump), Some(table)) = (dump, table) {
-            found.compare(setting, &dump, &table);
-        }
-    };
-
-    let ttl = |schema: &TableSchema| {
-        schema
-            .time_to_live()
-            .describe_or("off", |attribute| attribute)
-    };
-    compare("TTL", ttl(dump), ttl(table));
-    let recovery = |schema: &TableSchema| {
-        schema
-            .point_in_time_recovery()
-            .describe_or("off", |recovery| wording::recovery_in_words(&recovery))
-    };
-
-    compare("PITR", recovery(dump), recovery(table));
-    let insights = |schema: &TableSchema| {
-        schema
-            .contributor_insights()
-            .describe_or("off", |insights| wording::insights_of(&insights))
-    };
-
-    compare("contributor insights", insights(dump), insights(table));
-    let scaling = |schema: &TableSchema| {
-        schema
-            .auto_scaling()
-            .describe_or("off", |scaling| wording::scaling_in_words(&scaling))
-    };
-
-    compare("auto scaling", scaling(dump), scaling(table));
-    let streams = |schema: &TableSchema| {
-        schema
-            .kinesis_destinations()
-            .describe_or("none", |streams| wording::streams_of(&streams))
-    };
-
-    compare("Kinesis destinations", streams(dump), streams(table));
-    compare_policies(found, dump, table);
-    compare_tags(found, dump, table);
-}
-
-/// Compares resource policies. They are too long for a line, so a difference does not show their text.
-fn compare_policies(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
-    let sections = [
-        (Section::ResourcePolicy, "resource policy"),
-        (
-            Section::StreamResourcePolicy,
-            "resource policy of the stream",
-        ),
-    ];
-
-    for (section, setting) in sections {
-        let text = |schema: &TableSchema| {
-            // Each policy names its own table; placeholders make the texts comparable.
-            schema.policy(section).describe_or("", |policy| {
-                arn::with_placeholders(&policy, &schema.description)
-            })
-        };
-
-        let (Some(dumped), Some(present)) = (text(dump), text(table)) else {
-            continue;
-        };
-
-        match (dumped.is_empty(), present.is_empty()) {
-            (false, true) => found.compare(setting, "one", "none"),
-            (true, false) => found.compare(setting, "none", "one"),
-            _ if dumped != present => found.compare(setting, "one", "another"),
-            _ => {}
-        }
-    }
-}
-
-/// Compares tags; a difference shows only the tags that differ.
-fn compare_tags(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
-    // No section means that the table has no tags.
-    let tags = |schema: &TableSchema| match schema.own_tags() {
-        SectionView::Absent => Some(Vec::new()),
-        view => view.read(),
-    };
-    let (Some(dumped), Some(present)) = (tags(dump), tags(table)) else {
-        return;
-    };
-
-    let only = |these: &[Tag], those: &[Tag]| {
-        let only: Vec<_> = these
-            .iter()
-            .filter(|tag| !those.contains(tag))
-            .cloned()
-            .collect();
-
-        none_or((!only.is_empty()).then(|| wording::tags_in_words(&only)))
-    };
-
-    found.compare("tags", &only(&dumped, &present), &only(&present, &dumped));
 }
 
 fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &TableSchema) {
@@ -255,17 +172,15 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
         vector_indexes::indexes(dump),
         vector_indexes::indexes(table),
     );
-    let words = |indexes: &[VectorIndex], name: &str, absent: &str| {
-        let index = indexes.iter().find(|index| index.name == name);
-        index.map_or_else(|| absent.to_owned(), wording::vector_index)
-    };
     for index in &dumped {
         let label = format!("vector index {}", index.name);
-        found.compare(
-            label,
-            &wording::vector_index(index),
-            &words(&present, &index.name, "missing"),
-        );
+        let other = present.iter().find(|other| other.name == index.name);
+        let (how, table) = match other {
+            None => (IndexDifference::Missing, "missing".to_owned()),
+            Some(other) => (IndexDifference::Definition, wording::vector_index(other)),
+        };
+
+        found.compare_index(how, label, &wording::vector_index(index), &table);
     }
 
     // The loop above has compared the indexes of the dump; these are only in the table.
@@ -273,7 +188,8 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
         .iter()
         .filter(|index| !dumped.iter().any(|other| other.name == index.name))
     {
-        found.compare(
+        found.compare_index(
+            IndexDifference::Additional,
             format!("vector index {}", index.name),
             "none",
             &wording::vector_index(index),
@@ -281,30 +197,27 @@ fn compare_vector_indexes(found: &mut Differences, dump: &TableSchema, table: &T
     }
 }
 
-fn none_or(words: Option<String>) -> String {
-    words.unwrap_or_else(|| "none".to_owned())
-}
-
 fn key_mismatch(dump: &Description, table: &Description) -> Option<KeyMismatch> {
-    let (dump, table) = (key_lines(dump), key_lines(table));
-    (dump != table).then_some(KeyMismatch { dump, table })
-}
-
-fn key_lines(table: &Description) -> Vec<String> {
-    let lines = wording::key_lines(table);
-    let line = |label: &str| {
-        let words = lines
-            .iter()
-            .find(|(found, _)| *found == label)
-            .map_or("none", |(_, words)| words);
-        format!("{label:KEY_LABEL_WIDTH$}  {words}")
+    let (dumped, present) = (wording::key_lines(dump), wording::key_lines(table));
+    let part = |label| {
+        let words = |lines: &[(&str, String)]| {
+            let line = lines.iter().find(|(found, _)| *found == label);
+            line.map_or_else(|| "none".to_owned(), |(_, words)| words.clone())
+        };
+        KeyPart {
+            label,
+            dump: words(&dumped),
+            table: words(&present),
+        }
     };
 
-    vec![line("partition key"), line("sort key")]
+    (dumped != present).then(|| KeyMismatch {
+        parts: ["partition key", "sort key"].map(part),
+    })
 }
 
 fn compare_indexes(found: &mut Differences, dump: &Description, table: &Description) {
-    // Throughput has another unit in each billing mode; `compare_described` reports the modes.
+    // Throughput has another unit in each billing mode; the setting `billing` reports the modes.
     let same_mode = matches!(
         (dump.billing(), table.billing()),
         (Billing::OnDemand, Billing::OnDemand) | (Billing::Provisioned(_), Billing::Provisioned(_))
@@ -321,14 +234,28 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
 
     for index in &dumped {
         match present.iter().find(|other| is_same(index, other)) {
-            None => found.compare(index.label(), &index.words(), "missing"),
-            Some(other) if is_deleting(other) => {
-                found.compare(index.label(), &index.words(), "being deleted");
-            }
+            None => found.compare_index(
+                IndexDifference::Missing,
+                index.label(),
+                &index.words(),
+                "missing",
+            ),
+            Some(other) if is_deleting(other) => found.compare_index(
+                IndexDifference::Missing,
+                index.label(),
+                &index.words(),
+                "being deleted",
+            ),
             Some(other) => {
                 let label = index.label();
-                found.compare(format!("{label} key"), &index.key, &other.key);
-                found.compare(
+                found.compare_index(
+                    IndexDifference::Definition,
+                    format!("{label} key"),
+                    &index.key,
+                    &other.key,
+                );
+                found.compare_index(
+                    IndexDifference::Definition,
                     format!("{label} projection"),
                     &index.projection,
                     &other.projection,
@@ -342,7 +269,8 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
                             .unwrap_or_else(|| "no maximum".to_owned())
                     };
 
-                    found.compare(
+                    found.compare_index(
+                        IndexDifference::Throughput,
                         format!("{label} throughput"),
                         &throughput(index),
                         &throughput(other),
@@ -355,7 +283,12 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
     // An index that is being deleted is not reported as additional.
     let others = present.iter().filter(|index| !is_deleting(index));
     for index in others.filter(|index| !dumped.iter().any(|other| is_same(index, other))) {
-        found.compare(index.label(), "none", &index.words());
+        found.compare_index(
+            IndexDifference::Additional,
+            index.label(),
+            "none",
+            &index.words(),
+        );
     }
 }
 

@@ -17,8 +17,10 @@ mod not_recreated;
 mod overrides;
 mod settings;
 mod status;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod unknown_fields;
 mod vector_indexes;
 mod wording;
 
@@ -30,17 +32,22 @@ pub use description::{
     OnDemandThroughput, Projection, ProvisionedThroughput, SseDescription, SseSpecification,
     StreamSpecification, TableClassSummary, WarmThroughput,
 };
-pub use diff::{Difference, Differences, KeyMismatch, differences};
+pub use diff::{
+    Difference, Differences, IndexDifference, KeyMismatch, KeyPart, Subject, differences,
+};
 pub use document::section::{Captured, Section};
+pub(crate) use document::section::{Reading, Resource};
 pub use not_recreated::NotRecreated;
 pub use overrides::edit::OverriddenSchema;
 pub use overrides::parse::{BillingMode, Overrides, OverridesFormat, TableClass};
+pub use settings::actions::{STREAM_ARN, TABLE_ARN};
 pub use settings::boost::Boost;
-pub use settings::name::{
-    Operation, STREAM_ARN, Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting,
-    TABLE_ARN,
-};
-pub use settings::values::{Billing, Capacity, Encryption};
+pub use settings::encryption::Encryption;
+pub use settings::operation::{Operation, SettingService};
+pub use settings::plan::{SettingsPlan, SkippedSetting};
+pub(crate) use settings::spec::Progress;
+pub use settings::spec::{Setting, SettingCall, SettingChoice, When};
+pub use settings::values::{Billing, Capacity};
 
 use serde::Deserialize;
 use serde_json::error::Category;

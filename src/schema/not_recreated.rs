@@ -6,15 +6,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::TableSchema;
-use super::document::known_fields::{unknown_fields, unknown_section_fields};
 use super::document::raw::{elements_of, fields_of, is_empty};
 use super::document::section::Section;
-use super::document::views::AWS_TAG_PREFIX;
+use super::settings::tags::AWS_TAG_PREFIX;
 use super::settings::values::{PAY_PER_REQUEST, PROVISIONED};
+use super::unknown_fields;
 use super::vector_indexes::{self, VECTOR_INDEXES};
 
 const NOT_IN_THIS_VERSION: &str = "this version does not recreate it";
 const UNKNOWN_FIELD: &str = "this version does not know the field";
+
+/// The mode of a table without replicas in other accounts, and that of a global table within one account
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>).
+const DEFAULT_REPLICATION_MODES: [&str; 2] = ["DISABLED", "ENABLED_WITH_OVERRIDES"];
 
 /// One setting of a schema that a table created from it will not have.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -56,7 +60,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
 
     // A section of a later version must be reported, not dropped silently.
     for (name, value) in &schema.sections {
-        match Section::ALL
+        match Section::all()
             .into_iter()
             .find(|section| section.name() == name)
         {
@@ -66,7 +70,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
         }
     }
 
-    for field in unknown_fields(&schema.table) {
+    for field in unknown_fields::of_table(&schema.table) {
         list.add(field, UNKNOWN_FIELD);
     }
 
@@ -102,14 +106,17 @@ fn list_field(list: &mut NotRecreatedList, schema: &TableSchema, name: &str, val
                 NOT_IN_THIS_VERSION,
             );
         }
-        "GlobalTableSettingsReplicationMode" if text(value) != "DISABLED" => {
+        "GlobalTableSettingsReplicationMode"
+            if !DEFAULT_REPLICATION_MODES.contains(&text(value).as_str()) =>
+        {
             list.add(
                 format!("global table settings replication {}", text(value)),
                 NOT_IN_THIS_VERSION,
             );
         }
-        "DisassociationProtectionEnabled" if text(value) == "true" => {
-            list.add("disassociation protection", NOT_IN_THIS_VERSION);
+        // Protection is the default of a replica.
+        "DisassociationProtectionEnabled" if text(value) == "false" => {
+            list.add("disassociation protection off", NOT_IN_THIS_VERSION);
         }
         VECTOR_INDEXES => {
             // A value that is not an array counts as one index.
@@ -136,7 +143,7 @@ fn list_section(
 ) {
     // The placeholder of a section that was not captured has a field of its own.
     if schema.not_captured_reason(section).is_none() {
-        for field in unknown_section_fields(section, value) {
+        for field in unknown_fields::of_section(section, value) {
             list.add(field, UNKNOWN_FIELD);
         }
     }

@@ -2,14 +2,13 @@
 //!
 //! There are no timeouts here: the caller decides how long to wait.
 
-use super::TableSchema;
-use super::description::GlobalIndex;
+use super::{TableSchema, vector_indexes};
 
 const ACTIVE: &str = "ACTIVE";
 
 impl TableSchema {
-    /// Whether the table and every GSI are `ACTIVE` and no GSI is being filled. A GSI without a status counts as active:
-    /// engines that build indexes immediately do not report one.
+    /// Whether the table, every GSI and every vector index are `ACTIVE` and no index is being filled. An index without a status
+    /// counts as active: engines that build indexes immediately do not report one.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.unfinished().is_empty()
@@ -44,23 +43,25 @@ impl TableSchema {
             None => Some("table has no status".to_owned()),
         };
 
-        table
-            .into_iter()
-            .chain(
-                self.description
-                    .global_secondary_indexes
-                    .iter()
-                    .filter_map(index_activity),
-            )
-            .collect()
+        let global = &self.description.global_secondary_indexes;
+        let global = global.iter().filter_map(|index| {
+            let status = index.index_status.as_deref();
+            index_activity(&index.index_name, status, index.backfilling)
+        });
+        let vector = vector_indexes::states(self).into_iter();
+        let vector = vector.filter_map(|index| {
+            let status = index.index_status.as_deref();
+            index_activity(&index.index_name, status, index.backfilling)
+        });
+
+        table.into_iter().chain(global).chain(vector).collect()
     }
 }
 
-fn index_activity(index: &GlobalIndex) -> Option<String> {
-    let status = index.index_status.as_deref().unwrap_or(ACTIVE);
-    let name = &index.index_name;
-    // A GSI that is being filled is not ready, whatever its status.
-    match index.backfilling {
+fn index_activity(name: &str, status: Option<&str>, backfilling: Option<bool>) -> Option<String> {
+    let status = status.unwrap_or(ACTIVE);
+    // An index that is being filled is not ready, whatever its status.
+    match backfilling {
         Some(true) => Some(format!("index {name} is {status} (backfilling)")),
         _ => (status != ACTIVE).then(|| format!("index {name} is {status}")),
     }

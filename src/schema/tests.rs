@@ -44,12 +44,12 @@ fn left_out(schema: &TableSchema) -> Vec<String> {
         .collect()
 }
 
-fn difference(setting: &str, dump: &str, table: &str) -> Difference {
-    Difference {
-        setting: setting.to_owned(),
-        dump: dump.to_owned(),
-        table: table.to_owned(),
-    }
+/// The texts of differences.
+fn texts(differences: &[Difference]) -> Vec<[&str; 3]> {
+    differences
+        .iter()
+        .map(|other| [other.setting.as_str(), &other.dump, &other.table])
+        .collect()
 }
 
 fn lines(schema: &TableSchema) -> Vec<String> {
@@ -369,7 +369,7 @@ mod requests {
         let table = &mut document["Table"];
         table["MultiRegionConsistency"] = json!("STRONG");
         table["DisassociationProtectionEnabled"] = json!(true);
-        table["GlobalTableSettingsReplicationMode"] = json!("DISABLED");
+        table["GlobalTableSettingsReplicationMode"] = json!("ENABLED_WITH_OVERRIDES");
         table["BillingModeSummary"]["BillingMode"] = json!("BARTER");
         table["VectorIndexes"]
             .as_array_mut()
@@ -384,9 +384,34 @@ mod requests {
                 "1 of AWS's own tags",
                 "1 vector indexes",
                 "billing mode BARTER",
-                "disassociation protection",
                 "multi-region consistency STRONG",
             ]
+        );
+    }
+
+    #[test]
+    fn settings_of_global_tables_are_named_unless_they_are_the_default() {
+        let named = |field: &str, value: Value| {
+            let mut document: Value = serde_json::from_str(ON_DEMAND).unwrap();
+            document["Table"][field] = value;
+            left_out(&parse_value(&document))
+        };
+
+        let mode = "GlobalTableSettingsReplicationMode";
+        for default in ["DISABLED", "ENABLED_WITH_OVERRIDES"] {
+            assert_eq!(named(mode, json!(default)), [""; 0], "{default}");
+        }
+
+        assert_eq!(
+            named(mode, json!("ENABLED")),
+            ["global table settings replication ENABLED"]
+        );
+
+        let protection = "DisassociationProtectionEnabled";
+        assert_eq!(named(protection, json!(true)), [""; 0]);
+        assert_eq!(
+            named(protection, json!(false)),
+            ["disassociation protection off"]
         );
     }
 
@@ -531,11 +556,11 @@ mod comparisons {
 
         let mismatch = differences(&dump, &one_key).key.unwrap();
         assert_eq!(
-            mismatch.dump,
+            mismatch.dump_lines(),
             ["partition key  id (S)", "sort key       year (N)"]
         );
         assert_eq!(
-            mismatch.table,
+            mismatch.table_lines(),
             ["partition key  id (S)", "sort key       none"]
         );
         let other_type = with(
@@ -546,7 +571,7 @@ mod comparisons {
 
         let mismatch = differences(&dump, &other_type).key.unwrap();
         assert_eq!(
-            mismatch.table,
+            mismatch.table_lines(),
             ["partition key  id (N)", "sort key       year (N)"]
         );
     }
@@ -599,23 +624,23 @@ mod comparisons {
         let found = differences(&dump, &parse_value(&document));
         assert_eq!(found.key, None);
         let expected = [
-            difference("GSI by-tournament projection", "ALL", "KEYS_ONLY"),
-            difference(
+            ["GSI by-tournament projection", "ALL", "KEYS_ONLY"],
+            [
                 "billing",
                 "on-demand, at most 100 read / 50 write units per second",
                 "provisioned 5 RCU / 6 WCU",
-            ),
-            difference("table class", "STANDARD_INFREQUENT_ACCESS", "STANDARD"),
-            difference("stream", "NEW_AND_OLD_IMAGES", "off"),
-            difference("deletion protection", "on", "off"),
-            difference(
+            ],
+            ["table class", "STANDARD_INFREQUENT_ACCESS", "STANDARD"],
+            [
                 "encryption",
                 "KMS key arn:aws:kms:us-east-1:123456789012:key/abc",
                 "AWS-owned key",
-            ),
+            ],
+            ["stream", "NEW_AND_OLD_IMAGES", "off"],
+            ["deletion protection", "on", "off"],
         ];
 
-        assert_eq!(found.settings, expected);
+        assert_eq!(texts(&found.settings), expected);
     }
 
     #[test]
@@ -629,10 +654,10 @@ mod comparisons {
 
         let words = "director (S), year (N), projection INCLUDE (rating, title), 7 RCU / 6 WCU";
         let expected = [
-            difference("GSI by-director", words, "missing"),
-            difference("GSI by-year", "none", words),
+            ["GSI by-director", words, "missing"],
+            ["GSI by-year", "none", words],
         ];
-        assert_eq!(differences(&dump, &renamed).settings, expected);
+        assert_eq!(texts(&differences(&dump, &renamed).settings), expected);
 
         let key = json!([{"AttributeName": "director", "KeyType": "HASH"}]);
         let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
@@ -640,20 +665,20 @@ mod comparisons {
         document["Table"]["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["ReadCapacityUnits"] =
             json!(70);
         let expected = [
-            difference(
+            [
                 "GSI by-director key",
                 "director (S), year (N)",
                 "director (S)",
-            ),
-            difference(
+            ],
+            [
                 "GSI by-director throughput",
                 "7 RCU / 6 WCU",
                 "70 RCU / 6 WCU",
-            ),
+            ],
         ];
 
         assert_eq!(
-            differences(&dump, &parse_value(&document)).settings,
+            texts(&differences(&dump, &parse_value(&document)).settings),
             expected
         );
     }
@@ -735,6 +760,24 @@ mod descriptions {
         assert_eq!(
             updating.activity(),
             "table is UPDATING, index by-director is DELETING"
+        );
+    }
+
+    #[test]
+    fn a_table_is_ready_when_its_vector_indexes_are() {
+        let table = |status: &str, backfilling: bool| {
+            let mut document: Value = serde_json::from_str(PROVISIONED).unwrap();
+            document["Table"]["VectorIndexes"] = json!([
+                {"IndexName": "by-plot", "IndexStatus": status, "Backfilling": backfilling}
+            ]);
+            parse_value(&document)
+        };
+
+        assert!(table("ACTIVE", false).is_active());
+        assert!(!table("ACTIVE", true).is_active());
+        assert_eq!(
+            table("CREATING", false).activity(),
+            "index by-plot is CREATING"
         );
     }
 }

@@ -42,6 +42,25 @@ struct SearchElement {
     attribute_name: String,
 }
 
+/// The state of a described vector index.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct VectorIndexState {
+    #[serde(default)]
+    pub(crate) index_name: String,
+    pub(crate) index_status: Option<String>,
+    pub(crate) backfilling: Option<bool>,
+}
+
+/// The states of the vector indexes of `schema`; those that cannot be read are left out.
+pub(crate) fn states(schema: &TableSchema) -> Vec<VectorIndexState> {
+    let elements = schema.table_field(VECTOR_INDEXES).and_then(elements_of);
+    let elements = elements.unwrap_or_default().into_iter();
+    elements
+        .filter_map(|element| serde_json::from_str(element.get()).ok())
+        .collect()
+}
+
 /// The vector indexes of `schema`, in document order.
 pub(crate) fn indexes(schema: &TableSchema) -> Vec<VectorIndex> {
     let elements = schema

@@ -5,10 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
-use super::control::api_operation;
 use crate::aws::error::{ErrorClass, RequestError};
 use crate::error::{Error, Result};
-use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN};
+use crate::schema::{Operation, STREAM_ARN, SettingCall, TABLE_ARN, TableSchema};
 
 /// Maximum time for which server errors are retried. An endpoint that fails for longer does not
 /// implement the operation, and the settings that follow are waiting.
@@ -22,9 +21,14 @@ struct TableArns {
 }
 
 impl Client {
-    /// Calls the operation until it succeeds or is rejected.
-    pub(crate) async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
-        let operation = api_operation(call.operation).name;
+    /// Calls the operation until it succeeds or is rejected. Returns the table as the response
+    /// describes it, if it does.
+    pub(crate) async fn apply(
+        &self,
+        table: &str,
+        call: &SettingCall,
+    ) -> Result<Option<TableSchema>> {
+        let operation = call.operation.name;
         // Most bodies contain no placeholder and need no additional DescribeTable call.
         let arns = if call.body.contains(TABLE_ARN) || call.body.contains(STREAM_ARN) {
             self.table_arns(table).await?
@@ -39,7 +43,7 @@ impl Client {
         let mut calls = 0;
         let attempt = || {
             calls += 1;
-            self.change_setting(call.operation, body.clone())
+            self.call_setting(call.operation, body.clone())
         };
 
         // A table may need minutes until it accepts the next change, for example while an index is
@@ -51,16 +55,17 @@ impl Client {
 
         match answer {
             // A retried call may report that its lost predecessor succeeded.
-            Err(error) if is_already_applied(call.operation, &error, calls) => Ok(()),
+            Err(error) if is_already_applied(call, &error, calls) => Ok(None),
+            // Only the response of UpdateTable describes a table.
             answer => answer
-                .map(drop)
+                .map(|text| TableSchema::parse(&text).ok())
                 .map_err(|error| self.operation_error(error, table)),
         }
     }
 
     async fn table_arns(&self, table: &str) -> Result<TableArns> {
         let schema = self.describe(table).await?;
-        let description = schema.as_ref().map(crate::schema::TableSchema::description);
+        let description = schema.as_ref().map(TableSchema::description);
         Ok(TableArns {
             table: description.and_then(|table| table.table_arn.clone()),
             stream: description
@@ -96,20 +101,17 @@ fn substitute_arns(body: &str, arns: &TableArns) -> Result<String, String> {
 }
 
 /// Whether an error says that the table already has the setting: either an earlier call succeeded
-/// and its response was lost, or TTL was already enabled for the same attribute (for another
-/// attribute, the message is different).
-fn is_already_applied(operation: Operation, error: &RequestError, calls: u32) -> bool {
+/// and its response was lost, or the message says so whatever was called before.
+fn is_already_applied(call: &SettingCall, error: &RequestError, calls: u32) -> bool {
     let contains = |text: &str| error.message.to_ascii_lowercase().contains(text);
-    match operation {
-        Operation::UpdateTimeToLive => {
-            error.class == ErrorClass::Invalid && contains("already enabled")
-        }
-        Operation::UpdateTable => {
-            calls > 1 && error.class == ErrorClass::Invalid && contains("already")
-        }
-        Operation::EnableKinesisStreamingDestination => calls > 1 && contains("already"),
-        _ => false,
+    let is_invalid = error.class == ErrorClass::Invalid;
+    if call.already_applied_message().is_some_and(contains) {
+        return is_invalid;
     }
+
+    // During an update of the table, an error of another class may be about that update.
+    let may_be_applied = is_invalid || call.operation != Operation::UPDATE_TABLE;
+    calls > 1 && may_be_applied && contains("already")
 }
 
 #[cfg(test)]
@@ -159,20 +161,29 @@ mod tests {
     #[test]
     fn only_messages_that_say_so_count_as_applied() {
         let invalid = |message: &str| RequestError::for_test("ValidationException", 400, message);
-        let ttl = Operation::UpdateTimeToLive;
+        let call = |setting: &str, operation| SettingCall {
+            setting: setting.parse().unwrap(),
+            what: String::new(),
+            operation,
+            body: String::new(),
+            adds: None,
+        };
+
+        let ttl = call("ttl", Operation::dynamodb("UpdateTimeToLive"));
         assert!(is_already_applied(
-            ttl,
+            &ttl,
             &invalid("TimeToLive is already enabled"),
             1
         ));
         assert!(!is_already_applied(
-            ttl,
+            &ttl,
             &invalid("TimeToLive is active on a different AttributeName"),
             1
         ));
 
-        let stream = invalid("Table already has an enabled stream: TableName: music");
-        assert!(!is_already_applied(Operation::UpdateTable, &stream, 1));
-        assert!(is_already_applied(Operation::UpdateTable, &stream, 2));
+        let stream = call("stream", Operation::UPDATE_TABLE);
+        let has_stream = invalid("Table already has an enabled stream: TableName: music");
+        assert!(!is_already_applied(&stream, &has_stream, 1));
+        assert!(is_already_applied(&stream, &has_stream, 2));
     }
 }

@@ -18,11 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::client::Client;
-use super::control::SettingQuery;
 use super::pagination::CycleDetector;
 use super::retry::Retry;
 use crate::aws::error::{ErrorClass, RequestError};
-use crate::schema::{Captured, Section, TableSchema};
+use crate::schema::{Captured, Operation, Reading, Resource, Section, TableSchema};
 
 /// Time after which missing sections are given up.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,8 +58,8 @@ pub(crate) async fn capture(
     }
 
     let mut found = calls.join_all().await;
-    // Calls finish in any order; the schema file must not depend on it.
-    found.sort_by_key(|(section, _)| *section);
+    // Calls finish in any order; the result must not depend on it.
+    found.sort_by_key(|(section, _)| section.name());
 
     found
 }
@@ -112,40 +111,22 @@ impl TableReader {
     }
 
     async fn section(self: &Arc<Self>, section: Section) -> SectionResult {
-        match section {
-            Section::TimeToLive => {
-                self.read_field(SettingQuery::TimeToLive, "TimeToLiveDescription")
-                    .await
+        match section.reading() {
+            Reading::Field(operation, field) => self.read_field(operation, field).await,
+            Reading::List(operation, list) => {
+                let body = json!({"ResourceArn": self.arn()?});
+                json_array(&self.read_list(operation, body, list).await?)
             }
-            Section::Tags => json_array(
-                &self
-                    .read_list(
-                        SettingQuery::Tags,
-                        json!({"ResourceArn": self.arn()?}),
-                        "Tags",
-                    )
-                    .await?,
-            ),
-            Section::ContinuousBackups => {
-                self.read_field(
-                    SettingQuery::ContinuousBackups,
-                    "ContinuousBackupsDescription",
-                )
-                .await
+            Reading::Document(operation, Resource::Table) => {
+                self.document(operation, self.arn()?).await
             }
-            Section::ResourcePolicy => self.policy(self.arn()?).await,
-            Section::StreamResourcePolicy => match &self.stream_arn {
-                Some(arn) => self.policy(arn).await,
+            Reading::Document(operation, Resource::Stream) => match &self.stream_arn {
+                Some(arn) => self.document(operation, arn).await,
                 None => Ok(None),
             },
-            Section::AutoScaling => self.auto_scaling().await,
-            Section::ContributorInsights => self.contributor_insights().await,
-            Section::KinesisDestinations => {
-                self.read_field(
-                    SettingQuery::KinesisDestinations,
-                    "KinesisDataStreamDestinations",
-                )
-                .await
+            Reading::PerIndex(operation) => self.per_index(operation).await,
+            Reading::AutoScaling { targets, policies } => {
+                self.auto_scaling(targets, policies).await
             }
         }
     }
@@ -157,27 +138,26 @@ impl TableReader {
     }
 
     /// Returns one field of the response to a call that takes the table name.
-    async fn read_field(&self, query: SettingQuery, field: &str) -> SectionResult {
-        let answer = self.call(query, &json!({"TableName": self.table})).await?;
+    async fn read_field(&self, operation: Operation, field: &str) -> SectionResult {
+        let answer = self
+            .call(operation, &json!({"TableName": self.table}))
+            .await?;
         let value = parse_fields(&answer)?.remove(field);
         // An absent setting may be reported as an empty value.
         Ok(value.filter(|value| !matches!(value.get(), "null" | "[]" | "{}")))
     }
 
-    async fn policy(&self, arn: &str) -> SectionResult {
-        match self
-            .call(SettingQuery::ResourcePolicy, &json!({"ResourceArn": arn}))
-            .await
-        {
+    async fn document(&self, operation: Operation, arn: &str) -> SectionResult {
+        match self.call(operation, &json!({"ResourceArn": arn})).await {
             Ok(answer) => parse(&answer).map(Some),
-            Err(error) if is_missing_policy(&error) => Ok(None),
+            Err(error) if is_missing_document(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn contributor_insights(self: &Arc<Self>) -> SectionResult {
+    /// Returns the responses for the table, then for its indexes in order.
+    async fn per_index(self: &Arc<Self>, operation: Operation) -> SectionResult {
         let mut bodies = vec![json!({"TableName": self.table})];
-        // Insights are enabled per table and per index.
         bodies.extend(
             self.indexes
                 .iter()
@@ -187,16 +167,10 @@ impl TableReader {
         let mut calls = JoinSet::new();
         for (order, body) in bodies.into_iter().enumerate() {
             let reader = Arc::clone(self);
-            calls.spawn(async move {
-                (
-                    order,
-                    reader.call(SettingQuery::ContributorInsights, &body).await,
-                )
-            });
+            calls.spawn(async move { (order, reader.call(operation, &body).await) });
         }
 
         let mut answers = calls.join_all().await;
-        // The document lists the table first, then its indexes in order.
         answers.sort_by_key(|(order, _)| *order);
         let answers = answers.into_iter().map(|(_, answer)| parse(&answer?));
 
@@ -205,7 +179,11 @@ impl TableReader {
 
     /// Returns the scaling targets and policies of the table and its indexes. Policies are
     /// requested per table or index without waiting for the targets, which saves a round trip.
-    async fn auto_scaling(self: &Arc<Self>) -> SectionResult {
+    async fn auto_scaling(
+        self: &Arc<Self>,
+        targets: Operation,
+        policies: Operation,
+    ) -> SectionResult {
         let indexes = self
             .indexes
             .iter()
@@ -220,17 +198,13 @@ impl TableReader {
             calls.spawn(async move {
                 (
                     order,
-                    reader
-                        .read_list(SettingQuery::ScalingPolicies, body, "ScalingPolicies")
-                        .await,
+                    reader.read_list(policies, body, "ScalingPolicies").await,
                 )
             });
         }
 
         let body = json!({"ServiceNamespace": "dynamodb", "ResourceIds": resources});
-        let targets = self
-            .read_list(SettingQuery::ScalableTargets, body, "ScalableTargets")
-            .await?;
+        let targets = self.read_list(targets, body, "ScalableTargets").await?;
         let mut answers = calls.join_all().await;
         answers.sort_by_key(|(order, _)| *order);
         let mut policies = Vec::new();
@@ -253,14 +227,14 @@ impl TableReader {
     /// Returns all elements of a paginated list.
     async fn read_list(
         &self,
-        query: SettingQuery,
+        operation: Operation,
         mut body: Value,
         list: &str,
     ) -> Result<Vec<Box<RawValue>>, RequestError> {
         let mut elements = Vec::new();
         let mut cycle = CycleDetector::default();
         for _ in 0..MAX_LIST_PAGES {
-            let answer = self.call(query, &body).await?;
+            let answer = self.call(operation, &body).await?;
             let mut page = parse_fields(&answer)?;
             if let Some(found) = page.remove(list).filter(|found| found.get() != "null") {
                 elements.extend(parse::<Vec<Box<RawValue>>>(found.get().as_bytes())?);
@@ -285,14 +259,14 @@ impl TableReader {
     }
 
     /// Makes one call, with retries until the deadline.
-    async fn call(&self, query: SettingQuery, body: &Value) -> Result<Bytes, RequestError> {
+    async fn call(&self, operation: Operation, body: &Value) -> Result<Bytes, RequestError> {
         let body = Bytes::from(body.to_string());
         let call = async {
             // Bounds the calls of all sections together; the deadline below includes the wait.
             let _permit = self.calls.acquire().await;
             let mut server_errors = 0;
             for wait in Retry::backoff() {
-                match self.client.read_setting(query, body.clone()).await {
+                match self.client.call_setting(operation, body.clone()).await {
                     Err(error) if error.class == ErrorClass::Throttled => {}
                     Err(error)
                         if error.class == ErrorClass::Transient
@@ -315,8 +289,8 @@ impl TableReader {
     }
 }
 
-/// Whether an error says that there is no resource policy.
-fn is_missing_policy(error: &RequestError) -> bool {
+/// Whether an error says that the resource has no such document.
+fn is_missing_document(error: &RequestError) -> bool {
     error.class == ErrorClass::NotFound || error.code.as_deref() == Some("PolicyNotFoundException")
 }
 

@@ -24,13 +24,18 @@ impl EndpointKind {
         }
     }
 
+    /// Whether a setting may be accepted without an error and ignored.
+    pub(crate) fn may_ignore_settings(self) -> bool {
+        self != Self::Aws
+    }
+
     /// Whether a table may be created without a setting that this endpoint rejects. AWS's
     /// rejections are final: a table is never created with another table class than requested. A
     /// remote table is never created without its encryption.
     pub(crate) fn may_omit(self, setting: Setting) -> bool {
         match self {
             Self::Aws => false,
-            Self::Remote => setting != Setting::Kms,
+            Self::Remote => !setting.is_required_at_creation(),
             Self::Local => true,
         }
     }
@@ -52,12 +57,8 @@ mod tests {
             })
         };
 
-        let settings = [
-            Setting::Kms,
-            Setting::Class,
-            Setting::Tags,
-            Setting::WarmThroughput,
-        ];
+        let settings = ["kms", "class", "tags", "warm-throughput"]
+            .map(|name| name.parse::<Setting>().unwrap());
 
         let lacks = |endpoint_kind: EndpointKind| {
             settings
@@ -66,7 +67,9 @@ mod tests {
                 .collect::<Vec<_>>()
         };
 
-        assert_eq!(lacks(EndpointKind::from_endpoint(&Endpoint::Aws)), []);
+        let aws = EndpointKind::from_endpoint(&Endpoint::Aws);
+        assert_eq!(lacks(aws), []);
+        assert!(!aws.may_ignore_settings());
 
         for url in [
             "https://vpce-0a1b-2c3d.dynamodb.eu-west-1.vpce.amazonaws.com",
@@ -75,12 +78,15 @@ mod tests {
             "https://dynamodb.cn-north-1.amazonaws.com.cn",
         ] {
             assert_eq!(lacks(endpoint_kind(url)), [], "{url}");
+            assert!(!endpoint_kind(url).may_ignore_settings(), "{url}");
         }
 
         assert_eq!(
             lacks(endpoint_kind("https://dynamodb.corp.internal")),
             settings[1..]
         );
-        assert_eq!(lacks(endpoint_kind("http://localhost:8000")), settings);
+        let local = endpoint_kind("http://localhost:8000");
+        assert_eq!(lacks(local), settings);
+        assert!(local.may_ignore_settings());
     }
 }

@@ -16,9 +16,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::control::SettingQuery;
 use super::endpoint_kind::EndpointKind;
-use crate::schema::Setting;
+use crate::schema::{Operation, Reading, Setting};
 
 /// Timeout of a probe. Without an answer, the setting is assumed to be supported.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,13 +30,13 @@ pub(crate) async fn unsupported_settings(
 ) -> BTreeMap<Setting, String> {
     let mut probes = JoinSet::new();
     for setting in settings.iter().copied() {
-        let Some((query, body)) = query_for(client.endpoint_kind, table, setting) else {
+        let Some((operation, body)) = probe_of(client.endpoint_kind, table, setting) else {
             continue;
         };
 
         let client = Arc::clone(client);
         probes.spawn(async move {
-            let answer = client.read_setting(query, Bytes::from(body.to_string()));
+            let answer = client.call_setting(operation, Bytes::from(body.to_string()));
             let answer = client.retry().clock().within(PROBE_TIMEOUT, answer).await;
             // A timeout, or any other error, says nothing about support.
             let error = answer?
@@ -52,31 +51,34 @@ pub(crate) async fn unsupported_settings(
 
 /// The read operation for `setting` and its body; `None` if there is none, or if the endpoint is
 /// AWS.
-fn query_for(
+fn probe_of(
     endpoint_kind: EndpointKind,
     table: &str,
     setting: Setting,
-) -> Option<(SettingQuery, Value)> {
-    let by_name = json!({"TableName": table});
-    // The table may not exist yet, so its ARN is unknown. A wrong ARN gives the same information.
-    let by_arn =
-        || json!({"ResourceArn": format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}")});
-    match (endpoint_kind, setting) {
-        (EndpointKind::Aws, _) => None,
-        (_, Setting::Ttl) => Some((SettingQuery::TimeToLive, by_name)),
-        (_, Setting::Tags) => Some((SettingQuery::Tags, by_arn())),
-        (_, Setting::Pitr) => Some((SettingQuery::ContinuousBackups, by_name)),
-        (_, Setting::Insights) => Some((SettingQuery::ContributorInsights, by_name)),
-        (_, Setting::Policy) => Some((SettingQuery::ResourcePolicy, by_arn())),
-        (_, Setting::Kinesis) => Some((SettingQuery::KinesisDestinations, by_name)),
-        (_, Setting::Autoscaling) => Some((
-            SettingQuery::ScalableTargets,
-            json!({"ServiceNamespace": "dynamodb"}),
-        )),
-        // AWS serves Streams on a separate endpoint, local engines on the same one.
-        (EndpointKind::Local, Setting::Stream) => Some((SettingQuery::Streams, json!({}))),
-        _ => None,
+) -> Option<(Operation, Value)> {
+    if endpoint_kind == EndpointKind::Aws {
+        return None;
     }
+
+    let Some(section) = setting.sections().first() else {
+        return setting
+            .local_probe()
+            .filter(|_| endpoint_kind == EndpointKind::Local)
+            .map(|operation| (operation, json!({})));
+    };
+
+    Some(match section.reading() {
+        Reading::Field(operation, _) | Reading::PerIndex(operation) => {
+            (operation, json!({"TableName": table}))
+        }
+        // The table may not exist yet, so its ARN is unknown. A wrong ARN gives the same
+        // information.
+        Reading::List(operation, _) | Reading::Document(operation, _) => {
+            let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}");
+            (operation, json!({"ResourceArn": arn}))
+        }
+        Reading::AutoScaling { targets, .. } => (targets, json!({"ServiceNamespace": "dynamodb"})),
+    })
 }
 
 /// Number of the table's on-demand backups on the first page; `None` if the endpoint does not
@@ -94,7 +96,7 @@ pub(crate) async fn backup_count(client: &Arc<Client>, table: &str) -> Option<us
         .clock()
         .within(
             PROBE_TIMEOUT,
-            client.read_setting(SettingQuery::Backups, body),
+            client.call_setting(Operation::dynamodb("ListBackups"), body),
         )
         .await?
         .ok()?;

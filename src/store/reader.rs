@@ -90,6 +90,13 @@ impl Reader {
         probe::unsupported_settings(&self.client, table, settings).await
     }
 
+    /// Whether the endpoint may accept a setting without an error and ignore it, as some engines
+    /// do. AWS does not.
+    #[must_use]
+    pub fn may_ignore_settings(&self) -> bool {
+        self.client.endpoint_kind.may_ignore_settings()
+    }
+
     /// Number of the table's on-demand backups, at most 100; `None` if the endpoint does not report
     /// it.
     pub async fn backup_count(&self, table: &str) -> Option<usize> {

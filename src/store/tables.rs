@@ -158,15 +158,11 @@ impl Client {
     ) -> Option<(Setting, &'static str)> {
         let message = error.message.to_ascii_lowercase();
         let names = |setting: Setting, field: &str| {
-            let aliases: &[&str] = match setting {
-                Setting::Kms => &["sse", "kms", "encryption"],
-                Setting::Class => &["table class"],
-                Setting::WarmThroughput => &["warm throughput"],
-                _ => &[],
-            };
-
             message.contains(&field.to_ascii_lowercase())
-                || aliases.iter().any(|name| message.contains(name))
+                || setting
+                    .creation_aliases()
+                    .iter()
+                    .any(|name| message.contains(name))
         };
 
         // These errors are about the table or the permissions, even if they mention a setting.

@@ -10,7 +10,7 @@ use super::reader::Reader;
 use crate::environment::Confirmation;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
-use crate::schema::{CreateTable, Setting, SettingCall};
+use crate::schema::{CreateTable, Setting, SettingCall, TableSchema};
 
 /// Write access to the tables that a [`Confirmation`] covers. Each method fails for another table.
 #[derive(Clone)]
@@ -65,11 +65,12 @@ impl Writer {
         self.client().create(table, request).await
     }
 
-    /// Applies one setting. The table may still be `UPDATING` on return.
+    /// Applies one setting. The table may still be `UPDATING` on return. Returns the table as the
+    /// response describes it, if it does.
     ///
     /// # Errors
     /// Not confirmed; the endpoint rejects the request.
-    pub async fn apply(&self, table: &str, call: &SettingCall) -> Result<()> {
+    pub async fn apply(&self, table: &str, call: &SettingCall) -> Result<Option<TableSchema>> {
         self.check_confirmed(table)?;
         self.client().apply(table, call).await
     }

@@ -10,9 +10,7 @@ use crate::schema::{Overrides, Setting, SettingChoice};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub(crate) struct SettingArgs {
-    /// Restore these settings although they would be skipped: stream, ttl, tags, pitr, insights,
-    /// autoscaling, policy, kinesis, replicas, kms, class, warm-throughput, deletion-protection
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, help = with_help(), value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
     with: Vec<Setting>,
 
     /// Skip these settings (names as for --with)
@@ -36,9 +34,18 @@ pub(crate) struct ResolvedSettings {
     pub(crate) apply: bool,
 }
 
+/// Help of `--with`.
+fn with_help() -> String {
+    let names: Vec<_> = Setting::choices().map(Setting::name).collect();
+    format!(
+        "Restore these settings even if they would be skipped: {}",
+        names.join(", ")
+    )
+}
+
 /// A parser for names of settings; its errors list all names.
 fn setting_parser() -> impl TypedValueParser<Value = Setting> {
-    PossibleValuesParser::new(Setting::ALL.map(Setting::name)).map(|name| {
+    PossibleValuesParser::new(Setting::choices().map(Setting::name)).map(|name| {
         name.parse()
             .expect("only names of settings are possible values")
     })
@@ -97,20 +104,20 @@ impl ResolvedSettings {
             overrides
                 .kms_key
                 .iter()
-                .map(|_| (Setting::Kms, "--set kms-key".to_owned())),
+                .map(|_| (Setting::KMS, "--set kms-key".to_owned())),
         );
 
         requested.extend(
             overrides
                 .table_class
-                .map(|_| (Setting::Class, "--set table-class".to_owned())),
+                .map(|_| (Setting::CLASS, "--set table-class".to_owned())),
         );
 
         requested.extend(
             overrides
                 .add_tags
                 .keys()
-                .map(|_| (Setting::Tags, "--set tag".to_owned())),
+                .map(|_| (Setting::TAGS, "--set tag".to_owned())),
         );
 
         match requested
@@ -127,7 +134,7 @@ impl ResolvedSettings {
 
     /// Rejects auto scaling before the items together with a boost, because it would change the boosted capacity.
     pub(crate) fn check_with_boost(&self) -> Result<()> {
-        if self.choice.first.contains(&Setting::Autoscaling) {
+        if self.choice.first.contains(&Setting::AUTOSCALING) {
             return Err(Error::usage(
                 "--settings-first autoscaling and --boost-write-capacity contradict each other",
             )

@@ -306,7 +306,7 @@ fn restore_options_reach_the_request() {
     let request = restore("--with kms --read-capacity 3 --apply-settings");
     assert_eq!(
         (request.settings.with, request.overrides.read_capacity),
-        (vec![Setting::Kms], Some(3))
+        (vec![Setting::KMS], Some(3))
     );
     assert!(request.apply_settings);
     let request = restore("--source a --no-create --data-only");

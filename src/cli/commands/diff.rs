@@ -75,6 +75,7 @@ fn line(difference: &Difference, [source, target]: &[String; 2]) -> String {
         setting,
         dump,
         table,
+        ..
     } = difference;
 
     format!("{setting}: {source} {dump} / {target} {table}")

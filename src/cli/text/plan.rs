@@ -482,7 +482,7 @@ fn row(label: &str, value: impl Into<String>) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Setting;
+    use crate::schema::{Setting, Subject};
 
     fn location() -> TableLocation {
         TableLocation {
@@ -523,6 +523,10 @@ mod tests {
         DateTime::parse_from_rfc3339("2026-11-20T12:00:00Z")
             .unwrap()
             .to_utc()
+    }
+
+    fn setting(name: &str) -> Setting {
+        name.parse().unwrap()
     }
 
     #[test]
@@ -625,12 +629,12 @@ mod tests {
         assert_eq!(
             settings(&[
                 planned(
-                    Setting::Class,
+                    Setting::CLASS,
                     "table class STANDARD_INFREQUENT_ACCESS",
                     When::Creation
                 ),
-                planned(Setting::Stream, "stream (NEW_IMAGE)", When::Before),
-                planned(Setting::Ttl, "TTL on expires", When::After),
+                planned(setting("stream"), "stream (NEW_IMAGE)", When::Before),
+                planned(setting("ttl"), "TTL on expires", When::After),
             ]),
             [
                 "  at creation       table class STANDARD_INFREQUENT_ACCESS",
@@ -640,7 +644,7 @@ mod tests {
         );
 
         let kinesis = SkippedSetting {
-            setting: Setting::Kinesis,
+            setting: setting("kinesis"),
             what: "Kinesis destination clicks".to_owned(),
             reason: "the target is another table".to_owned(),
         };
@@ -654,6 +658,7 @@ mod tests {
     #[test]
     fn difference_shows_both_sides() {
         let difference = Difference {
+            subject: Subject::Setting(Setting::BILLING),
             setting: "billing".to_owned(),
             dump: "on-demand".to_owned(),
             table: "provisioned".to_owned(),

@@ -366,7 +366,7 @@ fn spawn_capture(store: &Reader, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captu
         && plan.request.content.includes_schema();
     if has_schema_file {
         let (store, schema) = (store.clone(), plan.schema.clone());
-        capturing.spawn(async move { store.capture(&schema, &Section::ALL).await });
+        capturing.spawn(async move { store.capture(&schema, &Section::all()).await });
     }
 
     capturing

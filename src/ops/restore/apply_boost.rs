@@ -32,7 +32,8 @@ pub(crate) struct RevertReport {
 enum BillingRequest {
     /// The table already has it.
     AlreadySet,
-    Sent,
+    /// Sent, with the table as the response describes it, if it does.
+    Sent(Option<TableSchema>),
     /// The table no longer exists, or another one has its name.
     NoTable,
 }
@@ -196,7 +197,7 @@ async fn request_billing(
         .store
         .apply(table.name, &call)
         .await
-        .map(|()| BillingRequest::Sent)
+        .map(BillingRequest::Sent)
 }
 
 /// Sets the billing of `wanted`. Returns whether the table shows it afterwards. An interruption ends every wait.
@@ -216,7 +217,7 @@ async fn set_billing(applier: &SettingsApplier<'_>, wanted: &TableSchema) -> Res
             table.name
         ))),
         BillingRequest::AlreadySet => Ok(true),
-        BillingRequest::Sent => table.wait_for_billing(wanted).await,
+        BillingRequest::Sent(response) => table.wait_for_billing(wanted, response.as_ref()).await,
     }
 }
 
@@ -229,14 +230,14 @@ async fn revert_billing(
 ) -> Result<RevertResult> {
     let table = applier.table;
     let reverting = async {
-        match request_billing(applier, after, true).await? {
+        let response = match request_billing(applier, after, true).await? {
             BillingRequest::NoTable => return Ok(RevertResult::NoTable),
             BillingRequest::AlreadySet => return Ok(RevertResult::Shown),
-            BillingRequest::Sent if is_failed => return Ok(RevertResult::Requested),
-            BillingRequest::Sent => {}
-        }
+            BillingRequest::Sent(_) if is_failed => return Ok(RevertResult::Requested),
+            BillingRequest::Sent(response) => response,
+        };
 
-        match table.wait_for_billing(after).await {
+        match table.wait_for_billing(after, response.as_ref()).await {
             Ok(true) => Ok(RevertResult::Shown),
             Ok(false) => Ok(RevertResult::Ignored),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(RevertResult::Requested),

@@ -1,11 +1,14 @@
 //! Applies table settings, one call at a time. A failed call does not prevent the next ones; the summary reports it.
 
-use super::settings::{PlannedSetting, SettingOutcome, SettingResult, Settings, When};
+use super::settings::{PlannedSetting, SettingOutcome, SettingResult, Settings};
 use super::table::TargetTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
 use crate::ops::{recreated, until_cancelled};
-use crate::schema::{Captured, Encryption, Section, Setting, SettingCall, TableSchema};
+use crate::schema::{Progress, Setting, SettingCall, TableSchema, When};
+
+/// Some engines accept a setting without an error and ignore it.
+const IGNORED: &str = "the target took the request and ignored it";
 
 /// Applies settings to one table and collects their results.
 pub(crate) struct SettingsApplier<'a> {
@@ -13,6 +16,17 @@ pub(crate) struct SettingsApplier<'a> {
     /// The table when it became ready for items; `None` before that.
     pub(crate) active_table: Option<TableSchema>,
     pub(crate) outcomes: Vec<SettingOutcome>,
+    /// Calls that were accepted and that neither their response nor a description showed, with the positions of their outcomes.
+    unconfirmed: Vec<(usize, SettingCall)>,
+}
+
+/// Result of a call that was accepted.
+enum Accepted {
+    Applied,
+    /// No description shows it yet.
+    Unconfirmed,
+    /// The change does not complete, for this reason.
+    Incomplete(String),
 }
 
 impl<'a> SettingsApplier<'a> {
@@ -21,6 +35,7 @@ impl<'a> SettingsApplier<'a> {
             table,
             active_table: None,
             outcomes: Vec::new(),
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -50,50 +65,89 @@ impl<'a> SettingsApplier<'a> {
         settings: &Settings,
         refused: Vec<(Setting, String)>,
     ) -> Result<()> {
-        let planned: Vec<PlannedSetting> = settings.at_creation().collect();
-        if planned.is_empty() {
+        if settings.at_creation.is_empty() {
             return Ok(());
         }
 
         let created = self.table.store.reader().describe(self.table.name).await?;
-        for planned in planned {
-            let refusal = refused
-                .iter()
-                .find(|(setting, _)| *setting == planned.setting);
-            let failure = match (refusal, &created) {
-                (Some((_, message)), _) => Some(message.clone()),
-                (None, Some(table)) if planned.setting == Setting::Tags => {
-                    self.tag_if_ignored(table, settings).await
-                }
-                (None, Some(table)) => ignored_setting(planned.setting, table),
-                (None, None) => None,
+        for call in &settings.at_creation {
+            let refusal = refused.iter().find(|(setting, _)| *setting == call.setting);
+            let accepted = match (refusal, &created) {
+                (Some((_, message)), _) => Err(message.clone()),
+                (None, Some(table)) => self.apply_if_ignored(table, call).await,
+                (None, None) => Ok(Accepted::Applied),
             };
 
-            self.outcomes.push(SettingOutcome::new(planned, failure));
+            self.record(call, When::Creation, accepted);
         }
 
         Ok(())
     }
 
-    /// Tags the table if it was created without its tags: some engines support tags only in a separate call. Returns the error.
-    async fn tag_if_ignored(&self, table: &TableSchema, settings: &Settings) -> Option<String> {
-        let tags = self
-            .table
-            .store
-            .reader()
-            .capture(table, &[Section::Tags])
-            .await;
-        match tags.first() {
-            Some((_, Captured::Nothing)) => {
-                let call = settings.tag_call()?;
-                self.table
-                    .store
-                    .apply(self.table.name, &call)
-                    .await
-                    .err()
-                    .map(|error| one_line(&error))
+    /// Records the result of a call, or the reason why it failed.
+    fn record(&mut self, call: &SettingCall, when: When, accepted: Result<Accepted, String>) {
+        let failure = match accepted {
+            Ok(Accepted::Applied) => None,
+            Ok(Accepted::Unconfirmed) => {
+                self.unconfirmed.push((self.outcomes.len(), call.clone()));
+                None
             }
-            _ => None,
+            Ok(Accepted::Incomplete(reason)) | Err(reason) => Some(reason),
+        };
+
+        let planned = PlannedSetting::new(call, when);
+        self.outcomes.push(SettingOutcome::new(planned, failure));
+    }
+
+    /// Looks again for settings that no description has shown: it may lag behind. Those that it still does not show were ignored.
+    pub(crate) async fn confirm(&mut self) -> Result<()> {
+        if self.unconfirmed.is_empty() {
+            return Ok(());
+        }
+
+        let unconfirmed = &mut self.unconfirmed;
+        let shows_all = |table: &TableSchema| {
+            unconfirmed.retain(|(_, call)| !call.is_shown_by(table));
+            unconfirmed.is_empty()
+        };
+        self.table.look_again(shows_all).await?;
+
+        for (position, _) in std::mem::take(&mut self.unconfirmed) {
+            self.outcomes[position].fail(IGNORED);
+        }
+
+        Ok(())
+    }
+
+    /// Looks for a setting of a table that was just created. If it is missing and has a call of its own, that call is made: some
+    /// engines support the setting only there.
+    async fn apply_if_ignored(
+        &self,
+        table: &TableSchema,
+        call: &SettingCall,
+    ) -> Result<Accepted, String> {
+        let reader = self.table.store.reader();
+        let sections = reader.capture(table, call.setting.sections()).await;
+        if call.is_shown_by(&table.clone().with_sections(sections)) {
+            return Ok(Accepted::Applied);
+        }
+
+        if call.setting.has_own_call() {
+            let applied = self.table.store.apply(self.table.name, call).await;
+            return applied
+                .map(|_| Accepted::Applied)
+                .map_err(|error| one_line(&error));
+        }
+
+        Ok(self.unless_shown(false))
+    }
+
+    /// The result of a call that a description or response shows, or not. AWS ignores no call, so that only a description can lag.
+    fn unless_shown(&self, is_shown: bool) -> Accepted {
+        if is_shown || !self.table.store.reader().may_ignore_settings() {
+            Accepted::Applied
+        } else {
+            Accepted::Unconfirmed
         }
     }
 
@@ -110,21 +164,14 @@ impl<'a> SettingsApplier<'a> {
         });
 
         for (done, call) in calls.iter().enumerate() {
-            let failure = match self.apply_call(call).await {
-                Ok(failure) => failure,
+            let accepted = match self.apply_call(call).await {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
                     return Err(interrupted(done, calls.len(), when));
                 }
-                Err(error) => Some(one_line(&error)),
+                accepted => accepted.map_err(|error| one_line(&error)),
             };
 
-            let planned = PlannedSetting {
-                setting: call.setting,
-                what: call.what.clone(),
-                when,
-            };
-
-            self.outcomes.push(SettingOutcome::new(planned, failure));
+            self.record(call, when, accepted);
             self.table
                 .reporter
                 .report(Event::Progress { items: 1, bytes: 0 });
@@ -159,39 +206,29 @@ impl<'a> SettingsApplier<'a> {
         }
     }
 
-    /// Applies one setting and waits until the table is ready for the next. Returns the reason if the endpoint accepted the call and
-    /// ignored it.
-    async fn apply_call(&self, call: &SettingCall) -> Result<Option<String>> {
-        tokio::select! {
+    /// Applies one setting and waits until the table is ready for the next.
+    async fn apply_call(&self, call: &SettingCall) -> Result<Accepted> {
+        let response = tokio::select! {
             biased;
             () = self.table.cancel.cancelled() => {
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
             }
             applied = self.table.store.apply(self.table.name, call) => applied?,
+        };
+
+        if !call.waits_for_active() {
+            return Ok(Accepted::Applied);
         }
 
-        if !call.waits_for_active {
-            return Ok(None);
-        }
+        let updated = self.table.wait_until_applied(call).await?;
+        let is_shown =
+            response.is_some_and(|table| call.is_shown_by(&table)) || call.is_shown_by(&updated);
 
-        let updated = self.table.wait_until_active().await?;
-
-        Ok(ignored_setting(call.setting, &updated))
+        Ok(match call.progress(&updated) {
+            Some(Progress::Failed(reason)) => Accepted::Incomplete(reason),
+            _ => self.unless_shown(is_shown),
+        })
     }
-}
-
-/// The reason if the table does not have the setting: some engines accept a setting without an error and ignore it.
-fn ignored_setting(setting: Setting, table: &TableSchema) -> Option<String> {
-    let table = table.description();
-    let is_kept = match setting {
-        Setting::Stream => table.stream().is_some(),
-        Setting::DeletionProtection => table.is_deletion_protected(),
-        Setting::Class => table.class() != "STANDARD",
-        Setting::Kms => table.encryption() != Encryption::AwsOwned,
-        _ => true,
-    };
-
-    (!is_kept).then(|| "the target took the request and ignored it".to_owned())
 }
 
 fn interrupted(done: usize, calls: usize, when: When) -> Error {

@@ -54,7 +54,7 @@ pub async fn diff(
             .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints)")
     })?;
     let existing = describe_existing(store, environment, &table).await?;
-    let sections = store.capture(&existing, &Section::ALL).await;
+    let sections = store.capture(&existing, &Section::all()).await;
     let existing = existing.with_sections(sections);
     let source_name = request
         .schema
@@ -95,7 +95,7 @@ impl SchemaDifferences {
 fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Vec<NotCompared> {
     let (missing_in_dump, missing_in_table) = (dump.not_captured(), table.not_captured());
     let is_known = |section: &Section| dump.section(*section).is_some();
-    if missing_in_dump.is_empty() && !Section::ALL.iter().any(is_known) {
+    if missing_in_dump.is_empty() && !Section::all().iter().any(is_known) {
         let reason = "the schema holds only what DescribeTable tells".to_owned();
         return vec![NotCompared {
             setting: "TTL, tags and the like".to_owned(),

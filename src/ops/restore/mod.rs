@@ -36,6 +36,7 @@ mod verify;
 mod warnings_and_questions;
 
 pub use crate::ops::sink::table::OnConflict;
+pub use crate::schema::When;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};
 pub use diff::{NotCompared, SchemaDifferences, diff};
 pub use dry_run::dry_run;
@@ -43,7 +44,7 @@ pub use plan::{RestorePlan, Verification, plan};
 pub use request::{ExistingTable, RestoreRequest, VerifyMode};
 pub use resume::{ResumePoint, find_interrupted};
 pub use run::run;
-pub use settings::{PlannedSetting, SettingOutcome, SettingResult, When};
+pub use settings::{PlannedSetting, SettingOutcome, SettingResult};
 pub use source_facts::{Salvage, SourceFacts};
 pub use summary::{RestoreSummary, TableOutcome, Verified};
 pub use table_action::TableAction;

@@ -174,7 +174,7 @@ pub async fn plan(
         reconciliation.wanted_schema(),
     )?;
     reconciliation.settings = std::mem::take(&mut reconciliation.settings)
-        .without_unsupported(store, &table)
+        .without_unsupported(store, &table, &request.settings)
         .await;
 
     // Last, because reading the whole dump may take long.

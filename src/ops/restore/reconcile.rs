@@ -9,7 +9,9 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
 use crate::ops::identity::is_dumped_table;
-use crate::schema::{Difference, KeyMismatch, OverriddenSchema, TableSchema, differences};
+use crate::schema::{
+    Difference, IndexDifference, KeyMismatch, OverriddenSchema, Subject, TableSchema, differences,
+};
 use crate::store::Reader;
 
 /// The wanted schema: from the schema file or the dump, with the overrides.
@@ -214,13 +216,16 @@ impl ReconcileInputs<'_> {
                 self.table,
                 self.same_table,
             )?,
-            _ => Settings::default(),
+            Some(wanted) => {
+                Settings::unchanged(self.request, wanted, existing, self.table, self.same_table)
+            }
+            None => Settings::default(),
         };
 
         if self.applies_settings {
             found
                 .settings
-                .retain(|difference| is_index_difference(&difference.setting));
+                .retain(|difference| is_not_applied(difference.subject));
         }
 
         Ok(TableChanges {
@@ -269,27 +274,22 @@ impl ReconcileInputs<'_> {
 
 /// Whether a difference is about an index other than its throughput: indexes of an existing table are not changed. All other
 /// differences are applied, or listed as skipped settings.
-fn is_index_difference(setting: &str) -> bool {
-    let is_of_index = setting.starts_with("GSI ") || setting.starts_with("LSI ");
-    is_of_index && !setting.ends_with(" throughput")
+fn is_not_applied(subject: Subject) -> bool {
+    match subject {
+        Subject::Index(how) => how != IndexDifference::Throughput,
+        Subject::Key | Subject::Setting(_) => false,
+    }
 }
 
 /// The keys of dump and table in two columns.
 fn side_by_side(key: &KeyMismatch) -> Vec<String> {
-    let width = key
-        .dump
-        .iter()
-        .map(|line| line.chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(4)
-        + 4;
-
+    let (dump, table) = (key.dump_lines(), key.table_lines());
+    let width = dump.iter().map(|line| line.chars().count()).max();
+    let width = width.unwrap_or(0) + 4;
     let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
-    let rows = key
-        .dump
+    let rows = dump
         .iter()
-        .zip(&key.table)
+        .zip(&table)
         .map(|(dump, table)| row(dump, table));
 
     std::iter::once(row("dump", "table")).chain(rows).collect()

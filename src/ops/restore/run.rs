@@ -82,7 +82,9 @@ pub async fn run(
     apply_final_settings(&mut applier, &settings, is_incomplete).await?;
 
     let mut setting_outcomes = applier.outcomes;
-    setting_outcomes.extend(settings.skipped.into_iter().map(SettingOutcome::skipped));
+    let choice = &plan.prepared.request.settings;
+    let skipped = settings.skipped.into_iter();
+    setting_outcomes.extend(skipped.map(|skipped| SettingOutcome::skipped(skipped, choice)));
     plan.end_journal(&mut journal, table_outcome, is_incomplete)
         .await?;
 
@@ -166,10 +168,14 @@ async fn apply_final_settings(
             &settings.after,
             "the table lacks items; the next run applies it",
         );
-        return Ok(());
+        return applier.confirm().await;
     }
 
     let result = applier.apply_all(&settings.after, When::After).await;
+    let result = match result {
+        Ok(()) => applier.confirm().await,
+        Err(error) => Err(error),
+    };
     result.inspect_err(|_| applier.report_failures())?;
     if !settings.after.is_empty() {
         applier.check_not_recreated().await?;

@@ -1,13 +1,12 @@
 //! The table settings of a restore: planned, and with their results.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::RestoreRequest;
 use crate::error::Result;
 use crate::schema::{
-    CreateTable, NotRecreated, Operation, Setting, SettingCall, SkippedSetting, TABLE_ARN,
-    TableSchema,
+    CreateTable, NotRecreated, Setting, SettingCall, SettingChoice, SkippedSetting, TableSchema,
+    When,
 };
 use crate::store::Reader;
 
@@ -20,18 +19,6 @@ pub struct PlannedSetting {
     pub what: String,
     /// When it is applied.
     pub when: When,
-}
-
-/// Time at which a setting is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum When {
-    /// In the request that creates the table.
-    Creation,
-    /// Before the items are written.
-    Before,
-    /// After the items are written.
-    After,
 }
 
 /// Result of one setting.
@@ -64,8 +51,8 @@ pub enum SettingResult {
 pub(crate) struct Settings {
     /// The request that creates the table, with the settings that it supports.
     pub(crate) create: Option<CreateTable>,
-    /// Descriptions of those settings.
-    at_creation: Vec<(Setting, String)>,
+    /// Those settings, as the calls that would apply them to a table without them.
+    pub(crate) at_creation: Vec<SettingCall>,
     /// Calls before the items.
     pub(crate) before: Vec<SettingCall>,
     /// Calls after the items.
@@ -97,40 +84,66 @@ impl Settings {
         })
     }
 
+    /// The settings of an existing table that is not changed: those of `wanted` that the user requested are skipped.
+    pub(crate) fn unchanged(
+        request: &RestoreRequest,
+        wanted: &TableSchema,
+        existing: &TableSchema,
+        table: &str,
+        same_table: bool,
+    ) -> Self {
+        let choice = &request.settings;
+        let plan = wanted.settings_plan(table, choice, same_table, Some(existing), true);
+        let calls = plan.before.into_iter().chain(plan.after);
+        let requested = calls.filter(|call| choice.with.contains(&call.setting));
+        let skipped = requested.map(|call| SkippedSetting {
+            setting: call.setting,
+            what: call.what,
+            reason: "the table exists and keeps its settings; --apply-settings applies it".into(),
+        });
+
+        Self {
+            skipped: skipped.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Removes billing from the settings, because the boost sets it at its end. `boosted` creates the table with the boost.
     pub(crate) fn leave_billing_to_boost(&mut self, boosted: Option<CreateTable>) {
         if let Some(create) = &mut self.create {
             *create = boosted.unwrap_or_else(|| create.clone());
         }
 
-        self.after.retain(|call| call.setting != Setting::Billing);
+        self.after.retain(|call| call.setting != Setting::BILLING);
     }
 
-    /// Moves settings that the target does not support to `not_restored`.
-    pub(crate) async fn without_unsupported(mut self, store: &Reader, table: &str) -> Self {
-        let mut wanted: Vec<Setting> = self.at_creation().map(|planned| planned.setting).collect();
-        wanted.extend(
-            self.before
-                .iter()
-                .chain(&self.after)
-                .map(|call| call.setting),
-        );
-
+    /// Moves settings that the target does not support to `not_restored`, unless the user requested them: their calls fail with the
+    /// endpoint's own message.
+    pub(crate) async fn without_unsupported(
+        mut self,
+        store: &Reader,
+        table: &str,
+        choice: &SettingChoice,
+    ) -> Self {
+        let mut wanted: Vec<Setting> = self
+            .planned()
+            .into_iter()
+            .map(|planned| planned.setting)
+            .filter(|setting| !choice.with.contains(setting))
+            .collect();
         wanted.sort_unstable();
         wanted.dedup();
         let unsupported = store.unsupported_settings(table, &wanted).await;
-        let mut not_restored = std::mem::take(&mut self.not_restored);
-        let mut is_supported = |setting: Setting, what: &str| {
-            let error = unsupported.get(&setting);
-            not_restored.extend(error.map(|error| NotRecreated {
-                setting: what.to_owned(),
-                reason: format!("the target does not know the operation ({error})"),
-            }));
-            error.is_none()
-        };
-
-        self.at_creation
-            .retain(|(setting, what)| is_supported(*setting, what));
+        for calls in [&mut self.at_creation, &mut self.before, &mut self.after] {
+            calls.retain(|call| {
+                let error = unsupported.get(&call.setting);
+                self.not_restored.extend(error.map(|error| NotRecreated {
+                    setting: call.what.clone(),
+                    reason: format!("the target does not know the operation ({error})"),
+                }));
+                error.is_none()
+            });
+        }
 
         if let Some(create) = &mut self.create {
             for (_, field) in create
@@ -143,24 +156,7 @@ impl Settings {
             }
         }
 
-        self.before
-            .retain(|call| is_supported(call.setting, &call.what));
-        self.after
-            .retain(|call| is_supported(call.setting, &call.what));
-        self.not_restored = not_restored;
-
         self
-    }
-
-    /// The settings in the request that creates the table.
-    pub(crate) fn at_creation(&self) -> impl Iterator<Item = PlannedSetting> {
-        self.at_creation
-            .iter()
-            .map(|(setting, what)| PlannedSetting {
-                setting: *setting,
-                what: what.clone(),
-                when: When::Creation,
-            })
     }
 
     /// The warning that the table may be created without its KMS key. Only local endpoints may lack encryption.
@@ -168,40 +164,35 @@ impl Settings {
         let encrypts = self
             .at_creation
             .iter()
-            .any(|(setting, _)| *setting == Setting::Kms);
+            .any(|call| call.setting == Setting::KMS);
         (is_local && self.create.is_some() && encrypts).then(|| {
             "A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.".into()
         })
     }
 
-    /// The tags of the creation as a separate call.
-    pub(crate) fn tag_call(&self) -> Option<SettingCall> {
-        let create = self.create.as_ref()?;
-        let body: Value = serde_json::from_slice(&create.body).ok()?;
-        Some(SettingCall {
-            setting: Setting::Tags,
-            what: Setting::Tags.to_string(),
-            operation: Operation::TagResource,
-            body: json!({"ResourceArn": TABLE_ARN, "Tags": body["Tags"]}).to_string(),
-            waits_for_active: false,
-        })
-    }
-
     /// All planned settings, in the order in which they are applied.
     pub(crate) fn planned(&self) -> Vec<PlannedSetting> {
-        let call = |when| {
-            move |call: &SettingCall| PlannedSetting {
-                setting: call.setting,
-                what: call.what.clone(),
-                when,
-            }
+        let planned = |when, calls: &[SettingCall]| {
+            let planned = calls.iter().map(|call| PlannedSetting::new(call, when));
+            planned.collect::<Vec<_>>()
         };
 
-        let before = self.before.iter().map(call(When::Before));
-        self.at_creation()
-            .chain(before)
-            .chain(self.after.iter().map(call(When::After)))
-            .collect()
+        [
+            planned(When::Creation, &self.at_creation),
+            planned(When::Before, &self.before),
+            planned(When::After, &self.after),
+        ]
+        .concat()
+    }
+}
+
+impl PlannedSetting {
+    pub(crate) fn new(call: &SettingCall, when: When) -> Self {
+        Self {
+            setting: call.setting,
+            what: call.what.clone(),
+            when,
+        }
     }
 }
 
@@ -222,19 +213,31 @@ impl SettingOutcome {
         }
     }
 
-    /// The result of a setting that the plan skips.
-    pub(crate) fn skipped(skipped: SkippedSetting) -> Self {
+    /// The result of a setting that the plan skips. A setting that the user requested and that is not applied has failed.
+    pub(crate) fn skipped(skipped: SkippedSetting, choice: &SettingChoice) -> Self {
         let SkippedSetting {
             setting,
             what,
             reason,
         } = skipped;
 
+        let result = if choice.with.contains(&setting) {
+            SettingResult::Failed
+        } else {
+            SettingResult::Skipped
+        };
+
         Self {
             setting,
             what,
-            result: SettingResult::Skipped,
+            result,
             reason: Some(reason),
         }
+    }
+
+    /// Records that the setting was not applied after all.
+    pub(crate) fn fail(&mut self, reason: &str) {
+        self.result = SettingResult::Failed;
+        self.reason = Some(reason.to_owned());
     }
 }

@@ -9,7 +9,7 @@ use super::table_action::TableAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::until_cancelled;
-use crate::schema::{CreateTable, Setting, TableSchema};
+use crate::schema::{CreateTable, Progress, Setting, SettingCall, TableSchema};
 use crate::store::Writer;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -18,8 +18,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// Waits of at least this length are reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(1);
 
-/// `DescribeTable` is eventually consistent: a change that was accepted is looked for this often.
-const BILLING_CHECKS: u32 = 6;
+/// `DescribeTable` is eventually consistent: a change that was accepted is looked for this long.
+const MAX_DESCRIPTION_LAG: Duration = Duration::from_secs(15);
 
 /// The target table of a running restore.
 pub(crate) struct TargetTable<'a> {
@@ -91,7 +91,7 @@ impl TargetTable<'_> {
             deleted = self.store.delete(self.name) => deleted?,
         }
 
-        self.wait_until("deleted", Option::is_none).await?;
+        self.wait_until_gone(Option::is_none).await?;
 
         Ok(())
     }
@@ -109,7 +109,7 @@ impl TargetTable<'_> {
                 .is_none_or(|schema| !schema.is_being_deleted())
         };
 
-        match self.wait_until("deleted", is_deleted).await? {
+        match self.wait_until_gone(is_deleted).await? {
             None => Ok(()),
             Some(_) => Err(
                 Error::failed(format!("somebody else created table {table} meanwhile"))
@@ -118,37 +118,71 @@ impl TargetTable<'_> {
         }
     }
 
-    /// Waits until the table is `ACTIVE`. Returns whether it has the billing and capacity of `wanted` then.
-    pub(crate) async fn wait_for_billing(&self, wanted: &TableSchema) -> Result<bool> {
-        let mut pause = FIRST_PAUSE;
-        for _ in 0..BILLING_CHECKS {
-            let found = self.wait_until_active().await?;
-            if wanted.billing_call(self.name, &found).is_none() {
-                return Ok(true);
-            }
+    /// Waits until the table is `ACTIVE` after a request for the billing and capacity of `wanted`. Returns whether the endpoint has
+    /// applied them: the `response` or a description shows them, or the endpoint ignores no request.
+    pub(crate) async fn wait_for_billing(
+        &self,
+        wanted: &TableSchema,
+        response: Option<&TableSchema>,
+    ) -> Result<bool> {
+        let has_billing = |table: &TableSchema| wanted.billing_call(self.name, table).is_none();
+        let found = self.wait_until_active().await?;
+        let is_applied = has_billing(&found)
+            || response.is_some_and(has_billing)
+            || !self.store.reader().may_ignore_settings();
 
-            tokio::select! {
-                () = self.cancel.cancelled() => {
-                    return Err(wait_interrupted(self.name, "billed as wanted"));
-                }
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause *= 2;
-        }
+        Ok(is_applied || self.look_again(has_billing).await?)
+    }
 
-        Ok(false)
+    /// Describes the table again and again until it `shows` a change that was accepted, as long as the description may lag. Returns
+    /// whether it does.
+    pub(crate) async fn look_again(&self, shows: impl FnMut(&TableSchema) -> bool) -> Result<bool> {
+        let state = "described with the change";
+        let describe = || self.store.reader().describe(self.name);
+        until_cancelled(
+            self.cancel,
+            || wait_interrupted(self.name, state),
+            look_again(describe, shows),
+        )
+        .await
     }
 
     /// Waits until the table and its indexes are `ACTIVE`.
     pub(crate) async fn wait_until_active(&self) -> Result<TableSchema> {
+        let limit = self.store.reader().give_up_after();
+        self.wait_until_ready(Some(limit), |_| None).await
+    }
+
+    /// Waits until the table is `ACTIVE` after a call. A change that may take hours is waited for as long as it makes progress.
+    pub(crate) async fn wait_until_applied(&self, call: &SettingCall) -> Result<TableSchema> {
+        let pending = |table: &TableSchema| match call.progress(table) {
+            Some(Progress::Pending(activity)) => Some(activity),
+            Some(Progress::Settled | Progress::Failed(_)) | None => None,
+        };
+
+        if call.may_take_hours() {
+            self.wait_until_ready(None, pending).await
+        } else {
+            self.wait_until_active().await
+        }
+    }
+
+    /// Waits until the table and its indexes are `ACTIVE` and no activity is `pending`, without a limit or up to `limit`.
+    async fn wait_until_ready(
+        &self,
+        limit: Option<Duration>,
+        pending: impl Fn(&TableSchema) -> Option<String>,
+    ) -> Result<TableSchema> {
         let table = self.name;
         let is_over = |schema: &Option<TableSchema>| {
             schema.as_ref().is_some_and(|schema| {
-                schema.is_active() || schema.is_stuck() || schema.is_being_deleted()
+                let is_ready = schema.is_active() && pending(schema).is_none();
+                is_ready || schema.is_stuck() || schema.is_being_deleted()
             })
         };
+        let activity = |schema: &TableSchema| pending(schema).unwrap_or_else(|| schema.activity());
 
-        match self.wait_until("ACTIVE", is_over).await? {
+        match self.wait_until("ACTIVE", limit, is_over, activity).await? {
             Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
             Some(schema) if schema.is_being_deleted() => {
                 Err(Error::not_found(format!("table {table} is being deleted"))
@@ -158,15 +192,26 @@ impl TargetTable<'_> {
         }
     }
 
+    /// Waits until the table does not exist, or is in the state that `is_done` expects.
+    async fn wait_until_gone(
+        &self,
+        is_done: impl Fn(&Option<TableSchema>) -> bool,
+    ) -> Result<Option<TableSchema>> {
+        let limit = self.store.reader().give_up_after();
+        self.wait_until("deleted", Some(limit), is_done, TableSchema::activity)
+            .await
+    }
+
     /// Polls the table with growing pauses until `is_done`. The timeout counts only the pauses, so that it does not expire while the
-    /// process is stopped. `state` names the expected state in messages.
+    /// process is stopped. `state` names the expected state in messages, `activity` the current one.
     async fn wait_until(
         &self,
         state: &str,
+        limit: Option<Duration>,
         is_done: impl Fn(&Option<TableSchema>) -> bool,
+        activity: impl Fn(&TableSchema) -> String,
     ) -> Result<Option<TableSchema>> {
         let table = self.name;
-        let timeout = self.store.reader().give_up_after();
         let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_PAUSE);
         loop {
             let schema = until_cancelled(
@@ -181,11 +226,11 @@ impl TargetTable<'_> {
 
             let actual = schema.map_or_else(
                 || "it does not exist".to_owned(),
-                |schema| schema.activity(),
+                |schema| activity(&schema),
             );
-            if elapsed >= timeout {
+            if let Some(limit) = limit.filter(|limit| elapsed >= *limit) {
                 return Err(Error::failed(format!(
-                    "table {table} is not {state} after {timeout:?}: {actual}"
+                    "table {table} is not {state} after {limit:?}: {actual}"
                 ))
                 .with_hint(
                     "run the same command again when it is ready, or wait longer with --give-up-after",
@@ -219,6 +264,26 @@ impl TargetTable<'_> {
     }
 }
 
+/// Describes a table again and again until it `shows` a change, for at most [`MAX_DESCRIPTION_LAG`] of pauses. Returns whether it
+/// does.
+async fn look_again<F: Future<Output = Result<Option<TableSchema>>>>(
+    describe: impl Fn() -> F,
+    mut shows: impl FnMut(&TableSchema) -> bool,
+) -> Result<bool> {
+    let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+    while waited < MAX_DESCRIPTION_LAG {
+        tokio::time::sleep(pause).await;
+        waited += pause;
+        pause = (pause * 2).min(MAX_PAUSE);
+
+        if describe().await?.is_some_and(|table| shows(&table)) {
+            return Ok(true);
+        }
+    }
+
+    Ok(false)
+}
+
 /// The error if a table that was deleted cannot be created again: no table is left.
 fn deleted_but_not_created(table: &str, error: Error) -> Error {
     Error::new(
@@ -244,4 +309,45 @@ pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
 pub(crate) fn wait_interrupted(table: &str, state: &str) -> Error {
     let message = format!("interrupted while waiting for table {table} to be {state}");
     Error::new(ErrorKind::Interrupted, message).with_hint("run the same command again to go on")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn table() -> TableSchema {
+        TableSchema::parse(br#"{"KeySchema":[],"AttributeDefinitions":[]}"#).unwrap()
+    }
+
+    /// Looks for a change that the description shows after `lag`. Returns whether it was seen, and after how long.
+    async fn seen_after(lag: Duration) -> (bool, Duration) {
+        let start = tokio::time::Instant::now();
+        let is_shown = |_: &TableSchema| start.elapsed() >= lag;
+        let is_seen = look_again(|| async { Ok(Some(table())) }, is_shown).await;
+
+        (is_seen.unwrap(), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_description_that_lags_is_looked_at_again_for_15_seconds() {
+        assert!(seen_after(Duration::ZERO).await.0);
+        assert!(seen_after(Duration::from_secs(14)).await.0);
+
+        let (is_seen, waited) = seen_after(Duration::from_secs(60)).await;
+        assert!(!is_seen && waited >= Duration::from_secs(15) && waited < Duration::from_secs(18));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_cannot_be_described_ends_the_search() {
+        let calls = Cell::new(0);
+        let describe = || {
+            calls.set(calls.get() + 1);
+            async { Err(Error::failed("no answer")) }
+        };
+
+        assert!(look_again(describe, |_| true).await.is_err());
+        assert_eq!(calls.get(), 1);
+    }
 }

@@ -127,11 +127,13 @@ impl TargetState {
             return self;
         };
 
-        let sections: &[Section] = match &self.action {
-            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => &[],
+        let sections = match &self.action {
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => Vec::new(),
             // The confirmation of a replacement mentions point-in-time recovery.
-            TableAction::Replace { .. } => &[Section::ContinuousBackups],
-            TableAction::Add { .. } => &Section::ALL,
+            TableAction::Replace { .. } => {
+                vec![TableSchema::point_in_time_recovery_section()]
+            }
+            TableAction::Add { .. } => Section::all(),
         };
 
         let is_replaced = matches!(self.action, TableAction::Replace { .. });
@@ -144,7 +146,7 @@ impl TargetState {
             }
         };
 
-        let (sections, backups) = tokio::join!(store.capture(&schema, sections), backups);
+        let (sections, backups) = tokio::join!(store.capture(&schema, &sections), backups);
         self.existing = Some(schema.with_sections(sections));
         self.backups = backups;
 

@@ -1,7 +1,5 @@
 //! Warnings before a restore, and the questions that must be confirmed.
 
-use serde::Deserialize;
-
 use super::boost::TemporaryBoost;
 use super::reconcile::Reconciliation;
 use super::resume::ResumeDecision;
@@ -11,7 +9,7 @@ use crate::backup::Source;
 use crate::environment::Question;
 use crate::ops::identity::AccountRegion;
 use crate::ops::table_location::TableLocation;
-use crate::schema::{Section, TableSchema};
+use crate::schema::TableSchema;
 
 /// The facts from which warnings and questions are derived.
 pub(crate) struct PlanFacts<'a> {
@@ -124,7 +122,7 @@ impl PlanFacts<'_> {
             .state
             .existing
             .as_ref()
-            .is_some_and(|existing| existing.section(Section::AutoScaling).is_some());
+            .is_some_and(|existing| existing.has_auto_scaling());
         if has_auto_scaling && matches!(self.state.action, TableAction::Add { .. }) {
             warnings
                 .push("the table has auto scaling, which may change the boosted capacity".into());
@@ -231,7 +229,7 @@ fn warn_of_added_items(
 
 /// Everything that is lost with a table that is replaced.
 fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
-    let has_pitr = point_in_time_recovery(existing);
+    let has_pitr = existing.has_point_in_time_recovery();
     let settings = match has_pitr {
         Some(_) => "its settings and tags",
         None => "its settings, tags and point-in-time history",
@@ -251,26 +249,6 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
     }
 
     losses
-}
-
-/// Whether point-in-time recovery is enabled; `None` if unknown.
-fn point_in_time_recovery(existing: &TableSchema) -> Option<bool> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Backups {
-        point_in_time_recovery_description: Option<Recovery>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Recovery {
-        point_in_time_recovery_status: String,
-    }
-
-    let section = existing.section(Section::ContinuousBackups)?;
-    let backups: Backups = serde_json::from_str(section.get()).ok()?;
-    let recovery = backups.point_in_time_recovery_description;
-
-    Some(recovery.is_some_and(|recovery| recovery.point_in_time_recovery_status == "ENABLED"))
 }
 
 /// Source and target environment, if they differ. Because one name may stand for two places (`no-env` always may), account and region

@@ -318,8 +318,8 @@ impl Comparison {
     fn compare_key_schemas(&mut self, source: &TableSchema, target: &TableSchema) -> bool {
         let mismatch = differences(source, target).key;
         self.key_schemas = mismatch.map(|key| KeySchemas {
-            source: key.dump,
-            target: key.table,
+            source: key.dump_lines(),
+            target: key.table_lines(),
         });
         self.key_schemas.is_none()
     }

@@ -51,6 +51,6 @@ pub async fn schemas(source: &LiveTable<'_>, target: &LiveTable<'_>) -> Result<S
 
 /// The schema with the settings that `DescribeTable` does not return.
 async fn with_settings(store: &Reader, schema: TableSchema) -> TableSchema {
-    let sections = store.capture(&schema, &Section::ALL).await;
+    let sections = store.capture(&schema, &Section::all()).await;
     schema.with_sections(sections)
 }

@@ -6,66 +6,76 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::known_fields::KnownFields;
 use super::raw::raw;
 use crate::schema::TableSchema;
+use crate::schema::settings::operation::Operation;
 
-/// A section of `table-schema.json` other than `Table`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
-    /// `TimeToLiveDescription` of `DescribeTimeToLive`.
-    TimeToLive,
-    /// `Tags` of `ListTagsOfResource`, all pages in one array.
-    Tags,
-    /// `ContinuousBackupsDescription` of `DescribeContinuousBackups`.
-    ContinuousBackups,
-    /// The whole response of `GetResourcePolicy` for the table; absent if there is none.
-    ResourcePolicy,
-    /// The whole response of `GetResourcePolicy` for the table's stream; absent if there is none.
-    StreamResourcePolicy,
-    /// `ScalableTargets` and `ScalingPolicies` of Application Auto Scaling for table and indexes, as one object.
-    AutoScaling,
-    /// An array of the responses of `DescribeContributorInsights` for the table and each GSI.
-    ContributorInsights,
-    /// `KinesisDataStreamDestinations` of `DescribeKinesisStreamingDestination`.
-    KinesisDestinations,
+/// A section of `table-schema.json` other than `Table`, identified by its name.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    name: &'static str,
+    reading: Reading,
+    pub(crate) known_fields: &'static KnownFields,
+}
+
+/// How a section is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reading {
+    /// One field of the response to a call about the table.
+    Field(Operation, &'static str),
+    /// All elements of a list of the table that is returned page by page.
+    List(Operation, &'static str),
+    /// The whole response; a resource without one is reported as not found.
+    Document(Operation, Resource),
+    /// The responses for the table and each of its GSIs, as one array.
+    PerIndex(Operation),
+    /// The scaling targets and policies of the table and its indexes, as one object.
+    AutoScaling {
+        targets: Operation,
+        policies: Operation,
+    },
+}
+
+/// A resource with an ARN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Table,
+    Stream,
 }
 
 impl Section {
-    /// Every section, in the order of the document.
-    pub const ALL: [Self; 8] = [
-        Self::TimeToLive,
-        Self::Tags,
-        Self::ContinuousBackups,
-        Self::ResourcePolicy,
-        Self::StreamResourcePolicy,
-        Self::AutoScaling,
-        Self::ContributorInsights,
-        Self::KinesisDestinations,
-    ];
+    pub(crate) const fn new(
+        name: &'static str,
+        reading: Reading,
+        known_fields: &'static KnownFields,
+    ) -> Self {
+        Self {
+            name,
+            reading,
+            known_fields,
+        }
+    }
 
     /// The section's name in the document.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::TimeToLive => "TimeToLive",
-            Self::Tags => "Tags",
-            Self::ContinuousBackups => "ContinuousBackups",
-            Self::ResourcePolicy => "ResourcePolicy",
-            Self::StreamResourcePolicy => "StreamResourcePolicy",
-            Self::AutoScaling => "AutoScaling",
-            Self::ContributorInsights => "ContributorInsights",
-            Self::KinesisDestinations => "KinesisDestinations",
-        }
+        self.name
     }
 
-    /// Position in the document. Unknown sections come last.
-    fn position(name: &str) -> usize {
-        Self::ALL
-            .iter()
-            .position(|section| section.name() == name)
-            .unwrap_or(Self::ALL.len())
+    /// How the section is read.
+    pub(crate) fn reading(self) -> Reading {
+        self.reading
     }
 }
+
+impl PartialEq for Section {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Section {}
 
 /// Result of capturing a section.
 #[derive(Debug, Clone)]
@@ -78,6 +88,19 @@ pub enum Captured {
     NotCaptured(String),
 }
 
+impl Captured {
+    /// The value in the document; `None` if the document has no such section.
+    pub(crate) fn into_value(self) -> Option<Box<RawValue>> {
+        match self {
+            Self::Nothing => None,
+            Self::Document(value) => Some(value),
+            Self::NotCaptured(reason) => Some(raw(&NotCaptured {
+                not_captured: reason.into(),
+            })),
+        }
+    }
+}
+
 /// Placeholder for a section that could not be captured.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,30 +109,6 @@ struct NotCaptured<'a> {
 }
 
 impl TableSchema {
-    /// The schema with these sections in place of those of the same name. In the document they follow `Table` in the order of
-    /// [`Section::ALL`], before any sections that this version does not know.
-    #[must_use]
-    pub fn with_sections(mut self, sections: Vec<(Section, Captured)>) -> Self {
-        for (section, captured) in sections {
-            // Also for `Captured::Nothing`: the table no longer has the old value.
-            self.sections.retain(|(name, _)| name != section.name());
-            let value = match captured {
-                Captured::Nothing => continue,
-                Captured::Document(value) => value,
-                Captured::NotCaptured(reason) => raw(&NotCaptured {
-                    not_captured: reason.into(),
-                }),
-            };
-
-            self.sections.push((section.name().to_owned(), value));
-        }
-
-        // The sort is stable, so sections that this version does not know keep their order.
-        self.sections
-            .sort_by_key(|(name, _)| Section::position(name));
-        self
-    }
-
     /// The captured value of `section`; `None` if the table lacks the setting or it was not captured.
     #[must_use]
     pub fn section(&self, section: Section) -> Option<&RawValue> {

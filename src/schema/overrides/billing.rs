@@ -4,11 +4,10 @@ use super::indexes::check_name;
 use super::parse::{BillingMode, Overrides};
 use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
-use crate::schema::create::CapacityRequest;
 use crate::schema::description::OnDemandThroughput;
-use crate::schema::document::section::Section;
-use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
+use crate::schema::settings::auto_scaling;
+use crate::schema::settings::billing::CapacityRequest;
 use crate::schema::settings::values::{Billing, Capacity, PAY_PER_REQUEST, PROVISIONED};
 use crate::schema::{Description, TableSchema};
 
@@ -248,12 +247,12 @@ fn set_mode(edit: &mut SchemaEdit, mode: &str) {
 
 /// Removes auto scaling: its bounds are for the old capacity and would scale the table back to it.
 fn drop_auto_scaling(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingMode) {
-    if !matches!(schema.auto_scaling(), SectionView::Value(_)) {
+    if !auto_scaling::is_on(schema) {
         return;
     }
 
     edit.sections
-        .retain(|(name, _)| name != Section::AutoScaling.name());
+        .retain(|(name, _)| name != auto_scaling::SECTION.name());
     edit.notes.push(match mode {
         BillingMode::Provisioned => {
             "auto scaling left out: its bounds are for the dump's capacity".to_owned()

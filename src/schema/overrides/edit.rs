@@ -6,10 +6,12 @@ use super::schema_edit::SchemaEdit;
 use super::{billing, indexes, key_schema};
 use crate::error::{Error, Result};
 use crate::schema::document::raw::raw;
-use crate::schema::document::section::Section;
-use crate::schema::document::views::{AWS_TAG_PREFIX, SectionView, Tag};
+use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
-use crate::schema::{TableSchema, differences, wording};
+use crate::schema::settings::class::STANDARD;
+use crate::schema::settings::spec::Setting;
+use crate::schema::settings::tags::{self, AWS_TAG_PREFIX, Tag};
+use crate::schema::{Difference, IndexDifference, Subject, TableSchema, differences, wording};
 
 /// A schema with overrides.
 #[derive(Debug, Clone)]
@@ -73,7 +75,7 @@ fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
     };
 
     let class = match class {
-        TableClass::Standard => crate::schema::settings::values::STANDARD,
+        TableClass::Standard => STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
     // Both forms at once would contradict each other; `Description` prefers the summary.
@@ -132,11 +134,11 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
     // The new list replaces tags in either form, that of a request and the section.
     edit.table.remove("Tags");
     edit.sections
-        .retain(|(name, _)| name != Section::Tags.name());
+        .retain(|(name, _)| name != tags::SECTION.name());
 
     if !tags.is_empty() {
         edit.sections
-            .push((Section::Tags.name().to_owned(), raw(&tags)));
+            .push((tags::SECTION.name().to_owned(), raw(&tags)));
     }
 
     Ok(())
@@ -154,11 +156,13 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
         ));
     }
 
-    // These have notes of their own, and so have dropped indexes (`missing`).
-    let is_noted = |setting: &str| matches!(setting, "encryption" | "auto scaling");
-    let others = found.settings.into_iter().filter(|other| {
-        !is_noted(&other.setting) && !["missing", "being deleted"].contains(&other.table.as_str())
-    });
+    // These have notes of their own.
+    let is_noted = |difference: &Difference| match difference.subject {
+        Subject::Index(IndexDifference::Missing) => true,
+        Subject::Setting(setting) => [Setting::KMS, Setting::AUTOSCALING].contains(&setting),
+        Subject::Index(_) | Subject::Key => false,
+    };
+    let others = found.settings.into_iter().filter(|other| !is_noted(other));
     notes.extend(others.map(|other| {
         format!(
             "{}: {} instead of {}",

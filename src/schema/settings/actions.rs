@@ -1,29 +1,59 @@
 //! The actions that apply one setting to a table: calls, and the parts that cannot be applied.
 
-use super::name::{Operation, Setting, SettingCall, SettingChoice};
+use super::operation::Operation;
+use super::spec::{Progress, Setting, SettingActions, SettingCall, SettingSpec};
 use crate::schema::TableSchema;
 use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
 
-/// The table to which settings are applied.
-pub(crate) struct SettingTarget<'a> {
-    pub(crate) table: &'a str,
-    pub(crate) choice: &'a SettingChoice,
-    pub(crate) same_table: bool,
-    /// The table as described; `None` if it is being created, in which case its class, key, tags and warm throughput are set by
-    /// `CreateTable`.
-    pub(crate) existing: Option<&'a TableSchema>,
-}
+/// Placeholder in a body for the ARN of the target table.
+pub const TABLE_ARN: &str = "dynadump:table-arn";
 
-/// The actions that apply one setting of a schema.
-#[derive(Default)]
-pub(crate) struct SettingActions {
-    /// Description for people; `None` if there is nothing to apply.
-    pub(crate) description: Option<String>,
-    /// Calls in order; empty if `CreateTable` applies the setting.
-    pub(crate) calls: Vec<SettingCall>,
-    /// Parts that cannot be applied, each with the reason.
-    pub(crate) not_applied: Vec<(String, String)>,
+/// Placeholder in a body for the ARN of the target table's stream.
+pub const STREAM_ARN: &str = "dynadump:stream-arn";
+
+impl SettingCall {
+    /// Whether the table has to be `ACTIVE` again before the next call.
+    #[must_use]
+    pub fn waits_for_active(&self) -> bool {
+        self.operation == Operation::UPDATE_TABLE
+    }
+
+    /// Whether the table has what the call requests; `true` if its schema cannot tell.
+    #[must_use]
+    pub fn is_shown_by(&self, table: &TableSchema) -> bool {
+        (self.setting.0.is_shown)(table, self)
+    }
+
+    /// Whether the change may take hours.
+    pub(crate) fn may_take_hours(&self) -> bool {
+        self.setting.0.progress.is_some()
+    }
+
+    /// Progress of the change in a described table; `None` if it takes no longer than other changes.
+    pub(crate) fn progress(&self, table: &TableSchema) -> Option<Progress> {
+        self.setting
+            .0
+            .progress
+            .map(|progress| progress(table, self))
+    }
+
+    /// Part of the error message for a table that already has the setting.
+    #[must_use]
+    pub fn already_applied_message(&self) -> Option<&'static str> {
+        self.setting.0.already_applied
+    }
+
+    /// The value of a field of the body.
+    pub(crate) fn field(&self, name: &str) -> Option<serde_json::Value> {
+        let mut body: serde_json::Value = serde_json::from_str(&self.body).ok()?;
+        body.get_mut(name).map(serde_json::Value::take)
+    }
+
+    pub(crate) fn adding(mut self, what: &str) -> Self {
+        self.adds = Some(what.to_owned());
+        self
+    }
 }
 
 impl SettingActions {
@@ -36,19 +66,11 @@ impl SettingActions {
         }
     }
 
-    /// Applies the setting with `update` to an existing table, and without a call to a table being created.
-    pub(crate) fn at_creation(
-        setting: Setting,
-        what: String,
-        target: &SettingTarget<'_>,
-        update: &JsonBody,
-    ) -> Self {
-        match target.existing {
-            Some(_) => Self::one(update_table(setting, what, update)),
-            None => Self {
-                description: Some(what),
-                ..Self::default()
-            },
+    /// A setting that cannot be applied.
+    pub(crate) fn impossible(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            not_applied: vec![(what.into(), reason.into())],
+            ..Self::default()
         }
     }
 
@@ -58,43 +80,42 @@ impl SettingActions {
         name: &str,
         read: impl FnOnce(T) -> Self,
     ) -> Self {
-        let reason = match view {
-            SectionView::Absent => return Self::default(),
-            SectionView::Value(value) => return read(value),
-            SectionView::NotCaptured(reason) => {
-                format!("not captured when the dump was made: {reason}")
-            }
-            SectionView::Unreadable => {
-                "the schema tells it in a form that this version cannot read".to_owned()
-            }
-        };
-
-        Self {
-            not_applied: vec![(name.to_owned(), reason)],
-            ..Self::default()
+        match view {
+            SectionView::Absent => Self::default(),
+            SectionView::Value(value) => read(value),
+            SectionView::NotCaptured(reason) => Self::impossible(
+                name,
+                format!("not captured when the dump was made: {reason}"),
+            ),
+            SectionView::Unreadable => Self::impossible(
+                name,
+                "the schema tells it in a form that this version cannot read",
+            ),
         }
     }
 }
 
-/// Builds a call about `setting`.
+/// Builds a call about a setting.
 pub(crate) fn call(
-    setting: Setting,
+    spec: &'static SettingSpec,
     operation: Operation,
-    what: String,
+    what: impl Into<String>,
     body: &JsonBody,
 ) -> SettingCall {
-    // Only `UpdateTable` changes the status of the table from `ACTIVE`.
-    let waits_for_active = operation == Operation::UpdateTable;
     SettingCall {
-        setting,
-        what,
+        setting: Setting(spec),
+        what: what.into(),
         operation,
         body: body.text(),
-        waits_for_active,
+        adds: None,
     }
 }
 
 /// Builds an `UpdateTable` call.
-pub(crate) fn update_table(setting: Setting, what: String, body: &JsonBody) -> SettingCall {
-    call(setting, Operation::UpdateTable, what, body)
+pub(crate) fn update_table(
+    spec: &'static SettingSpec,
+    what: impl Into<String>,
+    body: &JsonBody,
+) -> SettingCall {
+    call(spec, Operation::UPDATE_TABLE, what, body)
 }

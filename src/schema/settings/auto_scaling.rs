@@ -2,33 +2,146 @@
 
 use std::collections::BTreeSet;
 
-use super::actions::{SettingActions, SettingTarget, call};
-use super::name::{Operation, Setting, SettingCall};
-use super::scaling_resource::{ScalingResource, dimension};
-use crate::schema::TableSchema;
-use crate::schema::document::views::{AutoScaling, ScalableTarget, ScalingPolicy};
-use crate::schema::json_body::JsonBody;
-use crate::schema::wording;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::actions::call;
+use super::operation::Operation;
+use super::scaling_resource::{ScalingResource, dimension};
+use super::spec::{SettingActions, SettingCall, SettingSpec, SettingTarget};
+use crate::schema::TableSchema;
+use crate::schema::document::known_fields::{KnownFields, plain};
+use crate::schema::document::raw::fields_of;
+use crate::schema::document::section::{Reading, Section};
+use crate::schema::document::views::SectionView;
+use crate::schema::json_body::JsonBody;
+use crate::schema::wording::count;
+
+const LABEL: &str = "auto scaling";
 const SERVICE: &str = "dynamodb";
 
 /// Part of the ARN of the service-linked role, which the service creates if it is missing; naming it would require more
 /// permissions.
 const SERVICE_LINKED: &str = ":role/aws-service-role/";
 
+pub(crate) static SPEC: SettingSpec = SettingSpec {
+    // Only a provisioned table can be scaled.
+    comes_after: &["billing"],
+    sections: &[SECTION],
+    ..SettingSpec::new("autoscaling", LABEL, words, actions)
+};
+
+/// `ScalableTargets` and `ScalingPolicies` of table and indexes, as one object.
+pub(crate) const SECTION: Section = Section::new(
+    "AutoScaling",
+    Reading::AutoScaling {
+        targets: Operation::auto_scaling("DescribeScalableTargets"),
+        policies: Operation::auto_scaling("DescribeScalingPolicies"),
+    },
+    &KnownFields {
+        plain: &[],
+        nested: &[
+            (
+                "ScalableTargets",
+                &plain(&[
+                    "CreationTime",
+                    "MaxCapacity",
+                    "MinCapacity",
+                    "PredictedCapacity",
+                    "ResourceId",
+                    "RoleARN",
+                    "ScalableDimension",
+                    "ScalableTargetARN",
+                    "ServiceNamespace",
+                    "SuspendedState",
+                ]),
+            ),
+            (
+                "ScalingPolicies",
+                &plain(&[
+                    "Alarms",
+                    "CreationTime",
+                    "PolicyARN",
+                    "PolicyName",
+                    "PolicyType",
+                    "PredictiveScalingPolicyConfiguration",
+                    "ResourceId",
+                    "ScalableDimension",
+                    "ServiceNamespace",
+                    "StepScalingPolicyConfiguration",
+                    "TargetTrackingScalingPolicyConfiguration",
+                ]),
+            ),
+        ],
+    },
+);
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct AutoScaling {
+    scalable_targets: Vec<ScalableTarget>,
+    scaling_policies: Vec<ScalingPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScalableTarget {
+    resource_id: String,
+    scalable_dimension: String,
+    min_capacity: u64,
+    max_capacity: u64,
+    #[serde(rename = "RoleARN")]
+    role_arn: Option<String>,
+    suspended_state: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ScalingPolicy {
+    policy_name: String,
+    resource_id: String,
+    scalable_dimension: String,
+    policy_type: String,
+    target_tracking_scaling_policy_configuration: Option<Box<RawValue>>,
+    step_scaling_policy_configuration: Option<Box<RawValue>>,
+    predictive_scaling_policy_configuration: Option<Box<RawValue>>,
+}
+
+impl TableSchema {
+    /// Whether auto scaling may change the capacity of the table.
+    #[must_use]
+    pub fn has_auto_scaling(&self) -> bool {
+        self.section(SECTION).is_some()
+    }
+}
+
+/// Whether anything is known to be scaled.
+pub(crate) fn is_on(schema: &TableSchema) -> bool {
+    matches!(auto_scaling(schema), SectionView::Value(_))
+}
+
+fn auto_scaling(schema: &TableSchema) -> SectionView<AutoScaling> {
+    schema.view::<AutoScaling>(SECTION).and_then(|scaling| {
+        (!scaling.scalable_targets.is_empty() || !scaling.scaling_policies.is_empty())
+            .then_some(scaling)
+    })
+}
+
+fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
+    SettingActions::from_view(auto_scaling(schema), LABEL, |scaling| {
+        apply(schema, &scaling, target)
+    })
+}
+
 /// Registers every target, then puts every policy.
-pub(crate) fn auto_scaling(
+fn apply(
     schema: &TableSchema,
     scaling: &AutoScaling,
     target: &SettingTarget<'_>,
 ) -> SettingActions {
-    let what = wording::scaling_count(scaling);
+    let what = scaling_count(scaling);
     if !schema.description.is_provisioned() {
-        let reason = "an on-demand table has no capacity to scale".to_owned();
-        return SettingActions {
-            not_applied: vec![(what, reason)],
-            ..SettingActions::default()
-        };
+        return SettingActions::impossible(what, "an on-demand table has no capacity to scale");
     }
 
     // A set, because a resource has several targets and policies but is reported once.
@@ -98,8 +211,8 @@ fn register(target: &ScalableTarget, resource: &str, same_table: bool) -> Settin
     );
 
     call(
-        Setting::Autoscaling,
-        Operation::RegisterScalableTarget,
+        &SPEC,
+        Operation::auto_scaling("RegisterScalableTarget"),
         what,
         &body,
     )
@@ -130,9 +243,76 @@ fn put_policy(policy: &ScalingPolicy, resource: &str) -> SettingCall {
         dimension(&policy.scalable_dimension)
     );
     call(
-        Setting::Autoscaling,
-        Operation::PutScalingPolicy,
+        &SPEC,
+        Operation::auto_scaling("PutScalingPolicy"),
         what,
         &body,
     )
+}
+
+/// `auto scaling (4 targets, 4 policies)`.
+fn scaling_count(scaling: &AutoScaling) -> String {
+    let targets = count(scaling.scalable_targets.len(), "target", "targets");
+    let policies = count(scaling.scaling_policies.len(), "policy", "policies");
+    format!("auto scaling ({targets}, {policies})")
+}
+
+fn words(schema: &TableSchema) -> SectionView<String> {
+    auto_scaling(schema).map(|scaling| scaling_in_words(&scaling))
+}
+
+/// `table RCU 5 to 100 at 70`, for every target and the policy of it, if there is one.
+fn scaling_in_words(scaling: &AutoScaling) -> String {
+    let word = |target: &ScalableTarget| {
+        let bounds = format!(
+            "{} {} to {}",
+            target.in_words(),
+            target.min_capacity,
+            target.max_capacity
+        );
+
+        // A policy belongs to the target with the same resource and dimension.
+        let mut policies = scaling.scaling_policies.iter().filter(|policy| {
+            (&policy.resource_id, &policy.scalable_dimension)
+                == (&target.resource_id, &target.scalable_dimension)
+        });
+        match policies.next().map(ScalingPolicy::target_value) {
+            None => bounds,
+            Some(None) => format!("{bounds} by a policy"),
+            Some(Some(aim)) => format!("{bounds} at {aim}"),
+        }
+    };
+
+    // Sorted, so that the order of the response makes no difference.
+    let mut words: Vec<_> = scaling.scalable_targets.iter().map(word).collect();
+    words.sort_unstable();
+
+    words.join(", ")
+}
+
+impl ScalableTarget {
+    /// Description without the table's name: `table RCU`, `index by-year WCU`.
+    fn in_words(&self) -> String {
+        let place = match ScalingResource::parse(&self.resource_id) {
+            Some(ScalingResource { index: None }) => "table".to_owned(),
+            Some(ScalingResource { index: Some(index) }) => format!("index {index}"),
+            None => self.resource_id.clone(),
+        };
+
+        format!("{place} {}", dimension(&self.scalable_dimension))
+    }
+}
+
+impl ScalingPolicy {
+    /// The target value of a target tracking policy.
+    fn target_value(&self) -> Option<String> {
+        let configuration = self
+            .target_tracking_scaling_policy_configuration
+            .as_deref()?;
+        let fields = fields_of(configuration)?;
+        let (_, value) = fields.iter().find(|(name, _)| name == "TargetValue")?;
+        let value: f64 = serde_json::from_str(value.get()).ok()?;
+
+        Some(value.to_string())
+    }
 }

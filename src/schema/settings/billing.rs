@@ -3,23 +3,93 @@
 //! DynamoDB refuses an update that changes nothing, so it holds only what differs; and it wants the capacity of every index
 //! with the change from on-demand to provisioned.
 
+use serde::Serialize;
+
 use super::actions::update_table;
-use super::name::{Setting, SettingCall};
-use super::values::{Billing, PAY_PER_REQUEST, PROVISIONED};
-use crate::schema::create::CapacityRequest;
+use super::spec::{SettingActions, SettingCall, SettingSpec, SettingTarget};
+use super::values::{Billing, Capacity, PAY_PER_REQUEST, PROVISIONED};
+use crate::schema::TableSchema;
 use crate::schema::description::{Description, GlobalIndex, OnDemandThroughput};
+use crate::schema::document::known_fields::{KnownFields, plain};
+use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
 use crate::schema::wording;
+
+pub(crate) static SPEC: SettingSpec = SettingSpec {
+    is_choice: false,
+    table_fields: KnownFields {
+        plain: &["BillingMode"],
+        nested: &[
+            (
+                "BillingModeSummary",
+                &plain(&["BillingMode", "LastUpdateToPayPerRequestDateTime"]),
+            ),
+            ("OnDemandThroughput", &ON_DEMAND_FIELDS),
+            ("ProvisionedThroughput", &PROVISIONED_FIELDS),
+            // Another name of the billing mode, used by some engines.
+            (
+                "TableThroughputModeSummary",
+                &plain(&["LastUpdateToPayPerRequestDateTime", "TableThroughputMode"]),
+            ),
+        ],
+    },
+    ..SettingSpec::new("billing", "billing", words, actions)
+};
+
+pub(crate) const ON_DEMAND_FIELDS: KnownFields =
+    plain(&["MaxReadRequestUnits", "MaxWriteRequestUnits"]);
+
+pub(crate) const PROVISIONED_FIELDS: KnownFields = plain(&[
+    "LastDecreaseDateTime",
+    "LastIncreaseDateTime",
+    "NumberOfDecreasesToday",
+    "ReadCapacityUnits",
+    "WriteCapacityUnits",
+]);
 
 /// Value that removes an upper bound.
 const NO_MAXIMUM: i64 = -1;
 
+/// Capacity in a request.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CapacityRequest {
+    read_capacity_units: u64,
+    write_capacity_units: u64,
+}
+
+impl From<Capacity> for CapacityRequest {
+    fn from(capacity: Capacity) -> Self {
+        Self {
+            read_capacity_units: capacity.read,
+            write_capacity_units: capacity.write,
+        }
+    }
+}
+
+impl TableSchema {
+    /// The call that gives the existing table `table` this schema's billing mode, capacity and upper bounds, for itself and for
+    /// the indexes that both have; `None` if nothing differs.
+    #[must_use]
+    pub fn billing_call(&self, table: &str, existing: &TableSchema) -> Option<SettingCall> {
+        call(&self.description, table, &existing.description)
+    }
+}
+
+fn words(schema: &TableSchema) -> SectionView<String> {
+    SectionView::Value(wording::billing(&schema.description))
+}
+
+/// `CreateTable` sets the billing of a new table.
+fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
+    let call = target
+        .existing
+        .and_then(|existing| schema.billing_call(target.table, existing));
+    call.map(SettingActions::one).unwrap_or_default()
+}
+
 /// The call that changes the billing of `existing` to that of `wanted`; `None` if nothing differs.
-pub(crate) fn call(
-    wanted: &Description,
-    table: &str,
-    existing: &Description,
-) -> Option<SettingCall> {
+fn call(wanted: &Description, table: &str, existing: &Description) -> Option<SettingCall> {
     let mut is_change = false;
     let mut body = JsonBody::for_table(table);
     let is_other_mode = wanted.is_provisioned() != existing.is_provisioned();
@@ -59,7 +129,7 @@ pub(crate) fn call(
 
     is_change.then(|| {
         update_table(
-            Setting::Billing,
+            &SPEC,
             format!("billing {}", wording::billing(wanted)),
             &body,
         )

@@ -174,10 +174,7 @@ mod tests {
             change(&films, &all)["GlobalSecondaryIndexUpdates"],
             of_index
         );
-        assert!(
-            all.section(crate::schema::Section::AutoScaling).is_some(),
-            "the schema keeps its sections"
-        );
+        assert!(all.has_auto_scaling(), "the schema keeps its sections");
     }
 
     #[test]

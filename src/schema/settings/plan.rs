@@ -1,10 +1,36 @@
 //! Plans the calls that apply a dump's settings to a table, in order, and lists the settings that are not applied.
 
-use super::actions::{SettingActions, SettingTarget};
-use super::calls::setting_actions;
-use super::name::{Setting, SettingCall, SettingChoice, SettingsPlan, SkippedSetting};
-use crate::schema::arn;
-use crate::schema::{Description, TableSchema};
+use serde::Serialize;
+
+use super::in_order_of_application;
+use super::spec::{
+    Setting, SettingActions, SettingCall, SettingChoice, SettingSpec, SettingTarget, When,
+};
+use crate::schema::{TableSchema, arn};
+
+/// A setting of the dump that is not applied, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedSetting {
+    /// The setting.
+    pub setting: Setting,
+    /// Description of the dump's setting.
+    pub what: String,
+    /// Why it is not applied.
+    pub reason: String,
+}
+
+/// The calls that apply the settings of a dump to a table, in order.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsPlan {
+    /// Settings that are part of `CreateTable`, as the calls that would apply them to a table without them.
+    pub at_creation: Vec<SettingCall>,
+    /// Calls to make before the items are written.
+    pub before: Vec<SettingCall>,
+    /// Calls to make after the items are written.
+    pub after: Vec<SettingCall>,
+    /// Settings that are not applied.
+    pub skipped: Vec<SkippedSetting>,
+}
 
 impl TableSchema {
     /// Plans the calls that apply the settings of this schema to the table `table`. `existing` is the current table, sections
@@ -31,27 +57,19 @@ impl TableSchema {
             existing,
         };
 
-        for setting in std::iter::once(Setting::Billing).chain(Setting::ALL) {
-            let mut actions = setting_actions(self, setting, &target);
+        for spec in in_order_of_application() {
+            let mut actions = (spec.actions)(self, &target);
             if let Some(existing) = existing {
-                remove_present(&mut actions, setting, existing, &target);
-                refuse_changes(&mut actions, setting, &self.description, existing);
+                remove_present(&mut actions, spec, existing, &target);
             }
 
-            // A requested key was named for this target, so only --without applies to it.
-            let is_requested = setting == Setting::Kms && self.description.requests_encryption();
-            let refusal = choice.refusal(setting, same_table || is_requested);
-            add_to_plan(&mut plan, setting, actions, refusal, choice);
+            let setting = Setting(spec);
+            // The default rule is about settings of the dumped table.
+            let refusal = choice.refusal(setting, same_table || (spec.is_requested)(self));
+            plan.add(setting, actions, refusal, &target);
         }
 
         plan
-    }
-
-    /// The call that gives the existing table `table` this schema's billing mode, capacity and upper bounds, for itself and for
-    /// the indexes that both have; `None` if nothing differs.
-    #[must_use]
-    pub fn billing_call(&self, table: &str, existing: &TableSchema) -> Option<SettingCall> {
-        super::billing::call(&self.description, table, &existing.description)
     }
 
     /// Whether a target is the very table that was dumped: account, region and name are known and equal. The account that
@@ -79,20 +97,16 @@ impl TableSchema {
 /// Removes the calls for settings that `existing` already has.
 fn remove_present(
     actions: &mut SettingActions,
-    setting: Setting,
+    spec: &SettingSpec,
     existing: &TableSchema,
     target: &SettingTarget<'_>,
 ) {
-    let present = setting_actions(existing, setting, target).calls;
-    // Adding one of these again does not change it, so an existing one counts as present whatever its body.
-    let is_made_once = matches!(setting, Setting::Replicas | Setting::Kinesis);
+    let present = (spec.actions)(existing, target).calls;
     let is_present = |call: &SettingCall| {
-        present.iter().any(|other| {
-            if is_made_once {
-                other.what == call.what
-            } else {
-                are_equal_bodies(&other.body, &call.body)
-            }
+        present.iter().any(|other| match &call.adds {
+            // Adding it again does not change it, whatever its body.
+            Some(what) => other.adds.as_ref() == Some(what),
+            None => are_equal_bodies(&other.body, &call.body),
         })
     };
 
@@ -110,85 +124,44 @@ fn are_equal_bodies(one: &str, other: &str) -> bool {
     one == other || value(one).is_some_and(|one| Some(one) == value(other))
 }
 
-/// Refuses to change the view type of a stream or the attribute of TTL: DynamoDB requires that the old one is disabled first,
-/// which a restore does not do.
-fn refuse_changes(
-    actions: &mut SettingActions,
-    setting: Setting,
-    dump: &Description,
-    existing: &TableSchema,
-) {
-    // No calls are left if the table already has the setting.
-    if actions.calls.is_empty() {
-        return;
-    }
+impl SettingsPlan {
+    fn add(
+        &mut self,
+        setting: Setting,
+        actions: SettingActions,
+        refusal: Option<String>,
+        target: &SettingTarget<'_>,
+    ) {
+        let choice = target.choice;
+        let is_left_out = choice.without.contains(&setting);
+        let skipped = |(what, reason)| SkippedSetting {
+            setting,
+            what,
+            reason,
+        };
 
-    let present = match setting {
-        Setting::Stream => existing
-            .description
-            .stream()
-            .filter(|view| Some(*view) != dump.stream())
-            .map(|view| format!("the table has a stream with {view}, which would have to end first")),
-        Setting::Ttl => existing.ttl_attribute().map(|attribute| {
-            format!("the table has TTL on attribute {attribute}, which would have to be switched off first")
-        }),
-        _ => None,
-    };
+        // Not for `--without`: a user who skips the whole setting does not need a report on its parts.
+        let not_applied = actions.not_applied.into_iter().filter(|_| !is_left_out);
+        if let Some(reason) = refusal {
+            let what = actions.description.map(|what| (what, reason));
+            self.skipped
+                .extend(what.into_iter().chain(not_applied).map(skipped));
+            return;
+        }
 
-    let Some(reason) = present else {
-        return;
-    };
+        let when = match setting.0.when {
+            When::Creation if target.existing.is_none() => When::Creation,
+            _ if choice.first.contains(&setting) => When::Before,
+            When::Before => When::Before,
+            When::Creation | When::After => When::After,
+        };
+        let calls = match when {
+            When::Creation => &mut self.at_creation,
+            When::Before => &mut self.before,
+            When::After => &mut self.after,
+        };
 
-    if let Some(what) = actions.description.take() {
-        actions.calls.clear();
-        actions.not_applied.push((what, reason));
+        calls.extend(actions.calls);
+        self.skipped.extend(not_applied.map(skipped));
     }
 }
-
-fn add_to_plan(
-    plan: &mut SettingsPlan,
-    setting: Setting,
-    actions: SettingActions,
-    refusal: Option<String>,
-    choice: &SettingChoice,
-) {
-    let skipped = |(what, reason)| SkippedSetting {
-        setting,
-        what,
-        reason,
-    };
-
-    match (actions.description, refusal) {
-        (Some(what), Some(reason)) => {
-            plan.skipped.push(skipped((what, reason)));
-
-            // Not for `--without`: a user who skips the whole setting does not need a report on its parts.
-            if !choice.without.contains(&setting) {
-                plan.skipped
-                    .extend(actions.not_applied.into_iter().map(skipped));
-            }
-        }
-        _ if choice.without.contains(&setting) => {}
-        (description, _) => {
-            // Without calls, `CreateTable` applies the setting.
-            if actions.calls.is_empty()
-                && let Some(description) = description
-            {
-                plan.at_creation.push((setting, description));
-            }
-
-            let calls = if choice.first.contains(&setting) {
-                &mut plan.before
-            } else {
-                &mut plan.after
-            };
-
-            calls.extend(actions.calls);
-            plan.skipped
-                .extend(actions.not_applied.into_iter().map(skipped));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

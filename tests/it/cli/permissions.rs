@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use crate::structure::layers::sources;
 use crate::support::client::{numbered, strings};
 use crate::support::faults::Proxy;
 use crate::support::permissions;
@@ -16,16 +17,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The operations that the sources use.
+/// The operations that the sources use: those of the store, and those that settings name.
 fn used() -> BTreeSet<String> {
-    let text = fs::read_to_string(root().join("src/aws/operation.rs")).expect("the source file");
-    let constants = text.split("pub(crate) const ").skip(1);
-    let constants = constants.filter(|constant| !constant.starts_with("fn "));
+    let constructors = ["::dynamodb(\"", "::streams(\"", "::auto_scaling(\""];
+    let mut used = BTreeSet::new();
+    for file in sources(&root().join("src")) {
+        let text = fs::read_to_string(&file).expect("a source file");
+        let is_tests = file.ends_with("tests.rs");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for constructor in constructors.iter().filter(|_| !is_tests) {
+            let names = code.split(constructor).skip(1);
+            used.extend(names.filter_map(|rest| rest.split('"').next().map(ToOwned::to_owned)));
+        }
+    }
 
-    constants
-        .filter_map(|constant| constant.split('"').nth(1))
-        .map(ToOwned::to_owned)
-        .collect()
+    used
 }
 
 /// The operations in the table, by command.

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{
     GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
-    StreamSpecification, StreamViewType, Tag, TimeToLiveSpecification,
+    StreamSpecification, StreamViewType, TableClass, Tag, TimeToLiveSpecification,
 };
 use serde_json::{Value, json};
 
@@ -834,6 +834,210 @@ fn a_table_that_somebody_else_creates_meanwhile_is_not_taken_for_ours() {
         .restoredb(["--source=out", "--env=dev", "--yes"])
         .exits(1);
     assert_eq!(proxy.count("BatchWriteItem"), 0, "{run}");
+}
+
+/// Hides the deletion protection of `copy`.
+fn without_protection(answer: &mut Value) {
+    for document in ["Table", "TableDescription"] {
+        if let Some(table) = answer.get_mut(document)
+            && table["TableName"] == "copy"
+        {
+            table["DeletionProtectionEnabled"] = false.into();
+        }
+    }
+}
+
+/// An engine with `films`, which is protected, and its dump.
+fn protected() -> (Engine, Project) {
+    let engine = films();
+    let protect = |sdk: aws_sdk_dynamodb::Client| {
+        sdk.update_table()
+            .table_name("films")
+            .deletion_protection_enabled(true)
+            .send()
+    };
+    engine
+        .client()
+        .ask(|sdk| protect(sdk.clone()))
+        .expect("the engine has deletion protection");
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+
+    (engine, project)
+}
+
+const PROTECTED_COPY: [&str; 4] = ["--source=out", "--env=dev", "--yes", "--json"];
+
+#[test]
+fn a_setting_in_the_response_of_its_call_is_applied_even_if_descriptions_lag() {
+    let (engine, project) = protected();
+    let lag = always("DescribeTable", Fault::Changed(without_protection));
+    let proxy = Proxy::with_rules(&engine, [lag]);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(PROTECTED_COPY).exits(0);
+    assert_eq!(outcome(&run, "deletion-protection")[0].0, "applied");
+}
+
+#[test]
+fn a_setting_that_is_described_late_is_applied() {
+    let (engine, project) = protected();
+    let proxy = Proxy::with_rules(&engine, []);
+    let project = project.environment("dev", proxy.url(), "third");
+    project.restoredb(PROTECTED_COPY).exits(0);
+    let descriptions = proxy.count("DescribeTable");
+
+    let lag = Fault::Changed(without_protection);
+    let rules = [
+        calls("DescribeTable", 1..=descriptions + 2, lag.clone()),
+        always("UpdateTable", lag),
+    ];
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(PROTECTED_COPY).exits(0);
+    assert!(proxy.count("DescribeTable") > descriptions + 2, "{run}");
+    assert_eq!(outcome(&run, "deletion-protection")[0].0, "applied");
+}
+
+#[test]
+fn a_table_gets_the_standard_class() {
+    let engine = films();
+    engine.client().create("copy", |create| {
+        create
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+            .table_class(TableClass::StandardInfrequentAccess)
+    });
+
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    let flags = [
+        "--source=out",
+        "--table=copy",
+        "--apply-settings",
+        "--table-class=standard",
+        "--yes",
+        "--json",
+    ];
+    let run = project.restoredb(flags).exits(0);
+    assert_eq!(outcome(&run, "class")[0].0, "applied");
+    let described = engine.client().describe("copy").expect("the table");
+    let class = described
+        .table_class_summary
+        .and_then(|summary| summary.table_class);
+    assert!(
+        class
+            .as_ref()
+            .is_none_or(|class| *class == TableClass::Standard),
+        "{class:?}"
+    );
+}
+
+#[test]
+fn a_requested_setting_is_applied_whatever_a_probe_concludes() {
+    let engine = films();
+    let proxy = Proxy::with_rules(&engine, everything());
+    let project = dumped(&proxy).environment("dev", engine.url(), "copy");
+    let restore = ["--source=out", "--env=dev", "--yes", "--quiet"];
+    project.restoredb(restore).exits(0);
+
+    let engine = films();
+    let proxy = Proxy::with_rules(&engine, []);
+    let project = project.environment("dev", proxy.url(), "copy");
+    let run = project.restoredb(restore.into_iter().chain(["--with=pitr"]));
+    let run = run
+        .exits(3)
+        .says("PITR 14 days was not applied: ")
+        .says("UnknownOperationException");
+    assert_eq!(proxy.count("UpdateContinuousBackups"), 1, "{run}");
+}
+
+#[test]
+fn a_requested_setting_that_is_unknown_is_reported_even_if_quiet() {
+    let engine = films();
+    let proxy = Proxy::with_rules(&engine, [always("ListTagsOfResource", DENIED)]);
+    let project = dumped(&proxy);
+    project
+        .restoredb(["--source=out", "--table=copy", "--quiet"])
+        .exits(0);
+    project
+        .restoredb(["--source=out", "--table=third", "--quiet", "--with=tags"])
+        .exits(3)
+        .says("tags was not applied: not captured when the dump was made: AccessDenied");
+}
+
+#[test]
+fn a_requested_setting_that_an_existing_table_lacks_is_reported() {
+    let engine = films();
+    let project = Project::on(&engine, "films");
+    project.dumpdb(["--output=out"]).exits(0);
+    let copy = ["--source=out", "--table=copy", "--yes", "--quiet"];
+    project
+        .restoredb(copy.into_iter().chain(["--without=ttl"]))
+        .exits(0);
+    project
+        .restoredb(copy.into_iter().chain(["--with=ttl"]))
+        .exits(3)
+        .says("TTL on attribute expires was not applied")
+        .says("--apply-settings");
+    project
+        .restoredb(copy.into_iter().chain(["--with=ttl", "--apply-settings"]))
+        .exits(0);
+    project
+        .restoredb(copy.into_iter().chain(["--with=ttl"]))
+        .exits(0);
+}
+
+/// Protects `films`, and gives every table a replica in this state.
+fn with_replica(answer: &mut Value, status: &str) {
+    if let Some(table) = answer.get_mut("Table") {
+        if table["TableName"] == "films" {
+            table["DeletionProtectionEnabled"] = true.into();
+        }
+
+        table["Replicas"] = json!([{"RegionName": "ap-south-1", "ReplicaStatus": status}]);
+    }
+}
+
+fn replicated(answer: &mut Value) {
+    with_replica(answer, "ACTIVE");
+}
+
+fn replicating(answer: &mut Value) {
+    with_replica(answer, "CREATING");
+}
+
+#[test]
+fn replicas_are_created_last_and_waited_for_by_their_status_without_a_limit() {
+    let engine = films();
+    let answer = Fault::Answered(
+        |request| json!({"TableDescription": {"TableName": request["TableName"], "TableStatus": "UPDATING", "KeySchema": [], "AttributeDefinitions": []}}),
+    );
+    let replica = with_text("UpdateTable", "ReplicaUpdates", answer);
+    let active = always("DescribeTable", Fault::Changed(replicated));
+    let proxy = Proxy::with_rules(&engine, [replica.clone(), active.clone()]);
+    let project = dumped(&proxy);
+    let flags = ["--with=replicas", "--give-up-after=1s"];
+    let before = proxy.count("DescribeTable");
+    let (run, _) = restored(&project, &proxy, flags.into_iter().chain(["--table=third"]));
+    drop(run.exits(0));
+    let descriptions = proxy.count("DescribeTable") - before;
+
+    let creating = calls(
+        "DescribeTable",
+        1..=descriptions + 8,
+        Fault::Changed(replicating),
+    );
+    let proxy = Proxy::with_rules(&engine, [replica, creating, active]);
+    let project = project.environment("local", proxy.url(), "films");
+    let (run, calls) = restored(&project, &proxy, flags.into_iter().chain(["--table=copy"]));
+    let run = run.exits(0);
+    assert!(proxy.count("DescribeTable") > descriptions + 8, "{run}");
+    assert_eq!(outcome(&run, "replicas")[0].0, "applied");
+
+    let is_replica = |call: &Call| call.body.get("ReplicaUpdates").is_some();
+    let protection = position(&calls, "deletion protection", is_protection);
+    assert_eq!(protection + 1, position(&calls, "replica", is_replica));
+    assert_eq!(calls.len(), protection + 2);
 }
 
 /// A dump of a table with a KMS key, and a proxy that refuses to create a table with it.

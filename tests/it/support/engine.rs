@@ -30,6 +30,8 @@ pub(crate) struct Capabilities {
     pub(crate) measures_in_utf8: bool,
     /// Time to live, tags and other settings beside keys, indexes and throughput are kept.
     pub(crate) keeps_settings: bool,
+    /// It has the operations for resource policies and Kinesis destinations.
+    pub(crate) has_policies: bool,
 }
 
 /// A running engine.
@@ -182,15 +184,21 @@ fn capabilities(engine: &str) -> Capabilities {
         multi_attribute_keys: true,
         measures_in_utf8: true,
         keeps_settings: true,
+        has_policies: true,
     };
 
     match engine {
-        "embedded" | "ministack" => all,
+        "ministack" => all,
+        "embedded" => Capabilities {
+            has_policies: false,
+            ..all
+        },
         "dynalite" => Capabilities {
             counts_items: false,
             multi_attribute_keys: false,
             measures_in_utf8: false,
             keeps_settings: false,
+            has_policies: false,
         },
         other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
     }

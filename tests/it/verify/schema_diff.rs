@@ -127,7 +127,7 @@ fn each_setting_that_differs_is_a_line() {
         found,
         [
             "GSI by-genre: dump none / table genre (S), projection ALL, 5 RCU / 7 WCU",
-            "TTL: dump expires / table off",
+            "TTL: dump on attribute expires / table off",
             "billing: dump on-demand / table provisioned 5 RCU / 7 WCU",
             "stream: dump NEW_IMAGE / table off",
             "tags: dump owner=archive / table owner=nobody",

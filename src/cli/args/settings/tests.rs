@@ -64,20 +64,23 @@ fn settings_can_be_lists_and_repeated_options() {
     let resolved = resolve(
         "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings",
     );
+    let settings = |names: &[&str]| -> Vec<Setting> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    };
     assert_eq!(
         resolved.choice.with,
-        [Setting::Kms, Setting::Policy, Setting::Kinesis]
+        settings(&["kms", "policy", "kinesis"])
     );
     assert_eq!(
         (resolved.choice.without, resolved.choice.first),
-        (vec![Setting::Ttl], vec![Setting::Stream, Setting::Pitr])
+        (settings(&["ttl"]), settings(&["stream", "pitr"]))
     );
     assert!(resolved.apply);
 }
 
 #[test]
 fn unknown_setting_names_list_all_names() {
-    for setting in Setting::ALL {
+    for setting in Setting::choices() {
         assert_eq!(resolve(&format!("--with {setting}")).choice.with, [setting]);
     }
 
@@ -95,15 +98,13 @@ fn unknown_setting_names_list_all_names() {
             );
 
             assert!(
-                Setting::ALL
-                    .iter()
-                    .all(|setting| error.to_string().contains(setting.name())),
+                Setting::choices().all(|setting| error.to_string().contains(setting.name())),
                 "{error}"
             );
         }
     }
 
-    for setting in Setting::ALL {
+    for setting in Setting::choices() {
         assert!(
             help.contains(&format!(" {setting}")),
             "{setting} is not in the help"

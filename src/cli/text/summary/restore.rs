@@ -405,6 +405,10 @@ mod tests {
         }
     }
 
+    fn setting(name: &str) -> Setting {
+        name.parse().unwrap()
+    }
+
     #[test]
     fn complete_restore() {
         assert_eq!(
@@ -488,15 +492,15 @@ mod tests {
 
         let summary = RestoreSummary {
             settings: vec![
-                outcome(Setting::Tags, "2 tags", SettingResult::Applied, None),
+                outcome(Setting::TAGS, "2 tags", SettingResult::Applied, None),
                 outcome(
-                    Setting::Kinesis,
+                    setting("kinesis"),
                     "Kinesis destination clicks",
                     SettingResult::Skipped,
                     Some("another table"),
                 ),
                 outcome(
-                    Setting::Ttl,
+                    setting("ttl"),
                     "TTL on expires",
                     SettingResult::Failed,
                     Some("UpdateTimeToLive failed: no"),

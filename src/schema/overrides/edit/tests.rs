@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind};
 use crate::item::KeyType;
 use crate::schema::{
-    Capacity, Encryption, OverriddenSchema, Overrides, OverridesFormat, Section, SettingChoice,
-    TableSchema, differences,
+    Capacity, Encryption, OverriddenSchema, Overrides, OverridesFormat, SettingChoice, TableSchema,
+    differences,
 };
 
 const FILMS: &str = include_str!("../../samples/provisioned.json");
@@ -69,8 +69,14 @@ fn what_is_not_overridden_stays_verbatim() {
     let text = String::from_utf8(changed.to_document()).unwrap();
     assert!(text.contains("\"Future\":{\"b\":1.00, \"a\":1E400}"));
     assert_eq!(
-        changed.section(Section::Tags).unwrap().get(),
-        parse(MUSIC).section(Section::Tags).unwrap().get()
+        changed
+            .section(crate::schema::settings::tags::SECTION)
+            .unwrap()
+            .get(),
+        parse(MUSIC)
+            .section(crate::schema::settings::tags::SECTION)
+            .unwrap()
+            .get()
     );
 }
 
@@ -176,7 +182,7 @@ mod billing {
     fn changes_are_noted_and_auto_scaling_goes() {
         let OverriddenSchema { schema, notes, .. } =
             overridden(MUSIC, "read-capacity = 1\nwrite-capacity = 1");
-        assert!(schema.section(Section::AutoScaling).is_none());
+        assert!(!schema.has_auto_scaling());
         assert_eq!(
             notes,
             [
@@ -195,7 +201,7 @@ mod billing {
         );
 
         let kept = overridden(MUSIC, "billing-mode = \"provisioned\"");
-        assert!(kept.schema.section(Section::AutoScaling).is_some() && kept.notes.is_empty());
+        assert!(kept.schema.has_auto_scaling() && kept.notes.is_empty());
     }
 
     #[test]

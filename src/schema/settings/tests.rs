@@ -3,12 +3,12 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::schema::{
-    Captured, Operation, Overrides, STREAM_ARN, Section, Setting, SettingCall, SettingChoice,
-    SettingsPlan, TABLE_ARN, TableSchema, differences,
+    Captured, Operation, Overrides, Progress, STREAM_ARN, Section, Setting, SettingCall,
+    SettingChoice, SettingsPlan, TABLE_ARN, TableSchema, differences,
 };
 
-const EVERYTHING: &str = include_str!("../../samples/everything.json");
-const BARE: &str = include_str!("../../samples/provisioned.json");
+const EVERYTHING: &str = include_str!("../samples/everything.json");
+const BARE: &str = include_str!("../samples/provisioned.json");
 
 fn parse(document: &str) -> TableSchema {
     TableSchema::parse(document.as_bytes()).unwrap()
@@ -21,6 +21,19 @@ fn with(pointer: &str, value: Value) -> TableSchema {
     document.pointer_mut(parent).unwrap()[field] = value;
 
     parse(&document.to_string())
+}
+
+fn setting(name: &str) -> Setting {
+    name.parse().unwrap()
+}
+
+fn section(name: &str) -> Section {
+    let mut sections = Section::all().into_iter();
+    sections.find(|section| section.name() == name).unwrap()
+}
+
+fn every_setting() -> Vec<Setting> {
+    Setting::choices().collect()
 }
 
 fn choice(with: &[Setting], without: &[Setting], first: &[Setting]) -> SettingChoice {
@@ -66,6 +79,86 @@ fn skipped(plan: &SettingsPlan) -> Vec<(Setting, &str)> {
         .collect()
 }
 
+mod list {
+    use super::*;
+    use crate::schema::When;
+    use crate::schema::settings::spec::{DefaultRule, SettingSpec};
+    use crate::schema::settings::{SETTINGS, in_order_of_application};
+
+    #[test]
+    fn each_setting_is_applied_after_those_that_it_comes_after() {
+        let order: Vec<_> = in_order_of_application()
+            .iter()
+            .map(|spec| spec.name)
+            .collect();
+        assert_eq!(order.len(), SETTINGS.len());
+
+        let position = |name: &str| order.iter().position(|other| *other == name);
+        for spec in SETTINGS {
+            for earlier in spec.comes_after {
+                assert!(position(earlier).expect(earlier) < position(spec.name).unwrap());
+            }
+        }
+    }
+
+    /// The row of a setting in the table of README.md.
+    fn row(spec: &SettingSpec) -> String {
+        let when = match spec.when {
+            When::Creation => "with the table",
+            When::Before => "before the items",
+            When::After => "after the items",
+        };
+        let by_default = match spec.default {
+            DefaultRule::Applied => "every table",
+            DefaultRule::SameTable(_) => "the dumped table itself",
+            DefaultRule::Skipped(_) => "no table",
+        };
+
+        format!(
+            "| `{}` | {} | {when} | {by_default} |",
+            spec.name, spec.label
+        )
+    }
+
+    #[test]
+    fn the_documentation_lists_every_setting_and_section_in_order() {
+        let file = |name: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            std::fs::read_to_string(path).unwrap()
+        };
+
+        let rows: Vec<_> = in_order_of_application()
+            .into_iter()
+            .filter(|spec| spec.is_choice)
+            .map(row)
+            .collect();
+        let rows = rows.join("\n");
+        assert!(file("README.md").contains(&rows), "README.md lacks\n{rows}");
+
+        let format = file("docs/FORMAT.md");
+        let positions: Vec<_> = Section::all()
+            .into_iter()
+            .map(|section| format.find(&format!("\n| `{}` |", section.name())))
+            .collect();
+        assert!(positions.iter().all(Option::is_some) && positions.is_sorted());
+    }
+
+    #[test]
+    fn names_labels_and_sections_are_unique() {
+        let all_differ = |mut names: Vec<&str>| {
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            names.len() == count
+        };
+
+        assert!(all_differ(SETTINGS.iter().map(|spec| spec.name).collect()));
+        assert!(all_differ(SETTINGS.iter().map(|spec| spec.label).collect()));
+        let sections = Section::all().into_iter();
+        assert!(all_differ(sections.map(Section::name).collect()));
+    }
+}
+
 mod order {
     use super::*;
 
@@ -81,46 +174,63 @@ mod order {
         assert_eq!(
             order,
             [
-                (Setting::Stream, Operation::UpdateTable),
-                (Setting::Ttl, Operation::UpdateTimeToLive),
-                (Setting::Pitr, Operation::UpdateContinuousBackups),
-                (Setting::Insights, Operation::UpdateContributorInsights),
-                (Setting::Insights, Operation::UpdateContributorInsights),
-                (Setting::Autoscaling, Operation::RegisterScalableTarget),
-                (Setting::Autoscaling, Operation::RegisterScalableTarget),
-                (Setting::Autoscaling, Operation::PutScalingPolicy),
-                (Setting::Policy, Operation::PutResourcePolicy),
-                (Setting::Policy, Operation::PutResourcePolicy),
+                (setting("stream"), Operation::UPDATE_TABLE),
+                (setting("ttl"), Operation::dynamodb("UpdateTimeToLive")),
                 (
-                    Setting::Kinesis,
-                    Operation::EnableKinesisStreamingDestination
+                    setting("pitr"),
+                    Operation::dynamodb("UpdateContinuousBackups")
                 ),
-                (Setting::Replicas, Operation::UpdateTable),
-                (Setting::Replicas, Operation::UpdateTable),
-                (Setting::DeletionProtection, Operation::UpdateTable),
+                (
+                    setting("insights"),
+                    Operation::dynamodb("UpdateContributorInsights")
+                ),
+                (
+                    setting("insights"),
+                    Operation::dynamodb("UpdateContributorInsights")
+                ),
+                (
+                    setting("autoscaling"),
+                    Operation::auto_scaling("RegisterScalableTarget")
+                ),
+                (
+                    setting("autoscaling"),
+                    Operation::auto_scaling("RegisterScalableTarget")
+                ),
+                (
+                    setting("autoscaling"),
+                    Operation::auto_scaling("PutScalingPolicy")
+                ),
+                (setting("policy"), Operation::dynamodb("PutResourcePolicy")),
+                (setting("policy"), Operation::dynamodb("PutResourcePolicy")),
+                (
+                    setting("kinesis"),
+                    Operation::dynamodb("EnableKinesisStreamingDestination")
+                ),
+                (setting("deletion-protection"), Operation::UPDATE_TABLE),
+                (setting("replicas"), Operation::UPDATE_TABLE),
+                (setting("replicas"), Operation::UPDATE_TABLE),
             ]
         );
 
         assert!(
             plan.after
                 .iter()
-                .all(|call| call.waits_for_active == (call.operation == Operation::UpdateTable))
+                .all(|call| call.waits_for_active() == (call.operation == Operation::UPDATE_TABLE))
         );
 
         assert!(plan.before.is_empty());
-        let at_creation: Vec<_> = plan
-            .at_creation
-            .iter()
-            .map(|(setting, _)| *setting)
-            .collect();
+        let at_creation: Vec<_> = plan.at_creation.iter().map(|call| call.setting).collect();
 
-        assert_eq!(at_creation, [Setting::Class, Setting::Kms, Setting::Tags]);
+        assert_eq!(
+            at_creation,
+            [setting("class"), setting("kms"), setting("tags")]
+        );
         assert_eq!(
             skipped(&plan)
                 .iter()
                 .map(|(setting, _)| *setting)
                 .collect::<Vec<_>>(),
-            [Setting::WarmThroughput]
+            [setting("warm-throughput")]
         );
     }
 
@@ -128,13 +238,13 @@ mod order {
     fn some_come_before_the_items_when_asked_for() {
         let plan = copied(
             &parse(EVERYTHING),
-            &choice(&[], &[], &[Setting::Ttl, Setting::Stream]),
+            &choice(&[], &[], &[setting("ttl"), setting("stream")]),
         );
         assert_eq!(
             whats(&plan.before),
             ["stream NEW_IMAGE", "TTL on attribute expires"]
         );
-        assert_eq!(plan.after[0].setting, Setting::Pitr);
+        assert_eq!(plan.after[0].setting, setting("pitr"));
     }
 
     #[test]
@@ -159,19 +269,19 @@ mod rules {
             skipped(&plan),
             [
                 (
-                    Setting::Kms,
+                    setting("kms"),
                     "encryption with KMS key arn:aws:kms:eu-west-1:123456789012:key/here"
                 ),
                 (
-                    Setting::WarmThroughput,
+                    setting("warm-throughput"),
                     "warm throughput 800 read units per second, warm throughput of index by-genre 900 read / 6 write units per second"
                 ),
-                (Setting::Policy, "resource policies of table and stream"),
+                (setting("policy"), "resource policies of table and stream"),
                 (
-                    Setting::Kinesis,
+                    setting("kinesis"),
                     "Kinesis destination arn:aws:kinesis:eu-west-1:123456789012:stream/films"
                 ),
-                (Setting::Replicas, "replicas in ap-south-1, us-east-1"),
+                (setting("replicas"), "replicas in ap-south-1, us-east-1"),
             ]
         );
 
@@ -185,7 +295,12 @@ mod rules {
             );
         }
 
-        assert!(!plan.after.iter().any(|call| call.setting.is_bound()));
+        let is_skipped = |call: &SettingCall| {
+            skipped(&plan)
+                .iter()
+                .any(|(other, _)| *other == call.setting)
+        };
+        assert!(!plan.after.iter().any(is_skipped));
         assert!(
             !plan.after.iter().any(|call| call.body.contains("arn:")),
             "nothing names the source's account"
@@ -195,18 +310,23 @@ mod rules {
     #[test]
     fn with_and_without_decide_otherwise() {
         let schema = parse(EVERYTHING);
-        let all = copied(&schema, &choice(&Setting::ALL, &[], &[]));
+        let all = copied(&schema, &choice(&every_setting(), &[], &[]));
         assert!(all.skipped.is_empty());
         assert!(
             all.after
                 .iter()
-                .any(|call| call.setting == Setting::Replicas)
+                .any(|call| call.setting == setting("replicas"))
         );
 
-        let none =
-            schema.settings_plan("music", &choice(&[], &Setting::ALL, &[]), true, None, false);
+        let none = schema.settings_plan(
+            "music",
+            &choice(&[], &every_setting(), &[]),
+            true,
+            None,
+            false,
+        );
         assert!(none.before.is_empty() && none.after.is_empty() && none.at_creation.is_empty());
-        assert_eq!(none.skipped.len(), Setting::ALL.len());
+        assert_eq!(none.skipped.len(), every_setting().len());
         assert!(
             none.skipped
                 .iter()
@@ -223,12 +343,12 @@ mod rules {
                 .map(|field| body.get(field).is_some());
             let plan = schema.settings_plan("copy", choice, same_table, None, false);
             let named = [
-                Setting::Class,
-                Setting::Kms,
-                Setting::Tags,
-                Setting::WarmThroughput,
+                setting("class"),
+                setting("kms"),
+                setting("tags"),
+                setting("warm-throughput"),
             ]
-            .map(|setting| plan.at_creation.iter().any(|(named, _)| *named == setting));
+            .map(|setting| plan.at_creation.iter().any(|call| call.setting == setting));
 
             let optional = schema
                 .creation("copy", choice, same_table)
@@ -251,27 +371,33 @@ mod rules {
             fields(&SettingChoice::default(), true),
             [true, true, true, false]
         );
-        assert_eq!(fields(&choice(&Setting::ALL, &[], &[]), false), [true; 4]);
-        assert_eq!(fields(&choice(&[], &Setting::ALL, &[]), true), [false; 4]);
+        assert_eq!(
+            fields(&choice(&every_setting(), &[], &[]), false),
+            [true; 4]
+        );
+        assert_eq!(
+            fields(&choice(&[], &every_setting(), &[]), true),
+            [false; 4]
+        );
     }
 
     #[test]
     fn what_was_not_captured_is_named_with_the_reason() {
-        let sections = Section::ALL.map(|section| {
+        let sections = Section::all().into_iter().map(|section| {
             (
                 section,
                 Captured::NotCaptured("AccessDenied: \"no\"".to_owned()),
             )
         });
 
-        let plan = restored(&parse(EVERYTHING).with_sections(sections.to_vec()));
+        let plan = restored(&parse(EVERYTHING).with_sections(sections.collect()));
         let lost: Vec<_> = plan
             .skipped
             .iter()
-            .filter(|skipped| skipped.setting != Setting::WarmThroughput)
+            .filter(|skipped| skipped.setting != setting("warm-throughput"))
             .collect();
 
-        assert_eq!(lost.len(), Section::ALL.len());
+        assert_eq!(lost.len(), Section::all().len());
 
         for skipped in lost {
             assert_eq!(
@@ -312,14 +438,14 @@ mod rules {
     fn a_stream_policy_needs_a_stream() {
         let plan = parse(EVERYTHING).settings_plan(
             "music",
-            &choice(&[], &[Setting::Stream], &[]),
+            &choice(&[], &[setting("stream")], &[]),
             true,
             None,
             false,
         );
 
-        assert_eq!(bodies(&plan.after, Setting::Policy).len(), 1);
-        assert!(skipped(&plan).contains(&(Setting::Policy, "resource policy of the stream")));
+        assert_eq!(bodies(&plan.after, setting("policy")).len(), 1);
+        assert!(skipped(&plan).contains(&(setting("policy"), "resource policy of the stream")));
     }
 
     #[test]
@@ -360,21 +486,21 @@ mod calls {
         let one = |setting| bodies(&plan.after, setting);
         let stream = json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"});
         assert_eq!(
-            one(Setting::Stream),
+            one(setting("stream")),
             [json!({"TableName": "copy", "StreamSpecification": stream})]
         );
         let ttl = json!({"Enabled": true, "AttributeName": "expires"});
         assert_eq!(
-            one(Setting::Ttl),
+            one(setting("ttl")),
             [json!({"TableName": "copy", "TimeToLiveSpecification": ttl})]
         );
         let recovery = json!({"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 35});
         assert_eq!(
-            one(Setting::Pitr),
+            one(setting("pitr")),
             [json!({"TableName": "copy", "PointInTimeRecoverySpecification": recovery})]
         );
         assert_eq!(
-            one(Setting::Insights),
+            one(setting("insights")),
             [
                 json!({"TableName": "copy", "ContributorInsightsAction": "ENABLE", "ContributorInsightsMode": "THROTTLED_KEYS"}),
                 json!({"TableName": "copy", "IndexName": "by-genre", "ContributorInsightsAction": "ENABLE"}),
@@ -382,7 +508,7 @@ mod calls {
         );
 
         assert_eq!(
-            one(Setting::DeletionProtection),
+            one(setting("deletion-protection")),
             [json!({"TableName": "copy", "DeletionProtectionEnabled": true})]
         );
     }
@@ -401,12 +527,12 @@ mod calls {
         });
 
         let plan = copied(&schema, &SettingChoice::default());
-        let calls = bodies(&plan.after, Setting::Autoscaling);
+        let calls = bodies(&plan.after, setting("autoscaling"));
         assert_eq!(calls[..2], [read.clone(), write]);
         let policy = plan
             .after
             .iter()
-            .find(|call| call.operation == Operation::PutScalingPolicy)
+            .find(|call| call.operation == Operation::auto_scaling("PutScalingPolicy"))
             .unwrap();
 
         assert!(
@@ -418,7 +544,7 @@ mod calls {
         assert!(policy.body.contains(r#""ResourceId":"table/copy""#));
         assert!(!policy.body.contains("Alarm") && !policy.body.contains("PolicyARN"));
 
-        let own = bodies(&restored(&schema).after, Setting::Autoscaling);
+        let own = bodies(&restored(&schema).after, setting("autoscaling"));
         assert_eq!(own[0]["RoleARN"], "arn:aws:iam::123456789012:role/scaler");
         assert_eq!(own[1].get("RoleARN"), None, "AWS finds its own role");
     }
@@ -429,24 +555,26 @@ mod calls {
             "/Table/BillingModeSummary",
             json!({"BillingMode": "PAY_PER_REQUEST"}),
         ));
-        assert!(bodies(&plan.after, Setting::Autoscaling).is_empty());
+        assert!(bodies(&plan.after, setting("autoscaling")).is_empty());
         assert!(
-            skipped(&plan).contains(&(Setting::Autoscaling, "auto scaling (2 targets, 1 policy)"))
+            skipped(&plan)
+                .contains(&(setting("autoscaling"), "auto scaling (2 targets, 1 policy)"))
         );
         let plan = restored(&with("/Table/GlobalSecondaryIndexes", json!([])));
-        assert_eq!(bodies(&plan.after, Setting::Autoscaling).len(), 2);
+        assert_eq!(bodies(&plan.after, setting("autoscaling")).len(), 2);
         assert!(skipped(&plan).contains(&(
-            Setting::Autoscaling,
+            setting("autoscaling"),
             "auto scaling of table/music/index/by-genre"
         )));
-        assert!(
-            skipped(&plan).contains(&(Setting::Insights, "contributor insights of index by-genre"))
-        );
+        assert!(skipped(&plan).contains(&(
+            setting("insights"),
+            "contributor insights of index by-genre"
+        )));
     }
 
     #[test]
     fn policies_name_the_target() {
-        let policies = bodies(&restored(&parse(EVERYTHING)).after, Setting::Policy);
+        let policies = bodies(&restored(&parse(EVERYTHING)).after, setting("policy"));
         let text = |policy: &Value| {
             serde_json::from_str::<Value>(policy["Policy"].as_str().unwrap()).unwrap()
         };
@@ -464,7 +592,7 @@ mod calls {
     fn only_active_streams_are_fed_and_every_replica_is_made() {
         let plan = restored(&parse(EVERYTHING));
         assert_eq!(
-            bodies(&plan.after, Setting::Kinesis),
+            bodies(&plan.after, setting("kinesis")),
             [json!({
                 "TableName": "music", "StreamArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/films",
                 "EnableKinesisStreamingConfiguration": {"ApproximateCreationDateTimePrecision": "MICROSECOND"},
@@ -480,14 +608,17 @@ mod calls {
         });
 
         assert_eq!(
-            bodies(&plan.after, Setting::Replicas),
+            bodies(&plan.after, setting("replicas")),
             [
                 json!({"TableName": "music", "ReplicaUpdates": [{"Create": full}]}),
                 json!({"TableName": "music", "ReplicaUpdates": [{"Create": {"RegionName": "ap-south-1"}}]}),
             ]
         );
 
-        let elsewhere = copied(&parse(EVERYTHING), &choice(&[Setting::Replicas], &[], &[]));
+        let elsewhere = copied(
+            &parse(EVERYTHING),
+            &choice(&[setting("replicas")], &[], &[]),
+        );
         assert!(
             !elsewhere
                 .after
@@ -497,11 +628,77 @@ mod calls {
     }
 
     #[test]
+    fn a_call_is_shown_by_a_table_with_what_it_requests() {
+        let dump = parse(EVERYTHING);
+        let plan = restored(&dump);
+        for call in plan.at_creation.iter().chain(&plan.after) {
+            assert!(call.is_shown_by(&dump), "{}", call.what);
+        }
+
+        let bare = parse(BARE);
+        let calls = plan.at_creation.iter().chain(&plan.after);
+        let shown: Vec<_> = calls
+            .filter(|call| call.waits_for_active() && call.is_shown_by(&bare))
+            .collect();
+        assert_eq!(shown, Vec::<&SettingCall>::new());
+    }
+
+    #[test]
+    fn the_standard_class_is_shown_by_a_table_that_has_it() {
+        let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
+        document["Table"]["TableClassSummary"] = Value::Null;
+        let standard = parse(&document.to_string());
+        let plan = standard.settings_plan(
+            "music",
+            &SettingChoice::default(),
+            true,
+            Some(&parse(EVERYTHING)),
+            true,
+        );
+
+        let [call] = &plan.after[..] else {
+            panic!("{:?}", whats(&plan.after))
+        };
+        assert_eq!(call.what, "table class STANDARD");
+        assert!(call.is_shown_by(&standard) && !call.is_shown_by(&parse(EVERYTHING)));
+    }
+
+    #[test]
+    fn the_progress_of_a_replica_is_its_status() {
+        let plan = restored(&parse(EVERYTHING));
+        let call = plan
+            .after
+            .iter()
+            .find(|call| call.adds.as_deref() == Some("ap-south-1"))
+            .unwrap();
+
+        let progress = |replica: Value| call.progress(&with("/Table/Replicas", json!([replica])));
+        let replica = |status: &str| json!({"RegionName": "ap-south-1", "ReplicaStatus": status, "ReplicaStatusPercentProgress": "35%", "ReplicaStatusDescription": "no key"});
+        assert_eq!(progress(replica("ACTIVE")), Some(Progress::Settled));
+        assert_eq!(
+            progress(replica("CREATING")),
+            Some(Progress::Pending(
+                "replica in ap-south-1 is CREATING (35%)".to_owned()
+            ))
+        );
+        assert_eq!(
+            progress(replica("CREATION_FAILED")),
+            Some(Progress::Failed(
+                "replica in ap-south-1 is CREATION_FAILED (no key)".to_owned()
+            ))
+        );
+        assert_eq!(
+            progress(json!({"RegionName": "us-east-1", "ReplicaStatus": "CREATING"})),
+            Some(Progress::Settled)
+        );
+    }
+
+    #[test]
     fn creation_holds_key_class_tags_and_warmth() {
         let schema = parse(EVERYTHING);
         let body = creation(
             &schema,
-            &choice(&[Setting::Kms, Setting::WarmThroughput], &[], &[]),
+            &choice(&[setting("kms"), setting("warm-throughput")], &[], &[]),
             false,
         );
 
@@ -529,10 +726,10 @@ mod calls {
     fn an_optional_field_can_be_taken_out() {
         let schema = parse(EVERYTHING);
         let mut request = schema
-            .creation("copy", &choice(&Setting::ALL, &[], &[]), true)
+            .creation("copy", &choice(&every_setting(), &[], &[]), true)
             .unwrap();
         let plain = schema
-            .creation("copy", &choice(&[], &Setting::ALL, &[]), true)
+            .creation("copy", &choice(&[], &every_setting(), &[]), true)
             .unwrap();
         for (setting, field) in request.optional.clone() {
             request = request.without(field);
@@ -550,7 +747,7 @@ proptest! {
         document[position] = byte;
         if let Ok(schema) = TableSchema::parse(&document) {
             let whole = parse(EVERYTHING);
-            let all = choice(&Setting::ALL, &[], &[]);
+            let all = choice(&every_setting(), &[], &[]);
             let _ = (schema.summary_lines(), schema.not_captured(), differences(&schema, &whole));
             let _ = schema.creation("t", &all, true).map(|request| request.without("WarmThroughput"));
             for call in schema.settings_plan("t", &all, true, Some(&whole), true).after {
@@ -615,10 +812,10 @@ mod existing {
         );
 
         let tag = json!({"ResourceArn": TABLE_ARN, "Tags": [{"Key": "team", "Value": "films"}]});
-        assert_eq!(bodies(&plan.after, Setting::Tags), [tag]);
+        assert_eq!(bodies(&plan.after, setting("tags")), [tag]);
         let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
         assert_eq!(
-            bodies(&plan.after, Setting::Billing),
+            bodies(&plan.after, Setting::BILLING),
             [json!({"TableName": "music", "ProvisionedThroughput": capacity})]
         );
         assert!(plan.skipped.is_empty() && plan.at_creation.is_empty());
@@ -634,8 +831,8 @@ mod existing {
         assert_eq!(
             skipped(&plan),
             [
-                (Setting::Stream, "stream NEW_IMAGE"),
-                (Setting::Ttl, "TTL on attribute expires")
+                (setting("stream"), "stream NEW_IMAGE"),
+                (setting("ttl"), "TTL on attribute expires")
             ]
         );
     }
@@ -643,7 +840,7 @@ mod existing {
     #[test]
     fn nothing_is_switched_off() {
         let mut bare: Value = serde_json::from_str(EVERYTHING).unwrap();
-        for section in Section::ALL {
+        for section in Section::all() {
             bare.as_object_mut().unwrap().remove(section.name());
         }
 
@@ -714,15 +911,15 @@ mod documents {
             parse(r#"{"Table":{"KeySchema":[],"AttributeDefinitions":[]},"Future":1,"Tags":[ ]}"#);
         let schema = bare.with_sections(vec![
             (
-                Section::KinesisDestinations,
+                section("KinesisDestinations"),
                 Captured::Document(raw("[ {\"b\":1.0, \"a\":1}]")),
             ),
             (
-                Section::TimeToLive,
+                section("TimeToLive"),
                 Captured::NotCaptured("denied \"twice\"\n".to_owned()),
             ),
-            (Section::Tags, Captured::Nothing),
-            (Section::ContinuousBackups, Captured::Document(raw("{}"))),
+            (section("Tags"), Captured::Nothing),
+            (section("ContinuousBackups"), Captured::Document(raw("{}"))),
         ]);
 
         let document = String::from_utf8(schema.to_document()).unwrap();
@@ -744,11 +941,11 @@ mod documents {
                 [("TimeToLive".to_owned(), "denied \"twice\"\n".to_owned())]
             );
             assert!(
-                schema.section(Section::TimeToLive).is_none()
-                    && schema.section(Section::Tags).is_none()
+                schema.section(section("TimeToLive")).is_none()
+                    && schema.section(section("Tags")).is_none()
             );
             assert_eq!(
-                schema.section(Section::ContinuousBackups).unwrap().get(),
+                schema.section(section("ContinuousBackups")).unwrap().get(),
                 "{}"
             );
         }
@@ -779,8 +976,8 @@ mod documents {
                 "auto scaling: index by-genre WCU 6 to 60, table RCU 5 to 100 at 70",
                 "resource policy: of the table, of the stream",
                 "Kinesis destinations: arn:aws:kinesis:eu-west-1:123456789012:stream/films",
-                "replicas: ap-south-1, us-east-1",
                 "deletion protection: on",
+                "replicas: ap-south-1, us-east-1",
             ]
         );
 
@@ -805,7 +1002,7 @@ mod documents {
         let off = json!({"TimeToLiveStatus": "DISABLED"});
         assert_eq!(
             found(&with("/TimeToLive", off)),
-            expect("TTL", "expires", "off")
+            expect("TTL", "on attribute expires", "off")
         );
         assert_eq!(
             found(&with("/Tags", json!([{"Key": "cost", "Value": "42"}]))),
