@@ -712,8 +712,8 @@ mod descriptions {
                 "encryption: KMS key arn:aws:kms:us-east-1:123456789012:key/abc",
                 "warm throughput: 30000 read / 4000 write units per second",
                 "stream: NEW_AND_OLD_IMAGES",
-                "replicas: ap-south-1, eu-west-1",
                 "deletion protection: on",
+                "replicas: ap-south-1, eu-west-1",
             ]
         );
     }
