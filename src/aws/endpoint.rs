@@ -93,14 +93,14 @@ impl Endpoints {
 
         let url = match service {
             Service::DynamoDb | Service::DynamoDbStreams => self.dynamodb(table, account).await?,
-            Service::ApplicationAutoScaling => match &self.shared_url {
+            Service::ApplicationAutoScaling | Service::Kms => match &self.shared_url {
                 Some(url) => url.clone(),
-                // The rules of both services name their hosts alike in every partition.
-                None => self.dynamodb(None, None).await?.replacen(
-                    "://dynamodb",
-                    "://application-autoscaling",
-                    1,
-                ),
+                // The rules of these services name their hosts alike in every partition.
+                None => {
+                    let host = format!("://{}", service.signing_name());
+                    let dynamodb = self.dynamodb(None, None).await?;
+                    dynamodb.replacen("://dynamodb", &host, 1)
+                }
             },
         };
 

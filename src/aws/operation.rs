@@ -7,6 +7,7 @@ pub(crate) enum Service {
     /// Engines serve it on DynamoDB's port; AWS has other hosts for it.
     DynamoDbStreams,
     ApplicationAutoScaling,
+    Kms,
 }
 
 /// One operation of a service.
@@ -49,6 +50,13 @@ impl ApiOperation {
         }
     }
 
+    pub(crate) const fn kms(name: &'static str) -> Self {
+        Self {
+            service: Service::Kms,
+            name,
+        }
+    }
+
     /// Value of the header `x-amz-target`.
     pub(super) fn target(self) -> String {
         format!("{}.{}", self.service.target_prefix(), self.name)
@@ -62,6 +70,7 @@ impl Service {
             Self::DynamoDb => "DynamoDB",
             Self::DynamoDbStreams => "DynamoDB Streams",
             Self::ApplicationAutoScaling => "Application Auto Scaling",
+            Self::Kms => "KMS",
         }
     }
 
@@ -70,6 +79,7 @@ impl Service {
             Self::DynamoDb => "DynamoDB_20120810",
             Self::DynamoDbStreams => "DynamoDBStreams_20120810",
             Self::ApplicationAutoScaling => "AnyScaleFrontendService",
+            Self::Kms => "TrentService",
         }
     }
 
@@ -78,13 +88,14 @@ impl Service {
         match self {
             Self::DynamoDb | Self::DynamoDbStreams => "dynamodb",
             Self::ApplicationAutoScaling => "application-autoscaling",
+            Self::Kms => "kms",
         }
     }
 
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::DynamoDb | Self::DynamoDbStreams => "application/x-amz-json-1.0",
-            Self::ApplicationAutoScaling => "application/x-amz-json-1.1",
+            Self::ApplicationAutoScaling | Self::Kms => "application/x-amz-json-1.1",
         }
     }
 }

@@ -21,7 +21,7 @@ use super::client::Client;
 use super::pagination::CycleDetector;
 use super::retry::Retry;
 use crate::aws::error::{ErrorClass, RequestError};
-use crate::schema::{Captured, Operation, Reading, Resource, Section, TableSchema};
+use crate::schema::{Captured, Encryption, Operation, Reading, Resource, Section, TableSchema};
 
 /// Time after which missing sections are given up.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,6 +84,7 @@ struct TableReader {
     table: String,
     arn: Option<String>,
     stream_arn: Option<String>,
+    kms_key: Option<String>,
     indexes: Vec<String>,
     calls: Semaphore,
     /// In running time (see `clock`).
@@ -103,6 +104,10 @@ impl TableReader {
             stream_arn: description
                 .stream()
                 .and(description.latest_stream_arn.clone()),
+            kms_key: match description.encryption() {
+                Encryption::Kms(key) => key.map(ToOwned::to_owned),
+                Encryption::AwsOwned | Encryption::AwsManaged => None,
+            },
             indexes: indexes.collect(),
             calls: Semaphore::new(MAX_IN_FLIGHT),
             deadline: client.retry().now() + CAPTURE_TIMEOUT,
@@ -112,7 +117,17 @@ impl TableReader {
 
     async fn section(self: &Arc<Self>, section: Section) -> SectionResult {
         match section.reading() {
-            Reading::Field(operation, field) => self.read_field(operation, field).await,
+            Reading::Field(operation, field) => {
+                let body = json!({"TableName": self.table});
+                self.read_field(operation, &body, field).await
+            }
+            Reading::Key(operation, field) => match &self.kms_key {
+                Some(key) => {
+                    let body = json!({"KeyId": key});
+                    self.read_field(operation, &body, field).await
+                }
+                None => Ok(None),
+            },
             Reading::List(operation, list) => {
                 let body = json!({"ResourceArn": self.arn()?});
                 json_array(&self.read_list(operation, body, list).await?)
@@ -137,11 +152,9 @@ impl TableReader {
             .ok_or_else(|| RequestError::invalid_request("the endpoint tells no ARN of the table"))
     }
 
-    /// Returns one field of the response to a call that takes the table name.
-    async fn read_field(&self, operation: Operation, field: &str) -> SectionResult {
-        let answer = self
-            .call(operation, &json!({"TableName": self.table}))
-            .await?;
+    /// Returns one field of the response to a call.
+    async fn read_field(&self, operation: Operation, body: &Value, field: &str) -> SectionResult {
+        let answer = self.call(operation, body).await?;
         let value = parse_fields(&answer)?.remove(field);
         // An absent setting may be reported as an empty value.
         Ok(value.filter(|value| !matches!(value.get(), "null" | "[]" | "{}")))

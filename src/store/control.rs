@@ -39,5 +39,6 @@ fn api_operation(operation: Operation) -> ApiOperation {
         SettingService::DynamoDb => ApiOperation::dynamodb(operation.name),
         SettingService::DynamoDbStreams => ApiOperation::streams(operation.name),
         SettingService::ApplicationAutoScaling => ApiOperation::auto_scaling(operation.name),
+        SettingService::Kms => ApiOperation::kms(operation.name),
     }
 }

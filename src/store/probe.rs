@@ -77,6 +77,7 @@ fn probe_of(
             let arn = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{table}");
             (operation, json!({"ResourceArn": arn}))
         }
+        Reading::Key(..) => return None,
         Reading::AutoScaling { targets, .. } => (targets, json!({"ServiceNamespace": "dynamodb"})),
     })
 }

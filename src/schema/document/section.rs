@@ -30,6 +30,8 @@ pub(crate) enum Reading {
     Document(Operation, Resource),
     /// The responses for the table and each of its GSIs, as one array.
     PerIndex(Operation),
+    /// One field of the response to a call about the KMS key that the description names; absent if it names none.
+    Key(Operation, &'static str),
     /// The scaling targets and policies of the table and its indexes, as one object.
     AutoScaling {
         targets: Operation,

@@ -1,9 +1,10 @@
 //! Encryption with a KMS key.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::actions::update_table;
+use super::operation::Operation;
 use super::spec::{
     CreationField, DefaultRule, SettingActions, SettingCall, SettingDifference, SettingSpec,
     SettingTarget, When,
@@ -12,6 +13,7 @@ use crate::schema::TableSchema;
 use crate::schema::description::Description;
 use crate::schema::document::known_fields::{KnownFields, plain};
 use crate::schema::document::raw::raw;
+use crate::schema::document::section::{Reading, Section};
 use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
 
@@ -24,6 +26,8 @@ const AWS_OWNED: &str = "AWS-owned key";
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: AWS_OWNED,
+    sections: &[SECTION],
+    is_described: true,
     when: When::Creation,
     default: DefaultRule::SameTable(
         "the key is the dumped account's; without it a new table gets a key owned by AWS",
@@ -53,20 +57,60 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     ..SettingSpec::new("kms", LABEL, words, actions)
 };
 
+/// `KeyMetadata` of the key. The description of a table with AWS's managed key looks like that of a table with a customer's.
+const SECTION: Section = Section::new(
+    "EncryptionKey",
+    Reading::Key(Operation::kms("DescribeKey"), "KeyMetadata"),
+    &plain(&[
+        "AWSAccountId",
+        "Arn",
+        "CloudHsmClusterId",
+        "CreationDate",
+        "CurrentKeyMaterialId",
+        "CustomKeyStoreId",
+        "CustomerMasterKeySpec",
+        "DeletionDate",
+        "Description",
+        "Enabled",
+        "EncryptionAlgorithms",
+        "ExpirationModel",
+        "KeyAgreementAlgorithms",
+        "KeyId",
+        "KeyManager",
+        "KeySpec",
+        "KeyState",
+        "KeyUsage",
+        "MacAlgorithms",
+        "MultiRegion",
+        "MultiRegionConfiguration",
+        "Origin",
+        "PendingDeletionWindowInDays",
+        "SigningAlgorithms",
+        "ValidTo",
+        "XksKeyConfiguration",
+    ]),
+);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyMetadata {
+    key_manager: Option<String>,
+}
+
 /// Owner of the key that encrypts a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption<'a> {
     /// A key that AWS owns; the default.
     AwsOwned,
-    /// The account's `aws/dynamodb` key, from a request.
+    /// The account's `aws/dynamodb` key.
     AwsManaged,
-    /// A KMS key of the account, with its ARN or id where known. A description does not distinguish it from
-    /// [`AwsManaged`](Self::AwsManaged).
+    /// A KMS key of the account, with its ARN or id where known.
     Kms(Option<&'a str>),
 }
 
 impl Description {
-    /// Whose key encrypts the table.
+    /// Whose key encrypts the table, as far as a description or a request tells: a description does not distinguish
+    /// [`AwsManaged`](Encryption::AwsManaged) from [`Kms`](Encryption::Kms).
     #[must_use]
     pub fn encryption(&self) -> Encryption<'_> {
         if let Some(described) = &self.sse_description {
@@ -91,6 +135,16 @@ impl Description {
     }
 }
 
+/// Whose key encrypts the table. A key whose metadata is unknown counts as a customer's.
+pub(crate) fn encryption(schema: &TableSchema) -> Encryption<'_> {
+    let metadata = schema.view::<KeyMetadata>(SECTION).read();
+    let is_managed = metadata.is_some_and(|key| key.key_manager.as_deref() == Some("AWS"));
+    match schema.description.encryption() {
+        Encryption::Kms(_) if is_managed => Encryption::AwsManaged,
+        encryption => encryption,
+    }
+}
+
 /// A KMS key; without a name, AWS's managed key of the account.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -103,7 +157,7 @@ struct EncryptionRequest<'a> {
 }
 
 fn request(schema: &TableSchema) -> Option<EncryptionRequest<'_>> {
-    let key = match schema.description.encryption() {
+    let key = match encryption(schema) {
         Encryption::AwsOwned => return None,
         // Without a key id, AWS uses its managed key of the account.
         Encryption::AwsManaged => None,
@@ -119,7 +173,7 @@ fn request(schema: &TableSchema) -> Option<EncryptionRequest<'_>> {
 
 /// The owner of the key, if it is not AWS.
 fn key_words(schema: &TableSchema) -> Option<String> {
-    match schema.description.encryption() {
+    match encryption(schema) {
         Encryption::AwsOwned => None,
         Encryption::AwsManaged => Some("AWS-managed KMS key".to_owned()),
         Encryption::Kms(None) => Some("KMS key".to_owned()),
@@ -144,11 +198,12 @@ fn differences(dump: &TableSchema, table: &TableSchema) -> Vec<SettingDifference
         .collect()
 }
 
-/// A description is that of the dumped table, which the target need not share. A request names the key of this target, in a flag
-/// or in a file.
+/// The key of a description is that of the dumped table's account, while every account has AWS's managed key. A request names the
+/// key of this target, in a flag or in a file.
 fn is_requested(schema: &TableSchema) -> bool {
     let table = &schema.description;
-    table.sse_specification.is_some() && table.sse_description.is_none()
+    let is_of_request = table.sse_specification.is_some() && table.sse_description.is_none();
+    is_of_request || encryption(schema) == Encryption::AwsManaged
 }
 
 fn creation_value(schema: &TableSchema) -> Option<Box<RawValue>> {

@@ -9,6 +9,8 @@ pub enum SettingService {
     DynamoDbStreams,
     /// Application Auto Scaling.
     ApplicationAutoScaling,
+    /// AWS Key Management Service.
+    Kms,
 }
 
 /// An operation that reads or changes a setting.
@@ -45,6 +47,14 @@ impl Operation {
     pub(crate) const fn auto_scaling(name: &'static str) -> Self {
         Self {
             service: SettingService::ApplicationAutoScaling,
+            name,
+        }
+    }
+
+    /// An operation of AWS Key Management Service.
+    pub(crate) const fn kms(name: &'static str) -> Self {
+        Self {
+            service: SettingService::Kms,
             name,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::actions::update_table;
 use super::class;
-use super::encryption;
+use super::encryption::{self, Encryption};
 use super::spec::{
     DefaultRule, Progress, Setting, SettingActions, SettingCall, SettingSpec, SettingTarget,
 };
@@ -169,11 +169,12 @@ fn replica_body(schema: &TableSchema, replica: &Replica, target: &SettingTarget<
     let table = &schema.description;
     let applies = |spec, same_table| target.choice.applies(Setting(spec), same_table);
 
-    // A KMS key belongs to one account, so the rules for the table's key apply.
+    // A KMS key belongs to one account, so the rules for the table's key apply. AWS's managed key is not named.
+    let is_managed = encryption::encryption(schema) == Encryption::AwsManaged;
     let kms_key = replica
         .kms_master_key_id
         .as_ref()
-        .filter(|_| applies(&encryption::SPEC, target.same_table));
+        .filter(|_| !is_managed && applies(&encryption::SPEC, target.same_table));
 
     // A replica has the table's class unless it states another one.
     let class = replica

@@ -30,6 +30,8 @@ pub(crate) struct SettingSpec {
     pub(crate) default: DefaultRule,
     /// The sections of the schema document that contain it; none if `Table` does.
     pub(crate) sections: &'static [Section],
+    /// Whether the description of a table tells whether it has the setting, even without the sections.
+    pub(crate) is_described: bool,
     /// The fields of `Table` that contain it.
     pub(crate) table_fields: KnownFields,
     /// Its part of the `CreateTable` request.
@@ -177,6 +179,7 @@ impl SettingSpec {
             comes_after: &[],
             default: DefaultRule::Applied,
             sections: &[],
+            is_described: false,
             table_fields: KnownFields::NONE,
             creation: None,
             local_probe: None,

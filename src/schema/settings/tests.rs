@@ -397,7 +397,8 @@ mod rules {
             .filter(|skipped| skipped.setting != setting("warm-throughput"))
             .collect();
 
-        assert_eq!(lost.len(), Section::all().len());
+        // Without its metadata, the key counts as a customer's.
+        assert_eq!(lost.len(), Section::all().len() - 1);
 
         for skipped in lost {
             assert_eq!(
@@ -720,6 +721,59 @@ mod calls {
 
         let warm = json!({"ReadUnitsPerSecond": 900, "WriteUnitsPerSecond": 6});
         assert_eq!(body["GlobalSecondaryIndexes"][0]["WarmThroughput"], warm);
+    }
+
+    #[test]
+    fn a_key_that_aws_manages_is_that_of_any_account() {
+        let managed = parse(EVERYTHING).with_sections(vec![(
+            section("EncryptionKey"),
+            Captured::Document(
+                RawValue::from_string(r#"{"KeyId":"k","KeyManager":"AWS"}"#.to_owned()).unwrap(),
+            ),
+        )]);
+
+        let body = creation(&managed, &SettingChoice::default(), false);
+        assert_eq!(
+            body["SSESpecification"],
+            json!({"Enabled": true, "SSEType": "KMS"})
+        );
+        let plan = copied(&managed, &choice(&[setting("replicas")], &[], &[]));
+        let encryption = plan
+            .at_creation
+            .iter()
+            .find(|call| call.setting == Setting::KMS);
+        assert_eq!(
+            encryption.unwrap().what,
+            "encryption with AWS-managed KMS key"
+        );
+        assert!(
+            plan.skipped
+                .iter()
+                .all(|skipped| skipped.setting != Setting::KMS)
+        );
+        assert!(
+            plan.after
+                .iter()
+                .all(|call| !call.body.contains("KMSMasterKeyId"))
+        );
+
+        let left_out = copied(&managed, &choice(&[], &[Setting::KMS], &[]));
+        assert!(
+            left_out
+                .skipped
+                .iter()
+                .any(|skipped| skipped.setting == Setting::KMS)
+        );
+
+        let unknown = parse(EVERYTHING).with_sections(vec![(
+            section("EncryptionKey"),
+            Captured::NotCaptured("AccessDenied".to_owned()),
+        )]);
+        let body = creation(&unknown, &SettingChoice::default(), false);
+        assert!(
+            body.get("SSESpecification").is_none(),
+            "it may be a customer's"
+        );
     }
 
     #[test]

@@ -19,7 +19,12 @@ fn root() -> &'static Path {
 
 /// The operations that the sources use: those of the store, and those that settings name.
 fn used() -> BTreeSet<String> {
-    let constructors = ["::dynamodb(\"", "::streams(\"", "::auto_scaling(\""];
+    let constructors = [
+        "::dynamodb(\"",
+        "::streams(\"",
+        "::auto_scaling(\"",
+        "::kms(\"",
+    ];
     let mut used = BTreeSet::new();
     for file in sources(&root().join("src")) {
         let text = fs::read_to_string(&file).expect("a source file");

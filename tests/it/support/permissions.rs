@@ -62,7 +62,7 @@ pub(crate) fn documented() -> BTreeMap<String, Permissions> {
 fn actions(cell: &str) -> impl Iterator<Item = String> {
     let quoted = cell.split('`').skip(1).step_by(2);
     let is_action = |text: &&str| {
-        ["dynamodb:", "application-autoscaling:"]
+        ["dynamodb:", "application-autoscaling:", "kms:"]
             .iter()
             .any(|service| text.starts_with(service))
     };
