@@ -93,15 +93,7 @@ impl Endpoints {
 
         let url = match service {
             Service::DynamoDb | Service::DynamoDbStreams => self.dynamodb(table, account).await?,
-            Service::ApplicationAutoScaling | Service::Kms => match &self.shared_url {
-                Some(url) => url.clone(),
-                // The rules of these services name their hosts alike in every partition.
-                None => {
-                    let host = format!("://{}", service.signing_name());
-                    let dynamodb = self.dynamodb(None, None).await?;
-                    dynamodb.replacen("://dynamodb", &host, 1)
-                }
-            },
+            Service::ApplicationAutoScaling | Service::Kms => self.other_service(service).await?,
         };
 
         let name = self.name.clone().unwrap_or_else(|| display_name(&url));
@@ -122,6 +114,17 @@ impl Endpoints {
 
     fn lock_last(&self) -> MutexGuard<'_, Option<(ResolvedFor, Arc<Destination>)>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The URL of a service other than DynamoDB. The rules of these services name their hosts alike in every partition.
+    async fn other_service(&self, service: Service) -> Result<String, RequestError> {
+        if let Some(url) = &self.shared_url {
+            return Ok(url.clone());
+        }
+
+        let host = format!("://{}", service.signing_name());
+        let dynamodb = self.dynamodb(None, None).await?;
+        Ok(dynamodb.replacen("://dynamodb", &host, 1))
     }
 
     /// The URL of DynamoDB for this table and account.

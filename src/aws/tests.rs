@@ -300,6 +300,16 @@ async fn each_service_is_called_at_its_endpoint() {
             ApiOperation::auto_scaling("DescribeScalableTargets"),
             "https://application-autoscaling.eu-west-3.amazonaws.com/",
         ),
+        (
+            config("us-east-1").use_fips(true),
+            ApiOperation::kms("DescribeKey"),
+            "https://kms-fips.us-east-1.amazonaws.com/",
+        ),
+        (
+            config("cn-north-1"),
+            ApiOperation::kms("DescribeKey"),
+            "https://kms.cn-north-1.amazonaws.com.cn/",
+        ),
         (local(), ApiOperation::SCAN, "http://localhost:4566/aws"),
         (
             local(),

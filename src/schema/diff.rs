@@ -246,37 +246,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
                 &index.words(),
                 "being deleted",
             ),
-            Some(other) => {
-                let label = index.label();
-                found.compare_index(
-                    IndexDifference::Definition,
-                    format!("{label} key"),
-                    &index.key,
-                    &other.key,
-                );
-                found.compare_index(
-                    IndexDifference::Definition,
-                    format!("{label} projection"),
-                    &index.projection,
-                    &other.projection,
-                );
-
-                if same_mode {
-                    let throughput = |index: &IndexWords<'_>| {
-                        index
-                            .throughput
-                            .clone()
-                            .unwrap_or_else(|| "no maximum".to_owned())
-                    };
-
-                    found.compare_index(
-                        IndexDifference::Throughput,
-                        format!("{label} throughput"),
-                        &throughput(index),
-                        &throughput(other),
-                    );
-                }
-            }
+            Some(other) => compare_index(found, index, other, same_mode),
         }
     }
 
@@ -288,6 +258,42 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
             index.label(),
             "none",
             &index.words(),
+        );
+    }
+}
+
+/// Compares an index that both have; the throughput only in the same billing mode.
+fn compare_index(
+    found: &mut Differences,
+    index: &IndexWords<'_>,
+    other: &IndexWords<'_>,
+    same_mode: bool,
+) {
+    let label = index.label();
+    found.compare_index(
+        IndexDifference::Definition,
+        format!("{label} key"),
+        &index.key,
+        &other.key,
+    );
+    found.compare_index(
+        IndexDifference::Definition,
+        format!("{label} projection"),
+        &index.projection,
+        &other.projection,
+    );
+
+    if same_mode {
+        let throughput = |index: &IndexWords<'_>| {
+            let throughput = index.throughput.clone();
+            throughput.unwrap_or_else(|| "no maximum".to_owned())
+        };
+
+        found.compare_index(
+            IndexDifference::Throughput,
+            format!("{label} throughput"),
+            &throughput(index),
+            &throughput(other),
         );
     }
 }

@@ -33,7 +33,7 @@ enum BillingRequest {
     /// The table already has it.
     AlreadySet,
     /// Sent, with the table as the response describes it, if it does.
-    Sent(Option<TableSchema>),
+    Sent(Option<Box<TableSchema>>),
     /// The table no longer exists, or another one has its name.
     NoTable,
 }
@@ -197,7 +197,7 @@ async fn request_billing(
         .store
         .apply(table.name, &call)
         .await
-        .map(BillingRequest::Sent)
+        .map(|response| BillingRequest::Sent(response.map(Box::new)))
 }
 
 /// Sets the billing of `wanted`. Returns whether the table shows it afterwards. An interruption ends every wait.
@@ -217,7 +217,7 @@ async fn set_billing(applier: &SettingsApplier<'_>, wanted: &TableSchema) -> Res
             table.name
         ))),
         BillingRequest::AlreadySet => Ok(true),
-        BillingRequest::Sent(response) => table.wait_for_billing(wanted, response.as_ref()).await,
+        BillingRequest::Sent(response) => table.wait_for_billing(wanted, response.as_deref()).await,
     }
 }
 
@@ -237,7 +237,7 @@ async fn revert_billing(
             BillingRequest::Sent(response) => response,
         };
 
-        match table.wait_for_billing(after, response.as_ref()).await {
+        match table.wait_for_billing(after, response.as_deref()).await {
             Ok(true) => Ok(RevertResult::Shown),
             Ok(false) => Ok(RevertResult::Ignored),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(RevertResult::Requested),

@@ -126,20 +126,20 @@ impl<'a> SettingsApplier<'a> {
         table: &TableSchema,
         call: &SettingCall,
     ) -> Result<Accepted, String> {
+        if !call.setting.has_own_call() {
+            return Ok(self.unless_shown(call.is_shown_by(table)));
+        }
+
         let reader = self.table.store.reader();
         let sections = reader.capture(table, call.setting.sections()).await;
         if call.is_shown_by(&table.clone().with_sections(sections)) {
             return Ok(Accepted::Applied);
         }
 
-        if call.setting.has_own_call() {
-            let applied = self.table.store.apply(self.table.name, call).await;
-            return applied
-                .map(|_| Accepted::Applied)
-                .map_err(|error| one_line(&error));
-        }
-
-        Ok(self.unless_shown(false))
+        let applied = self.table.store.apply(self.table.name, call).await;
+        applied
+            .map(|_| Accepted::Applied)
+            .map_err(|error| one_line(&error))
     }
 
     /// The result of a call that a description or response shows, or not. AWS ignores no call, so that only a description can lag.

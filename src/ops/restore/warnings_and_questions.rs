@@ -122,7 +122,7 @@ impl PlanFacts<'_> {
             .state
             .existing
             .as_ref()
-            .is_some_and(|existing| existing.has_auto_scaling());
+            .is_some_and(TableSchema::has_auto_scaling);
         if has_auto_scaling && matches!(self.state.action, TableAction::Add { .. }) {
             warnings
                 .push("the table has auto scaling, which may change the boosted capacity".into());

@@ -215,6 +215,13 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
         return SettingActions::default();
     };
 
+    // The same key is the same, even if its metadata is known on one side only.
+    let described = schema.description.encryption();
+    let has_key = |table: &TableSchema| table.description.encryption() == described;
+    if target.existing.is_some_and(has_key) {
+        return SettingActions::default();
+    }
+
     let body = JsonBody::for_table(target.table).with(FIELD, &request);
     SettingActions::one(update_table(&SPEC, format!("encryption with {key}"), &body))
 }

@@ -86,7 +86,7 @@ pub(crate) fn in_order_of_application() -> Vec<&'static SettingSpec> {
     while !open.is_empty() {
         let is_ready = |spec: &&SettingSpec| {
             let is_open = |name: &&str| open.iter().any(|other| other.name == *name);
-            !spec.comes_after.iter().any(|name| is_open(name))
+            !spec.comes_after.iter().any(is_open)
         };
 
         // A unit test checks that no setting comes after itself.

@@ -212,12 +212,6 @@ mod order {
             ]
         );
 
-        assert!(
-            plan.after
-                .iter()
-                .all(|call| call.waits_for_active() == (call.operation == Operation::UPDATE_TABLE))
-        );
-
         assert!(plan.before.is_empty());
         let at_creation: Vec<_> = plan.at_creation.iter().map(|call| call.setting).collect();
 

@@ -850,15 +850,14 @@ fn without_protection(answer: &mut Value) {
 /// An engine with `films`, which is protected, and its dump.
 fn protected() -> (Engine, Project) {
     let engine = films();
-    let protect = |sdk: aws_sdk_dynamodb::Client| {
-        sdk.update_table()
-            .table_name("films")
-            .deletion_protection_enabled(true)
-            .send()
-    };
     engine
         .client()
-        .ask(|sdk| protect(sdk.clone()))
+        .ask(|sdk| {
+            sdk.update_table()
+                .table_name("films")
+                .deletion_protection_enabled(true)
+                .send()
+        })
         .expect("the engine has deletion protection");
     let project = Project::on(&engine, "films");
     project.dumpdb(["--output=out"]).exits(0);

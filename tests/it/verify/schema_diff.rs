@@ -147,7 +147,7 @@ fn each_setting_that_differs_is_a_line() {
         .expect("a list")
         .clone();
     assert_eq!(differences.len(), 5, "{report:#}");
-    let ttl = json!({"setting": "TTL", "dump": "expires", "table": "off"});
+    let ttl = json!({"setting": "TTL", "dump": "on attribute expires", "table": "off"});
     assert!(differences.contains(&ttl), "{report:#}");
 }
 
