@@ -913,7 +913,7 @@ fn a_table_gets_the_standard_class() {
         "--source=out",
         "--table=copy",
         "--apply-settings",
-        "--table-class=standard",
+        "--set=table-class=standard",
         "--yes",
         "--json",
     ];
