@@ -338,14 +338,14 @@ fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
             10,
             [
                 "--output=items.jsonl.zst",
-                "--give-up-after=1s",
+                "--give-up-after=8s",
                 "--segments=1",
             ],
         ),
         (
             Fault::TableThrottled,
             1,
-            ["--output=items.jsonl", "--give-up-after=1s", "--segments=1"],
+            ["--output=items.jsonl", "--give-up-after=8s", "--segments=1"],
         ),
     ] {
         let proxy = Proxy::with_rules(&engine, [calls("Scan", 5..=usize::MAX, fault)]);

@@ -323,12 +323,12 @@ fn throttling_that_will_not_drain() {
     let (engine, project) = dump_of(60);
     let proxy = Proxy::with_rules(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");
-    let arguments = ["--source=out", "--env=dev", "--yes", "--give-up-after=2s"];
+    let arguments = ["--source=out", "--env=dev", "--yes", "--give-up-after=4s"];
     project
         .restoredb(arguments)
         .exits(1)
         .says("ProvisionedThroughputExceededException")
-        .says("answer of 2s without progress")
+        .says("answer of 4s without progress")
         .says("0 of")
         .says("capacity");
     assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");

@@ -126,7 +126,7 @@ fn a_server_that_never_answers_is_given_up() {
     );
     let project = Project::empty().environment("local", proxy.url(), "films");
     let run = project
-        .dumpdb(["--output=out", "--segments=1", "--give-up-after=3s"])
+        .dumpdb(["--output=out", "--segments=1", "--give-up-after=8s"])
         .exits(1);
     run.says("timed out").says("without progress");
     assert!(proxy.count("Scan") > 3, "it was tried again");
@@ -158,7 +158,7 @@ fn a_page_with_a_count_that_is_not_its_own() {
 
     let project = Project::empty().environment("local", proxy.url(), "films");
     project
-        .dumpdb(["--output=out", "--give-up-after=1s"])
+        .dumpdb(["--output=out", "--give-up-after=8s"])
         .exits(1)
         .says("says Count 1 but holds");
     assert!(!project.path("out").exists());

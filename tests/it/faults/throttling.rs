@@ -207,7 +207,7 @@ fn the_limit_that_throttles_is_named_with_what_to_do_about_it() {
             Fault::ThrottledBy(reason, resource),
         )]);
         let run = project
-            .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=2s"])
+            .restoredb(["--source=out", "--env=dev", "--yes", "--give-up-after=4s"])
             .exits(1);
         for start in ["[WARNING] No progress on table copy for", "hint: "] {
             let named = run

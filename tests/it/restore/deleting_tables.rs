@@ -176,7 +176,7 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
         .restoredb(
             RESTORE
                 .iter()
-                .chain(&["--table=other", "--give-up-after=1s"]),
+                .chain(&["--table=other", "--give-up-after=4s"]),
         )
         .exits(1);
 
