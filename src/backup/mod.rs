@@ -19,7 +19,7 @@ mod publish;
 mod read;
 mod summary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod write;
 
 pub use check::results::{CheckSummary, Inspection, InspectionDepth};

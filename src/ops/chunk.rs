@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::lane_permit::LanePermit;
 use crate::backup::Unreadable;
 use crate::item::Items;
 use crate::store::{PageMemoryPermit, ScanPage, WireBytes};
@@ -38,6 +39,8 @@ pub(crate) struct Chunk<P> {
     pub(crate) cost: ReadCost,
     /// Held until the last part of the page is dropped.
     pub(crate) memory_permit: Arc<PageMemoryPermit>,
+    /// Held until its items are settled, if the source waits for that.
+    pub(crate) lane_permit: Option<Arc<LanePermit>>,
 }
 
 impl<P> Chunk<P> {
@@ -52,6 +55,7 @@ impl<P> Chunk<P> {
             position: Some(position),
             cost: ReadCost::default(),
             memory_permit: Arc::default(),
+            lane_permit: None,
         }
     }
 
@@ -64,6 +68,14 @@ impl<P> Chunk<P> {
             },
             memory_permit: Arc::new(page.memory_permit),
             ..Self::new(lane, page.items, position)
+        }
+    }
+
+    /// The chunk with the permit of its lane.
+    pub(crate) fn held_by(self, permit: Arc<LanePermit>) -> Self {
+        Self {
+            lane_permit: Some(permit),
+            ..self
         }
     }
 
@@ -118,6 +130,7 @@ impl<P> Chunk<P> {
             position: None,
             cost: ReadCost::default(),
             memory_permit: Arc::clone(&self.memory_permit),
+            lane_permit: self.lane_permit.clone(),
         }
     }
 

@@ -15,6 +15,7 @@ mod identity;
 mod invalid_item;
 mod item_formatter;
 mod journal;
+mod lane_permit;
 mod recreated;
 pub mod restore;
 #[cfg(feature = "embedded")]

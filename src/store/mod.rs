@@ -43,6 +43,7 @@ pub use compression::{WireBytes, WireCompression};
 #[cfg(feature = "embedded")]
 pub use embedded_database::EmbeddedDatabase;
 pub use environment::resolve_environment;
+pub use limiter::write_ranges::KeyRange;
 pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
 pub use reader::Reader;

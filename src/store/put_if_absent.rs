@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
+use super::limiter::write_ranges::KeyRange;
 use super::recovery::{CallTarget, RetryContext};
 use super::{RejectedItem, WriteOutcome};
 use crate::aws::error::{ErrorClass, RequestError};
@@ -62,6 +63,7 @@ impl Client {
         table: &str,
         key: &KeySchema,
         item: Bytes,
+        key_range: Option<KeyRange>,
     ) -> Result<WriteOutcome> {
         let body = put_body(table, &key.partition.name, &item);
         let mut written = WriteOutcome::default();
@@ -77,7 +79,7 @@ impl Client {
                     .write_cost
                     .affordable_prefix(slice::from_ref(&item), budget)
             };
-            let (permit, prefix) = throughput.limiter.acquire(choose).await;
+            let (permit, prefix) = throughput.limiter.acquire_in(key_range, choose).await;
             retries.record_call();
             let error = match self.put_once(table, body.clone()).await {
                 Ok(put) => {

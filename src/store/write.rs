@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::client::Client;
 use super::json::{ConsumedCapacity, json_string};
+use super::limiter::write_ranges::KeyRange;
 use super::recovery::CallTarget;
 use super::{RejectedItem, WriteOutcome};
 use crate::aws::error::{ErrorClass, RequestError};
@@ -88,6 +89,7 @@ impl Client {
         table: &str,
         key: &KeySchema,
         items: Vec<Bytes>,
+        key_range: Option<KeyRange>,
     ) -> Result<WriteOutcome> {
         let mut written = WriteOutcome::default();
         // A stack of groups: the first half is on top, so that items are written in order.
@@ -97,7 +99,13 @@ impl Client {
                 error,
                 mut remaining,
             }) = self
-                .write_group(table, key, std::mem::take(&mut group), &mut written)
+                .write_group(
+                    table,
+                    key,
+                    std::mem::take(&mut group),
+                    key_range,
+                    &mut written,
+                )
                 .await
             else {
                 continue;
@@ -133,6 +141,7 @@ impl Client {
         table: &str,
         key: &KeySchema,
         mut group: Vec<Bytes>,
+        key_range: Option<KeyRange>,
         written: &mut WriteOutcome,
     ) -> Result<(), FailedGroup> {
         let mut retries = self.retry_context(CallTarget::Items(table));
@@ -140,7 +149,10 @@ impl Client {
         while !group.is_empty() {
             let choose_prefix = |budget| throughput.write_cost.affordable_prefix(&group, budget);
 
-            let (permit, prefix) = throughput.limiter.acquire(choose_prefix).await;
+            let (permit, prefix) = throughput
+                .limiter
+                .acquire_in(key_range, choose_prefix)
+                .await;
             retries.record_call();
             let (sent, bytes) = (prefix.items, text_bytes(&group[..prefix.items]));
             let error = match self.write_once(table, key, &group[..sent]).await {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::WriteOutcome;
 use super::client::Client;
+use super::limiter::write_ranges::KeyRange;
 use super::reader::Reader;
 use crate::environment::Confirmation;
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ use crate::schema::{CreateTable, Setting, SettingCall, TableSchema};
 pub struct Writer {
     reader: Reader,
     confirmation: Arc<Confirmation>,
+    /// The keys that are written, if they are a range.
+    key_range: Option<KeyRange>,
 }
 
 impl Writer {
@@ -26,7 +29,14 @@ impl Writer {
         Self {
             reader,
             confirmation: Arc::new(confirmation),
+            key_range: None,
         }
+    }
+
+    /// Write access for items in a range of the table's keys, which has a rate limit of its own.
+    #[must_use]
+    pub fn in_key_range(self, key_range: Option<KeyRange>) -> Self {
+        Self { key_range, ..self }
     }
 
     /// Read access to the same environment.
@@ -118,7 +128,7 @@ impl Writer {
         items: Vec<Bytes>,
     ) -> Result<WriteOutcome> {
         self.check_confirmed(table)?;
-        self.client().write(table, key, items).await
+        self.client().write(table, key, items, self.key_range).await
     }
 
     /// Writes one item unless the table has an item with its key. `key` is the table's.
@@ -132,6 +142,8 @@ impl Writer {
         item: Bytes,
     ) -> Result<WriteOutcome> {
         self.check_confirmed(table)?;
-        self.client().put_if_absent(table, key, item).await
+        self.client()
+            .put_if_absent(table, key, item, self.key_range)
+            .await
     }
 }

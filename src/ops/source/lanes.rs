@@ -11,7 +11,7 @@ use crate::item::KeySchema;
 const MAX_STRIPES: u64 = 64;
 
 /// Memory for what is read of all stripes, in bytes, for items of average size.
-const STRIPES_MEMORY: u64 = 16 * 1024 * 1024;
+const STRIPES_MEMORY: u64 = 13 * 1024 * 1024;
 
 /// The lanes of a source. The mark of each is the offset below which every item is settled; in a damaged file, it is the number of
 /// settled pieces.

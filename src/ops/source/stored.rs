@@ -1,9 +1,10 @@
 //! Stored items as a source: the data file of a dump, a file of another tool, or standard input.
 //!
 //! One thread reads. From a Scan's file, it takes a few items of each lane in turn: the lanes hold different partitions, so the writes
-//! are spread over the table.
+//! are spread over the table. A lane whose partition is slow is passed over until its items are written.
 
 use std::io::Read;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -13,14 +14,32 @@ use super::stream::{ChunkSender, ChunkStream};
 use crate::backup::{ItemReader, SalvagePiece, SalvageReader, Source, StripeReader, Unreadable};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
+use crate::limits;
 use crate::ops::chunk::Chunk;
+use crate::ops::lane_permit::LanePermits;
+use crate::store::KeyRange;
 
-/// Small chunks: positions are exact to a few items, and the items in flight come from all lanes.
+/// Small chunks: positions are exact to a few items.
 const SMALL_CHUNKS: ChunkLimits = ChunkLimits {
     items: 16,
     bytes: 64 * 1024,
     queued: 16,
 };
+
+/// Chunks of lanes: the items of one `BatchWriteItem` call.
+const BATCH_CHUNKS: ChunkLimits = ChunkLimits {
+    items: limits::BATCH_WRITE_ITEMS,
+    bytes: 128 * 1024,
+    queued: 16,
+};
+
+/// Chunks of all lanes together that are read ahead or in flight, and bounds of those of each lane.
+const CHUNKS: usize = 128;
+const MIN_LANE_CHUNKS: usize = 2;
+const MAX_LANE_CHUNKS: usize = 16;
+
+/// Time after which a thread that waits for a lane checks whether it is still needed.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Large chunks: passing them between threads costs little, and a transform can use all cores.
 const LARGE_CHUNKS: ChunkLimits = ChunkLimits {
@@ -43,11 +62,15 @@ struct ChunkLimits {
 pub(crate) struct StoredSource {
     lanes: Vec<Lane>,
     limits: ChunkLimits,
+    /// `None` if chunks are sent as fast as they are received.
+    permits: Option<LanePermits>,
 }
 
 struct Lane {
     /// Its index among all lanes.
     index: usize,
+    /// Its keys, if they are a range.
+    key_range: Option<KeyRange>,
     reader: LaneReader,
 }
 
@@ -105,17 +128,20 @@ impl StoredSource {
         match positions {
             LanePositions::Whole { mark } => lanes.push(Lane {
                 index: 0,
+                key_range: None,
                 reader: LaneReader::whole(source, *mark)?,
             }),
             LanePositions::Stripes(stripes) => {
                 let no_stripes =
                     || Error::failed(format!("{} cannot be read in parts", source.display_name()));
                 let text = source.striped_text().ok_or_else(no_stripes)?;
+                let count = stripes.len();
                 for (index, striped) in stripes.iter().enumerate() {
                     if striped.mark < striped.stripe.end {
                         let reader = text.read(striped.stripe, striped.mark, key);
                         lanes.push(Lane {
                             index,
+                            key_range: text.is_in_hash_order().then_some(KeyRange { index, count }),
                             reader: LaneReader::Stripe(reader),
                         });
                     }
@@ -123,9 +149,22 @@ impl StoredSource {
             }
         }
 
-        Ok(Self {
-            lanes,
-            limits: SMALL_CHUNKS,
+        Ok(match positions {
+            LanePositions::Whole { .. } => Self {
+                lanes,
+                limits: SMALL_CHUNKS,
+                permits: None,
+            },
+            LanePositions::Stripes(stripes) => {
+                let chunks = CHUNKS / stripes.len().max(1);
+                let for_each = chunks.clamp(MIN_LANE_CHUNKS, MAX_LANE_CHUNKS);
+
+                Self {
+                    lanes,
+                    limits: BATCH_CHUNKS,
+                    permits: Some(LanePermits::new(stripes.len(), for_each)),
+                }
+            }
         })
     }
 
@@ -133,6 +172,7 @@ impl StoredSource {
     pub(crate) fn in_large_chunks(self) -> Self {
         Self {
             limits: LARGE_CHUNKS,
+            permits: None,
             ..self
         }
     }
@@ -150,7 +190,10 @@ impl StoredSource {
     pub(crate) fn start(self, cancel: &CancellationToken) -> ChunkStream<u64> {
         let (sender, stream) = ChunkStream::new(self.lanes.len(), self.limits.queued);
         let cancel = cancel.clone();
-        tokio::task::spawn_blocking(move || self.send_all(&sender, &cancel));
+        tokio::task::spawn_blocking(move || match self.permits {
+            Some(permits) => send_as_permitted(self.lanes, self.limits, &permits, &sender, &cancel),
+            None => self.send_all(&sender, &cancel),
+        });
 
         stream
     }
@@ -175,6 +218,46 @@ impl StoredSource {
                     Some(Err(error)) => return sender.blocking_fail(error),
                 }
             }
+        }
+    }
+}
+
+/// Sends chunks of the lanes in turn, passing over those without a permit, until all lanes have ended.
+fn send_as_permitted(
+    mut lanes: Vec<Lane>,
+    limits: ChunkLimits,
+    permits: &LanePermits,
+    sender: &ChunkSender<u64>,
+    cancel: &CancellationToken,
+) {
+    let mut next = 0;
+    while !lanes.is_empty() && !cancel.is_cancelled() && !sender.is_closed() {
+        let (first, last) = lanes.split_at(next.min(lanes.len()));
+        let order = last.iter().chain(first);
+        let order = order.map(|lane| (lane.index, lane.key_range));
+        let Some(permit) = permits.take(order, RECHECK_INTERVAL) else {
+            continue;
+        };
+
+        let Ok(at) = lanes.binary_search_by_key(&permit.lane(), |lane| lane.index) else {
+            return;
+        };
+
+        let LaneChunk { chunk, end } = lanes[at].next_chunk(limits);
+        let chunk = chunk.map(|chunk| chunk.held_by(permit));
+        if chunk.is_some_and(|chunk| !sender.blocking_send(chunk)) {
+            return;
+        }
+
+        next = at + 1;
+        match end {
+            None => {}
+            Some(Ok(())) => {
+                sender.blocking_end_lane();
+                lanes.remove(at);
+                next = at;
+            }
+            Some(Err(error)) => return sender.blocking_fail(error),
         }
     }
 }
@@ -325,4 +408,70 @@ fn next_salvaged(
 
 fn not_an_item(line: u64, error: &ItemError) -> Error {
     Error::damaged(format!("line {line} of the source: not an item: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+    use crate::backup::testing::{draft_of, open, schema};
+    use crate::backup::{DumpOptions, DumpTarget, DumpWriter};
+
+    /// Items of a dump of 2.6 MB, whose lanes are longer than what is read ahead.
+    const ITEMS: usize = 20_000;
+
+    fn dump(folder: &Path) -> Source {
+        let target = DumpTarget::folder(folder);
+        let mut writer = DumpWriter::begin(&target, &DumpOptions::default()).expect("a writer");
+        let padding = "x".repeat(100);
+        let texts: Vec<Bytes> = (0..ITEMS)
+            .map(|number| format!(r#"{{"pk":{{"S":"{number}"}},"x":{{"S":"{padding}"}}}}"#).into())
+            .collect();
+        let items = Items::concat(&texts).expect("items");
+        writer.append(&items, 0).expect("the disk has room");
+        writer
+            .finish(Some(&schema("music")), draft_of("music"))
+            .expect("a dump");
+
+        open(folder).expect("a dump")
+    }
+
+    #[tokio::test]
+    async fn a_lane_whose_items_are_not_written_does_not_hold_up_the_others() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let source = dump(&dir.path().join("dump"));
+        let key = schema("music").key_schema().expect("a key");
+        let positions = LanePositions::at_start(&source, &key, false).expect("lanes");
+        let lanes = positions.marks().len();
+        let stored = StoredSource::open(&source, &positions, Some(&key)).expect("it opens");
+        let mut chunks = stored.start(&CancellationToken::new());
+
+        // Nothing of the first lane is written until nearly all of the others is.
+        let mut held = Vec::new();
+        let mut of_lane = vec![0; lanes];
+        let mut ranges = BTreeSet::new();
+        while of_lane.iter().sum::<usize>() < ITEMS {
+            let next = chunks.next().await.expect("an item");
+            let chunk = next.expect("it can be read");
+            let permit = chunk.lane_permit.as_ref().expect("lanes have permits");
+            let range = permit.key_range().expect("one segment is in hash order");
+            assert_eq!((range.index, range.count), (chunk.lane, lanes));
+            ranges.insert(range.index);
+
+            of_lane[chunk.lane] += chunk.items.len();
+            if chunk.lane == 0 {
+                held.push(chunk);
+                assert!(held.len() <= MAX_LANE_CHUNKS);
+            }
+
+            let written: usize = of_lane[1..].iter().sum();
+            if written > ITEMS * 4 / 5 {
+                held.clear();
+            }
+        }
+
+        assert!(lanes > 3 && ranges.len() == lanes, "{lanes} lanes");
+    }
 }

@@ -59,6 +59,11 @@ impl<P> ChunkSender<P> {
         self.0.blocking_send(Ok(Message::Chunk(chunk))).is_ok()
     }
 
+    /// Whether nobody receives chunks any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// [`end_lane`](Self::end_lane) for threads.
     pub(crate) fn blocking_end_lane(&self) {
         let _ = self.0.blocking_send(Ok(Message::LaneEnd));

@@ -57,6 +57,8 @@ const MAX_SUSPENSION: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct AdaptiveRate {
     state: State,
+    /// Whether only throttling that names one partition as its cause is recorded.
+    is_of_key_range: bool,
     /// Duration of the next suspension.
     next_suspension: Duration,
     /// Units that may be requested now; negative if requests must wait.
@@ -83,10 +85,20 @@ impl AdaptiveRate {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: State::Unlimited,
+            is_of_key_range: false,
             next_suspension: MIN_SUSPENSION,
             balance: 0.0,
             balance_at: now,
             call_units: 1.0,
+        }
+    }
+
+    /// The rate of a range of keys, which are in one or a few partitions. The cause of throttling is known, so the limit is never
+    /// suspended.
+    pub(crate) fn of_key_range(now: Instant) -> Self {
+        Self {
+            is_of_key_range: true,
+            ..Self::new(now)
         }
     }
 
@@ -166,12 +178,12 @@ impl AdaptiveRate {
                 match limit.record(response, self.call_units) {
                     _ if limit.probe_time(now) > Some(MAX_AGE) => self.state = State::Unlimited,
                     None => {}
-                    Some(Verdict::Undecided) => self.pause(),
+                    Some(Verdict::Failed) if !self.is_of_key_range => self.suspend(now),
+                    Some(Verdict::Undecided | Verdict::Failed) => self.pause(),
                     Some(Verdict::Helped) => {
                         self.next_suspension = MIN_SUSPENSION;
                         self.pause();
                     }
-                    Some(Verdict::Failed) => self.suspend(now),
                 }
             }
         }

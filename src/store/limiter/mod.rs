@@ -6,3 +6,4 @@ pub(crate) mod cap;
 pub(crate) mod capacity_estimate;
 pub(crate) mod permit;
 pub(crate) mod tables;
+pub(crate) mod write_ranges;

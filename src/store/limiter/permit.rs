@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::adaptive_rate::AdaptiveRate;
 use super::cap::{RateCap, TICK};
+use super::write_ranges::{KeyRange, RangeRequest, RefusedBy, WriteRanges};
 use crate::aws::error::{ErrorClass, RequestError, ThrottlingCause};
 
 /// Maximum number of in-flight requests. 40,000 write units per second are 1,600 batches; with a
@@ -41,6 +42,7 @@ pub(crate) struct RequestLimiter {
     cap: Mutex<Option<Arc<RateCap>>>,
     permits: Semaphore,
     state: Mutex<LimiterState>,
+    ranges: WriteRanges,
     /// Requests leave in the order of their arrival, so that none starves.
     queue: tokio::sync::Mutex<()>,
 }
@@ -99,6 +101,7 @@ impl EstimatedCost for f64 {
 pub(crate) struct RequestPermit<'a> {
     limiter: &'a RequestLimiter,
     _permits: [Option<SemaphorePermit<'a>>; 2],
+    range: Option<RangeRequest>,
     sent: Instant,
     paid: f64,
 }
@@ -132,6 +135,7 @@ impl RequestLimiter {
             cap: Mutex::default(),
             permits: Semaphore::new(first),
             state: Mutex::new(state),
+            ranges: WriteRanges::new(Instant::now()),
             queue: tokio::sync::Mutex::default(),
         }
     }
@@ -168,10 +172,35 @@ impl RequestLimiter {
     fn call_budget(&self) -> Option<f64> {
         let learned = self.lock().rate.call_budget(Instant::now());
         let capped = self.current_cap().map(|cap| cap.call_budget());
-        match (learned, capped) {
-            (Some(learned), Some(capped)) => Some(learned.min(capped)),
-            (learned, capped) => learned.or(capped),
-        }
+        smaller(learned, capped)
+    }
+
+    /// Waits for permission to send a request to a range of keys, or to any keys.
+    pub(crate) async fn acquire_in<T: EstimatedCost>(
+        &self,
+        range: Option<KeyRange>,
+        mut choose: impl FnMut(Option<f64>) -> T,
+    ) -> (RequestPermit<'_>, T) {
+        let Some(range) = range else {
+            return self.acquire(choose).await;
+        };
+
+        // Before anything that other ranges wait for, too.
+        let request = self
+            .ranges
+            .acquire(range, |budget| choose(budget).units())
+            .await;
+        let range_budget = request.budget;
+        let (permit, chosen) = self
+            .acquire(|budget| choose(smaller(budget, range_budget)))
+            .await;
+
+        let permit = RequestPermit {
+            range: Some(request),
+            ..permit
+        };
+
+        (permit, chosen)
     }
 
     /// Waits for permission to send a request. The request is chosen when its turn has come:
@@ -205,6 +234,7 @@ impl RequestLimiter {
             RequestPermit {
                 limiter: self,
                 _permits: [permit, shared],
+                range: None,
                 sent: Instant::now(),
                 paid: units,
             },
@@ -240,10 +270,19 @@ impl RequestLimiter {
     }
 }
 
+/// The smaller of two limits, each of which may be absent.
+fn smaller(first: Option<f64>, second: Option<f64>) -> Option<f64> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(first.min(second)),
+        (first, second) => first.or(second),
+    }
+}
+
 impl RequestPermit<'_> {
     /// Records that the request was accepted entirely, at this cost.
     pub(crate) fn succeeded(self, units: f64) {
         let now = Instant::now();
+        self.record_range(units, 0.0);
         let mut state = self.limiter.lock();
         state.rate.record(self.sent, now, self.paid, units, 0.0);
         self.settle(units);
@@ -265,8 +304,20 @@ impl RequestPermit<'_> {
     /// the table: the request consumed nothing, and only it is retried later.
     pub(crate) fn failed(self, error: &RequestError) {
         match error.throttling_cause() {
-            Some(ThrottlingCause::KeyRange) => self.settle(0.0),
-            _ if error.class == ErrorClass::Throttled => {
+            Some(ThrottlingCause::KeyRange) => {
+                if self.limiter.ranges.refused(RefusedBy::Partition) {
+                    // What was learned from unprocessed items is not a rate of the table.
+                    self.limiter.lock().rate = AdaptiveRate::new(Instant::now());
+                }
+
+                self.record_range(0.0, self.paid.max(f64::MIN_POSITIVE));
+                self.settle(0.0);
+            }
+            cause if error.class == ErrorClass::Throttled => {
+                if cause.is_some() {
+                    self.limiter.ranges.refused(RefusedBy::Table);
+                }
+
                 let refused = self.paid;
                 self.throttled(0.0, refused);
             }
@@ -277,12 +328,23 @@ impl RequestPermit<'_> {
     /// Records that the request was throttled: units that were accepted, and units that were not.
     pub(crate) fn throttled(self, units: f64, refused: f64) {
         // A throttled request counts even if its cost is unknown.
-        let refused = refused.max(f64::MIN_POSITIVE);
+        let mut refused = refused.max(f64::MIN_POSITIVE);
+        if self.range.is_some() && self.limiter.ranges.is_partition_limited() {
+            self.record_range(units, refused);
+            refused = 0.0;
+        }
+
         self.limiter
             .lock()
             .rate
             .record(self.sent, Instant::now(), self.paid, units, refused);
         self.settle(units);
+    }
+
+    fn record_range(&self, accepted: f64, refused: f64) {
+        if let Some(range) = &self.range {
+            self.limiter.ranges.record(range, accepted, refused);
+        }
     }
 
     fn settle(&self, units: f64) {

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::item::KeySchema;
 use crate::ops::chunk::Chunk;
 use crate::ops::journal::{Settled, SettledTable, Settling, SinkState};
+use crate::ops::lane_permit::LanePermit;
 use crate::ops::transfer::{Sink, SinkProgress};
 use crate::store::{RejectedItem, WriteOutcome, Writer};
 use crate::transform::Outcome;
@@ -78,6 +79,8 @@ pub(crate) struct TableSink<P> {
     pub(super) batcher: Batcher,
     /// The chunk of which some items are not in a batch yet.
     current: Option<ChunkCursor<P>>,
+    /// The permit of its lane. Its batches contain items of this lane only.
+    lane_permit: Option<Arc<LanePermit>>,
     /// Items to add before those of the chunk: one that found no room, and those whose later version was rejected.
     pub(super) waiting: VecDeque<PendingItem>,
     has_ended: bool,
@@ -113,6 +116,7 @@ impl<P: Clone + Send> TableSink<P> {
             batcher: Batcher::new(options.key.clone(), batch_size, overwrites),
             options: Arc::new(options),
             current: None,
+            lane_permit: None,
             waiting: VecDeque::new(),
             has_ended: false,
             is_sent: false,
@@ -175,6 +179,7 @@ impl<P: Clone + Send> TableSink<P> {
         }
 
         let ticket = self.ledger.register(&chunk);
+        self.lane_permit.clone_from(&chunk.lane_permit);
         self.append_rejects()?;
 
         Ok(ChunkCursor::new(chunk, ticket))
@@ -220,8 +225,10 @@ impl<P: Clone + Send> TableSink<P> {
 
         // Without a call in flight, nothing else would empty the ledger.
         let is_stuck = self.ledger.is_full() && self.calls.is_empty();
-        if (self.has_ended || is_stuck) && self.can_send() {
+        let is_lane_chunk = self.lane_permit.is_some();
+        if (self.has_ended || is_stuck || is_lane_chunk) && self.can_send() {
             self.send_batch();
+            self.lane_permit = None;
         }
 
         Ok(())
@@ -257,9 +264,13 @@ impl<P: Clone + Send> TableSink<P> {
 
         self.bytes_in_flight += batch.bytes;
         self.is_sent = true;
-        let (store, options) = (self.store.clone(), Arc::clone(&self.options));
+        let permit = self.lane_permit.clone();
+        let key_range = permit.as_ref().and_then(|permit| permit.key_range());
+        let store = self.store.clone().in_key_range(key_range);
+        let options = Arc::clone(&self.options);
         self.calls.spawn(async move {
             let result = write_batch(&store, &options, &batch).await;
+            drop(permit);
             FinishedCall { batch, result }
         });
     }
@@ -350,7 +361,10 @@ impl<P: Clone + Send> TableSink<P> {
 
 impl<P: Clone + Send + 'static> Sink<P> for TableSink<P> {
     fn has_room(&self) -> bool {
-        self.current.is_none() && self.waiting.is_empty() && !self.ledger.is_full()
+        self.current.is_none()
+            && self.waiting.is_empty()
+            && self.lane_permit.is_none()
+            && !self.ledger.is_full()
     }
 
     fn take(&mut self, chunk: Chunk<P>) -> Result<()> {
