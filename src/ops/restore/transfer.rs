@@ -74,10 +74,12 @@ impl ItemTransfer {
 
         // If the key changes, its hash in the source is useless for the table.
         let hashed_key = (!keys.change()).then_some(&key);
-        let mut source = StoredSource::open(&plan.prepared.source, &progress.lanes, hashed_key)?;
-        if !plan.prepared.request.transform.is_empty() {
-            source = source.in_large_chunks();
-        }
+        let source = StoredSource::open(&plan.prepared.source, &progress.lanes, hashed_key)?;
+        let source = if plan.prepared.request.transform.is_empty() {
+            source.in_batches_of(plan.prepared.request.batch_size)
+        } else {
+            source.in_large_chunks()
+        };
 
         let stage = transform_stage(plan, &keys, &collisions)?;
         let chunks = stage.connect(source.start(cancel), reporter)?;

@@ -177,6 +177,16 @@ impl StoredSource {
         }
     }
 
+    /// Reads chunks of lanes that fill batches of this size.
+    pub(crate) fn in_batches_of(mut self, size: usize) -> Self {
+        if self.permits.is_some() {
+            let most = self.limits.items;
+            self.limits.items = most - most % size.clamp(1, most);
+        }
+
+        self
+    }
+
     /// Opens all items as one lane, in their order, in large chunks.
     ///
     /// # Errors

@@ -215,7 +215,10 @@ fn killed_between_zstd_frames_in_a_storm() {
 }
 
 /// Items that are read, and counted, together.
-const CHUNK_ITEMS: usize = 16;
+const CHUNK_ITEMS: usize = 24;
+
+/// Lanes of a dump of 1.2 MB, each of which may end with a smaller batch.
+const LANES: usize = 4;
 
 #[test]
 fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
@@ -252,7 +255,13 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
         kept <= written && written - kept < CHUNK_ITEMS,
         "{summary:#}"
     );
-    assert_eq!(scene.proxy.seen(WRITE) - before, (400 - kept).div_ceil(4));
+    let calls = scene.proxy.seen(WRITE) - before;
+    let full = (400 - kept) / 4;
+    assert!(
+        (full..=full + LANES).contains(&calls),
+        "{calls} calls for {} items",
+        400 - kept
+    );
 }
 
 #[test]
