@@ -38,7 +38,7 @@ impl LanePermits {
     /// Takes a permit of the first of `lanes` that has one. Waits for `time` at most.
     pub(crate) fn take(
         &self,
-        lanes: impl Iterator<Item = (usize, Option<KeyRange>)> + Clone,
+        lanes: &(impl Iterator<Item = (usize, Option<KeyRange>)> + Clone),
         time: Duration,
     ) -> Option<Arc<LanePermit>> {
         let mut counts = self.0.lock();
@@ -93,7 +93,7 @@ mod tests {
     fn a_lane_whose_permits_are_in_use_is_passed_over_until_one_is_returned() {
         let permits = LanePermits::new(2, 1);
         let take = |lanes: [usize; 2]| {
-            permits.take(lanes.into_iter().map(|lane| (lane, None)), Duration::ZERO)
+            permits.take(&lanes.into_iter().map(|lane| (lane, None)), Duration::ZERO)
         };
 
         let first = take([0, 1]).unwrap();

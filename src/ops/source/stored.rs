@@ -245,7 +245,7 @@ fn send_as_permitted(
         let (first, last) = lanes.split_at(next.min(lanes.len()));
         let order = last.iter().chain(first);
         let order = order.map(|lane| (lane.index, lane.key_range));
-        let Some(permit) = permits.take(order, RECHECK_INTERVAL) else {
+        let Some(permit) = permits.take(&order, RECHECK_INTERVAL) else {
             continue;
         };
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ops::chunk::Chunk;
 
 /// What a source sends.
+#[expect(clippy::large_enum_variant, reason = "nearly all messages are chunks")]
 enum Message<P> {
     Chunk(Chunk<P>),
     /// One more lane was read to its end.
