@@ -986,6 +986,40 @@ fn a_requested_setting_that_an_existing_table_lacks_is_reported() {
         .exits(0);
 }
 
+fn with_kms_key(answer: &mut Value) {
+    in_the_account(answer);
+    if let Some(table) = answer.get_mut("Table") {
+        let key = format!("arn:aws:kms:eu-central-1:{ACCOUNT}:key/1234");
+        table["SSEDescription"] =
+            json!({"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key});
+    }
+}
+
+fn key_of_aws(request: &Value) -> Value {
+    json!({"KeyMetadata": {"KeyId": "1234", "Arn": request["KeyId"], "KeyManager": "AWS"}})
+}
+
+#[test]
+fn a_key_that_aws_manages_is_recorded_and_replaced_by_that_of_the_target() {
+    let engine = films();
+    let rules = [
+        always("DescribeTable", Fault::Changed(with_kms_key)),
+        always("DescribeKey", Fault::Answered(key_of_aws)),
+    ];
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = dumped(&proxy);
+    let schema = project.json("out/table-schema.json");
+    assert_eq!(schema["EncryptionKey"]["KeyManager"], "AWS", "{schema:#}");
+
+    let (run, calls) = restored(&project, &proxy, ["--table=copy"]);
+    drop(run.exits(0));
+    let create = position(&calls, "creation", |call| call.operation == "CreateTable");
+    assert_eq!(
+        calls[create].body["SSESpecification"],
+        json!({"Enabled": true, "SSEType": "KMS"})
+    );
+}
+
 /// Protects `films`, and gives every table a replica in this state.
 fn with_replica(answer: &mut Value, status: &str) {
     if let Some(table) = answer.get_mut("Table") {
