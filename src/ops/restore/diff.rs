@@ -67,19 +67,21 @@ pub async fn diff(
         (source_name, &wanted.schema),
         (target, &existing),
         sides,
+        ["the dump", "the table"],
     ))
 }
 
 impl SchemaDifferences {
-    /// Compares two schemas.
+    /// Compares two schemas. `sides` are column titles, `names` stand for the sides within a sentence.
     pub(crate) fn between(
         (source, wanted): (String, &TableSchema),
         (target, existing): (TableLocation, &TableSchema),
         sides: [String; 2],
+        names: [&str; 2],
     ) -> Self {
         let found = differences(wanted, existing);
         let key_differences = found.key.map(|key| key.differences()).unwrap_or_default();
-        let not_compared = not_compared(wanted, existing, [&sides[0], &sides[1]]);
+        let not_compared = not_compared(wanted, existing, names);
         let differences = key_differences.into_iter().chain(found.settings).collect();
         Self {
             source,
@@ -91,8 +93,8 @@ impl SchemaDifferences {
     }
 }
 
-/// The settings that are unknown on one side.
-fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Vec<NotCompared> {
+/// The settings that are unknown on one side. `names` are those of the sides within a sentence.
+fn not_compared(dump: &TableSchema, table: &TableSchema, names: [&str; 2]) -> Vec<NotCompared> {
     let (missing_in_dump, missing_in_table) = (dump.not_captured(), table.not_captured());
     let is_known = |section: &Section| dump.section(*section).is_some();
     if missing_in_dump.is_empty() && !Section::all().iter().any(is_known) {
@@ -111,16 +113,8 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, sides: [&str; 2]) -> Ve
         missing.into_iter().map(entry).collect()
     };
 
-    let article = |side: &str| {
-        if matches!(side, "dump" | "table") {
-            format!("the {side}")
-        } else {
-            side.to_owned()
-        }
-    };
-
-    let mut found = side_not_compared(&article(sides[0]), missing_in_dump);
-    let of_table = side_not_compared(&article(sides[1]), missing_in_table)
+    let mut found = side_not_compared(names[0], missing_in_dump);
+    let of_table = side_not_compared(names[1], missing_in_table)
         .into_iter()
         .filter(|entry| !found.iter().any(|other| other.setting == entry.setting));
     let of_table: Vec<_> = of_table.collect();

@@ -42,10 +42,12 @@ pub async fn schemas(source: &LiveTable<'_>, target: &LiveTable<'_>) -> Result<S
     )
     .with_description(&target_schema);
 
+    let names = sides.clone();
     Ok(SchemaDifferences::between(
         (label, &source_schema),
         (location, &target_schema),
         sides,
+        [&names[0], &names[1]],
     ))
 }
 
