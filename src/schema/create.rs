@@ -171,7 +171,7 @@ impl<'a> CreateTableRequest<'a> {
         };
 
         SETTINGS
-            .into_iter()
+            .iter()
             .filter_map(|spec| Some((Setting(spec), spec.creation?.name)))
             .filter(|(_, name)| is_there(name))
             .collect()
@@ -185,7 +185,7 @@ fn creation_fields(
     same_table: bool,
 ) -> Vec<CreationField> {
     SETTINGS
-        .into_iter()
+        .iter()
         .filter(|spec| choice.applies(Setting(spec), same_table || (spec.is_requested)(schema)))
         .filter_map(|spec| spec.creation)
         .collect()

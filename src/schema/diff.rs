@@ -150,7 +150,7 @@ pub fn differences(dump: &TableSchema, table: &TableSchema) -> Differences {
 
     // Sections that nobody captured would be reported as settings that differ.
     let have_sections = !dump.sections.is_empty() && !table.sections.is_empty();
-    for spec in SETTINGS {
+    for spec in SETTINGS.iter().copied() {
         if spec.is_described || spec.sections.is_empty() || have_sections {
             let differences = spec.compare(dump, table).into_iter();
             found

@@ -34,7 +34,7 @@ use spec::{Setting, SettingSpec};
 
 /// Every setting, in the order of help, plans, summaries and schema documents. Where one setting need not come after another, it
 /// is also the order in which they are applied.
-pub(crate) static SETTINGS: [&SettingSpec; 14] = [
+pub(crate) static SETTINGS: &[&SettingSpec] = &[
     &billing::SPEC,
     &class::SPEC,
     &encryption::SPEC,
@@ -65,7 +65,10 @@ impl Setting {
 
     /// The settings that flags can name.
     pub fn choices() -> impl Iterator<Item = Self> {
-        SETTINGS.into_iter().filter(|spec| spec.is_choice).map(Self)
+        SETTINGS
+            .iter()
+            .filter(|spec| spec.is_choice)
+            .map(|spec| Self(spec))
     }
 }
 
