@@ -73,6 +73,14 @@ pub struct DataFileState {
     pub(crate) tail_items: u64,
 }
 
+impl DataFileState {
+    /// Items, including those in the tail.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.items
+    }
+}
+
 /// Progress of a dump.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DumpProgress {
@@ -90,7 +98,7 @@ impl DumpProgress {
     /// Items that need not be read again.
     #[must_use]
     pub fn items(&self) -> u64 {
-        self.counted.items
+        self.counted.items()
     }
 
     /// Bytes of item text.

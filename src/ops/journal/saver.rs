@@ -185,3 +185,142 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use chrono::Utc;
+
+    use super::*;
+    use crate::ops::journal::{Settled, SettledTable, SinkState, WrittenItems};
+    use crate::ops::sink::table::{RestoreCounts, WriteCosts};
+    use crate::ops::source::lanes::LanePositions;
+    use crate::place::JournalFile;
+
+    /// Collects warnings.
+    #[derive(Default)]
+    struct Warnings(Mutex<Vec<String>>);
+
+    impl Reporter for Warnings {
+        fn report(&self, event: Event) {
+            if let Event::Warning(text) = event {
+                self.0.lock().unwrap().push(text);
+            }
+        }
+    }
+
+    fn journal(folder: &Path, warnings: &Arc<Warnings>) -> Journal {
+        let file = JournalFile::in_state_dir(folder, "one").lock().unwrap();
+        let job = RestoreJob {
+            table: "films".to_owned(),
+            environment: "dev".to_owned(),
+            endpoint: None,
+            since: Utc::now(),
+            source: "out".to_owned(),
+            created: true,
+            wrote: WrittenItems::Nothing,
+            table_id: None,
+            boost: None,
+            progress: Some(RestoreProgress::new(None, LanePositions::Whole { mark: 0 })),
+        };
+
+        Journal::new(
+            Job::Restore(Box::new(job)),
+            Some(Arc::new(file)),
+            Duration::ZERO,
+            Arc::clone(warnings) as Arc<dyn Reporter>,
+        )
+    }
+
+    /// Everything before `position` is settled.
+    fn settling(position: u64) -> Settling<u64> {
+        Box::new(move || {
+            Ok(Some(Settled {
+                positions: vec![position],
+                state: SinkState::Table(Box::new(SettledTable {
+                    counts: RestoreCounts::default(),
+                    costs: WriteCosts::default(),
+                    rejects: None,
+                    conflicts: None,
+                })),
+            }))
+        })
+    }
+
+    /// The table ID and the position in the file.
+    fn stored(folder: &Path) -> (Option<String>, Vec<u64>) {
+        let file = JournalFile::in_state_dir(folder, "one");
+        let content = file.read().unwrap().expect("there is a journal");
+        let Job::Restore(job) = Job::parse(&content).unwrap() else {
+            panic!("a restore");
+        };
+
+        (job.table_id, job.progress.expect("progress").lanes.marks())
+    }
+
+    #[tokio::test]
+    async fn commits_and_saves_do_not_undo_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = journal(dir.path(), &Arc::default());
+        assert!(!journal.is_committed());
+        journal.save(settling(1)).await;
+        journal
+            .commit(|job| job.table_id = Some("id".to_owned()))
+            .await
+            .unwrap();
+        assert_eq!(stored(dir.path()), (Some("id".to_owned()), vec![1]));
+        assert!(journal.is_committed());
+
+        journal.save_now(settling(2)).await;
+        assert_eq!(stored(dir.path()), (Some("id".to_owned()), vec![2]));
+
+        journal.save(settling(3)).await;
+        journal.remove().await.unwrap();
+        drop(journal);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn progress_that_cannot_be_saved_is_a_warning_once_and_a_commit_is_an_error() {
+        let (dir, warnings) = (tempfile::tempdir().unwrap(), Arc::default());
+        let mut journal = journal(dir.path(), &warnings);
+        journal.save_now(settling(1)).await;
+
+        // A folder cannot be replaced by a file.
+        let path = dir.path().join("one.journal");
+        let kept = dir.path().join("kept");
+        std::fs::rename(&path, &kept).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        journal.save_now(settling(2)).await;
+        journal.save_now(settling(3)).await;
+        assert!(journal.commit(|job| job.created = false).await.is_err());
+        assert!(!journal.is_committed());
+        {
+            let warnings = warnings.0.lock().unwrap();
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            assert!(warnings[0].contains("one.journal"), "{warnings:?}");
+        }
+
+        // Once it can be written, it is.
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&kept, &path).unwrap();
+        assert_eq!(stored(dir.path()), (None, vec![1]));
+        journal.save_now(settling(4)).await;
+        assert_eq!(stored(dir.path()), (None, vec![4]));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_settled_is_not_saved() {
+        let (dir, warnings) = (tempfile::tempdir().unwrap(), Arc::default());
+        let mut journal = journal(dir.path(), &warnings);
+        journal.save_now(settling(1)).await;
+        journal
+            .save_now::<u64>(Box::new(|| Err(Error::failed("the disk is full"))))
+            .await;
+        journal.save_now::<u64>(Box::new(|| Ok(None))).await;
+        assert_eq!(stored(dir.path()), (None, vec![1]));
+        assert_eq!(warnings.0.lock().unwrap().len(), 1);
+    }
+}

@@ -274,3 +274,76 @@ impl DumpRejects {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::backup::{DumpOptions, DumpTarget};
+    use crate::event::SilentReporter;
+    use crate::item::split_items;
+
+    fn worker(folder: &std::path::Path) -> DumpWorker {
+        let target = DumpTarget::folder(folder.join("dump"));
+        let state = DumpState {
+            writer: DumpWriter::begin(&target, &DumpOptions::default()).unwrap(),
+            progress: ScanProgress {
+                started_at: DateTime::UNIX_EPOCH,
+                resumed: 0,
+                consumed_read_units: 0.0,
+                segments: vec![SegmentProgress::NotBegun],
+                changes: TransformCounts::default(),
+            },
+            wire: WireBytes::default(),
+        };
+
+        DumpWorker::new(state, None, Arc::new(SilentReporter))
+    }
+
+    /// A part of a page with one item. The last part has the position.
+    fn part(number: u32, is_last: bool) -> Chunk<SegmentProgress> {
+        let body = format!(r#"{{"Items":[{{"id":{{"S":"{number}"}}}}]}}"#);
+        let items = split_items(Bytes::from(body), &["Items"]).unwrap().items;
+        let mut chunk = Chunk::new(0, items, SegmentProgress::Next(number.to_string()));
+        chunk.position = chunk.position.filter(|_| is_last);
+
+        chunk
+    }
+
+    fn counted(settled: Settled<SegmentProgress>) -> (SegmentProgress, u64) {
+        let SinkState::Dump(state) = settled.state else {
+            panic!("the state of a dump");
+        };
+
+        (settled.positions[0].clone(), state.counted.items())
+    }
+
+    #[test]
+    fn a_dump_that_stops_in_the_middle_of_a_page_saves_nothing() {
+        for is_last in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut worker = worker(dir.path());
+            worker.add(part(1, true)).unwrap();
+            worker.add(part(2, is_last)).unwrap();
+            let settled = worker.stop().unwrap().map(counted);
+            let expected = (SegmentProgress::Next("2".to_owned()), 2);
+            assert_eq!(settled, is_last.then_some(expected));
+        }
+    }
+
+    #[test]
+    fn progress_that_is_requested_in_the_middle_of_a_page_is_sent_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut worker = worker(dir.path());
+        let (reply, mut settled) = oneshot::channel();
+        worker.add(part(1, false)).unwrap();
+        worker.settle(reply).unwrap();
+        assert!(settled.try_recv().is_err(), "the page has not ended");
+
+        worker.add(part(2, true)).unwrap();
+        let settled = settled.blocking_recv().unwrap();
+        assert_eq!(counted(settled), (SegmentProgress::Next("2".to_owned()), 2));
+    }
+}
