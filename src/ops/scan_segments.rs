@@ -1,8 +1,10 @@
 //! Parallel Scan of a table: number of segments, their order, and the read cap.
 //!
-//! There are more segments than workers, so that a large or slow segment leaves no worker idle at the end. The order spreads
-//! concurrent segments over the table: adjacent ones are in the same partition, which serves 3,000 read units per second.
+//! There are more segments than workers, so that a large or slow segment leaves no worker idle at the end. A partition serves 3,000
+//! read units per second and stores a range of hashes, as a segment does. Each worker therefore scans adjacent segments from a place of
+//! its own, so that the workers are spread over the partitions as long as possible.
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use tokio::task::JoinSet;
@@ -24,9 +26,9 @@ const BYTES_PER_SEGMENT: u64 = 8 * 1024 * 1024;
 /// rate.
 const MAX_SEGMENTS: u64 = 1024;
 
-/// Number of segments that are scanned concurrently, if the limiter permits as many requests. 40,000 read units per second are 312
-/// eventually consistent pages of 1 MB per second, each of which takes up to 100 ms.
-pub(crate) const MAX_CONCURRENT_SEGMENTS: u32 = 32;
+/// Maximum number of segments that are scanned concurrently. Half of them would be enough to keep the maximum number of requests in
+/// flight, but not to be in each of 40 partitions that throttle: those that wait for their partition request nothing.
+pub(crate) const MAX_CONCURRENT_SEGMENTS: u32 = 64;
 
 /// What a parallel Scan reads from: a table, or what a test has scripted.
 pub(crate) trait ScanPages: Clone + Send + Sync + 'static {
@@ -52,14 +54,42 @@ pub(crate) fn segments_for(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(BYTES_PER_SEGMENT).min(MAX_SEGMENTS)).unwrap_or(1)
 }
 
-/// The segments in bit-reversed order, which spreads every prefix of the order over the whole table.
-pub(crate) fn spread_order(segments: u32) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..segments).collect();
-    order.sort_unstable_by_key(|segment| segment.reverse_bits());
-    order
+/// The segments that are not scanned yet: a queue of adjacent ones for each worker.
+struct SegmentQueues<T>(Vec<VecDeque<T>>);
+
+impl<T> SegmentQueues<T> {
+    /// Divides the segments, which are in the order of the table, among at most this number of workers.
+    fn divide(segments: Vec<T>, max_workers: usize) -> Self {
+        let count = segments.len();
+        let workers = max_workers.min(count);
+        let mut queues: Vec<VecDeque<T>> = (0..workers).map(|_| VecDeque::new()).collect();
+        for (index, segment) in segments.into_iter().enumerate() {
+            queues[index * workers / count].push_back(segment);
+        }
+
+        Self(queues)
+    }
+
+    /// The workers in bit-reversed order, which spreads those that start first over the whole table.
+    fn workers(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.0.len()).collect();
+        order.sort_unstable_by_key(|worker| worker.reverse_bits());
+        order
+    }
+
+    /// The next segment of a worker. One that has finished its own takes the second half of the longest queue.
+    fn next(&mut self, worker: usize) -> Option<T> {
+        if self.0[worker].is_empty() {
+            let longest = self.0.iter_mut().max_by_key(|queue| queue.len())?;
+            let half = longest.len() / 2;
+            self.0[worker] = longest.split_off(half);
+        }
+
+        self.0[worker].pop_front()
+    }
 }
 
-/// Scans the segments in this order, [`MAX_CONCURRENT_SEGMENTS`] at a time. The first failure stops the others.
+/// Scans the segments, which are in the order of the table, [`MAX_CONCURRENT_SEGMENTS`] at a time. The first failure stops the others.
 ///
 /// # Errors
 /// Those of `scan`.
@@ -67,19 +97,25 @@ pub(crate) async fn for_each_segment<T, F>(segments: Vec<T>, scan: impl Fn(T) ->
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {
-    let mut pending = segments.into_iter();
-    let mut scans: JoinSet<_> = pending
-        .by_ref()
-        .take(MAX_CONCURRENT_SEGMENTS as usize)
-        .map(&scan)
-        .collect();
+    let mut queues = SegmentQueues::divide(segments, MAX_CONCURRENT_SEGMENTS as usize);
+    let mut scans = JoinSet::new();
+    let start_next = |worker: usize, queues: &mut SegmentQueues<T>, scans: &mut JoinSet<_>| {
+        if let Some(segment) = queues.next(worker) {
+            let scan = scan(segment);
+            scans.spawn(async move { (worker, scan.await) });
+        }
+    };
+
+    for worker in queues.workers() {
+        start_next(worker, &mut queues, &mut scans);
+    }
 
     // Dropping the set on an error aborts the remaining scans.
     while let Some(joined) = scans.join_next().await {
-        joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))??;
-        if let Some(next) = pending.next() {
-            scans.spawn(scan(next));
-        }
+        let (worker, result) =
+            joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))?;
+        result?;
+        start_next(worker, &mut queues, &mut scans);
     }
 
     Ok(())
@@ -116,6 +152,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use tokio::sync::Mutex;
     use tokio::time::{Instant, sleep};
 
     use super::*;
@@ -131,14 +168,23 @@ mod tests {
     proptest! {
         #[test]
         fn each_segment_occurs_once_and_the_first_ones_are_far_apart(segments in 1_u32..3000) {
-            let order = spread_order(segments);
-            let mut sorted = order.clone();
-            sorted.sort_unstable();
-            prop_assert_eq!(sorted, (0..segments).collect::<Vec<_>>());
-            let mut first: Vec<_> = order.iter().copied().take(MAX_CONCURRENT_SEGMENTS as usize).collect();
-            first.sort_unstable();
-            let apart = first.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(segments);
-            prop_assert!(apart >= segments.next_power_of_two() / 64, "{:?}", first);
+            let mut queues = SegmentQueues::divide((0..segments).collect(), MAX_CONCURRENT_SEGMENTS as usize);
+            let workers = queues.workers();
+            let first: Vec<u32> = workers.iter().filter_map(|worker| queues.next(*worker)).collect();
+            let mut found = first.clone();
+            while let Some(segment) = queues.next(0) {
+                found.push(segment);
+            }
+
+            found.sort_unstable();
+            prop_assert_eq!(found, (0..segments).collect::<Vec<_>>());
+
+            for started in [8, 16, 32, 64] {
+                let mut first: Vec<_> = first.iter().copied().take(started).collect();
+                first.sort_unstable();
+                let apart = first.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(segments);
+                prop_assert!(apart as usize >= segments as usize / started / 2, "{:?}", first);
+            }
         }
     }
 
@@ -146,7 +192,7 @@ mod tests {
     async fn a_slow_segment_does_not_delay_the_others() {
         let (running, maximum) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let started = Instant::now();
-        let read = for_each_segment(spread_order(280), |segment| {
+        let read = for_each_segment((0..567).collect(), |segment| {
             let (running, maximum) = (Arc::clone(&running), Arc::clone(&maximum));
             async move {
                 maximum.fetch_max(
@@ -161,17 +207,68 @@ mod tests {
 
         read.await.unwrap();
 
-        // Meanwhile, the 31 other workers scan the other 279 segments in nine seconds.
+        // Meanwhile, the 63 other workers scan the other 566 segments in nine seconds.
         assert_eq!(
             (started.elapsed().as_secs(), maximum.load(Ordering::Relaxed)),
             (10, MAX_CONCURRENT_SEGMENTS as usize)
         );
     }
 
+    const PARTITIONS: u32 = 40;
+    const SEGMENTS_PER_PARTITION: u32 = 9;
+    const PAGES_PER_SEGMENT: u32 = 8;
+
+    /// Scans a table with partitions that serve one page at a time, for as long as `page_time` returns. Returns the seconds after
+    /// which all partitions with the normal time have been read.
+    async fn seconds_to_scan(page_time: fn(u32) -> Duration) -> f64 {
+        let partitions: Arc<Vec<Mutex<()>>> =
+            Arc::new((0..PARTITIONS).map(|_| Mutex::default()).collect());
+        let (began, last) = (Instant::now(), Arc::new(std::sync::Mutex::new(0.0)));
+        let segments = (0..PARTITIONS * SEGMENTS_PER_PARTITION).collect();
+        let read = for_each_segment(segments, |segment| {
+            let (partitions, last) = (Arc::clone(&partitions), Arc::clone(&last));
+            async move {
+                let partition = segment / SEGMENTS_PER_PARTITION;
+                for _ in 0..PAGES_PER_SEGMENT {
+                    let _turn = partitions[partition as usize].lock().await;
+                    sleep(page_time(partition)).await;
+                }
+
+                if page_time(partition) == PAGE_TIME {
+                    *last.lock().unwrap() = began.elapsed().as_secs_f64();
+                }
+
+                Ok(())
+            }
+        });
+
+        read.await.unwrap();
+        let last = last.lock().unwrap();
+
+        *last
+    }
+
+    const PAGE_TIME: Duration = Duration::from_millis(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_workers_use_nearly_the_whole_capacity_of_the_partitions() {
+        let at_least = PAGE_TIME * PAGES_PER_SEGMENT * SEGMENTS_PER_PARTITION;
+        let took = seconds_to_scan(|_| PAGE_TIME).await;
+        assert!(took < at_least.as_secs_f64() / 0.8, "{took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_partition_does_not_delay_the_others() {
+        let at_least = PAGE_TIME * PAGES_PER_SEGMENT * SEGMENTS_PER_PARTITION;
+        let took = seconds_to_scan(|partition| PAGE_TIME * if partition == 20 { 10 } else { 1 });
+        let took = took.await;
+        assert!(took < at_least.as_secs_f64() / 0.8, "{took} s");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_first_failure_stops_all_scans() {
         let started = Instant::now();
-        let read = for_each_segment(spread_order(1_000), |segment| async move {
+        let read = for_each_segment((0..1_000).collect(), |segment: u32| async move {
             sleep(Duration::from_secs(u64::from(segment) + 1)).await;
             if segment == 0 {
                 Err(Error::failed("provoked"))

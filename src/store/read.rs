@@ -137,8 +137,15 @@ impl Client {
         retries: &RetryContext<'_>,
     ) -> Result<ScanPage, RequestError> {
         let throughput = self.read_limiters().for_table(&request.table);
-        let choose = |budget| throughput.page_cost.plan_page(budget, request.limit);
-        let (permit, planned) = throughput.limiter.acquire(choose).await;
+        let (permit, planned) = throughput
+            .scans
+            .acquire(
+                &throughput.limiter,
+                &throughput.page_cost,
+                (request.segment, request.total_segments),
+                request.limit,
+            )
+            .await;
         retries.record_call();
         let gzip_policy = self.gzip_policies().for_table(&request.table);
         // Decided per page, while measurements of both encodings arrive.

@@ -12,7 +12,7 @@ use crate::backup::SegmentProgress;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
-use crate::ops::scan_segments::{ScanPages, spread_order};
+use crate::ops::scan_segments::ScanPages;
 use crate::ops::sink::ChunkLocation;
 use crate::ops::source::ScanSource;
 use crate::store::{PageKey, ScanRequest};
@@ -72,8 +72,7 @@ impl<S: ScanPages> Side for TableSide<S> {
         reporter: &Arc<dyn Reporter>,
     ) -> Result<SideRecords<SegmentProgress>> {
         let key = Arc::new(context.key.clone());
-        let requests = spread_order(self.segments)
-            .into_iter()
+        let requests = (0..self.segments)
             .map(|segment| self.scan_request(segment, None, &key))
             .collect();
 

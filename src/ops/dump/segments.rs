@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::plan::DumpPlan;
 use crate::backup::{ScanProgress, SegmentProgress};
 use crate::error::{Error, Result};
-use crate::ops::scan_segments::spread_order;
 use crate::store::{PageKey, ScanRequest};
 
 /// The scans of all unfinished segments, each from the position in `progress`.
@@ -18,7 +17,7 @@ pub(crate) fn remaining_scans(
 ) -> Result<Vec<ScanRequest>> {
     let mut requests = Vec::new();
     let key = Arc::new(plan.schema.key_schema()?);
-    for segment in spread_order(plan.segments) {
+    for segment in 0..plan.segments {
         let start = match progress.segments.get(segment as usize) {
             Some(SegmentProgress::Done) => continue,
             Some(SegmentProgress::Next(key)) => {

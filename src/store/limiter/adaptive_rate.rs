@@ -26,6 +26,9 @@
 //! throttle its items while the others have capacity left, accounts have limits of their own, and
 //! engines may throttle at random. Slowing down is therefore a trial. A limit that does not reduce
 //! the share of refused units is suspended for a while, and throttled calls are only retried.
+//!
+//! The throttling of one partition has one cause, which needs no trial: see
+//! [`AdaptiveRate::of_key_range`].
 
 mod limit;
 mod measurement;
@@ -35,7 +38,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use limit::{RateLimit, Response, Verdict};
-use measurement::{ENOUGH_CALLS, MAX_AGE, Measurement};
+use measurement::{ENOUGH_CALLS, FULL_DURATION, MAX_AGE, Measurement};
 
 /// Share of throttled calls that is tolerated: less is not worth a limit, does not end a round, and
 /// is the aim for the length of rounds.
@@ -44,21 +47,53 @@ const TOLERATED_SHARE: f64 = 0.02;
 /// Minimum rate in units per second: a table that accepts nothing for a while must be tried again.
 const MIN_RATE: f64 = 1.0;
 
-/// Maximum share of a second's units for one call, and for the units that are kept if they are not
-/// used in time. With smaller calls, less is throttled when the limit is reached.
-const CALL_SHARE: f64 = 0.05;
-
 /// Time for which throttling is ignored after a failed trial; doubled after each further one up to
 /// the maximum, because throttling that has nothing to do with the rate is likely to continue.
 const MIN_SUSPENSION: Duration = Duration::from_secs(5);
 const MAX_SUSPENSION: Duration = Duration::from_mins(1);
 
-/// The adaptive rate limit of one table, for reads or writes.
+/// The speed at which a limit adapts.
+#[derive(Debug)]
+struct Tuning {
+    /// Maximum share of a second's units for one call, and for the units that are kept if they are
+    /// not used in time. With smaller calls, less is throttled when the limit is reached.
+    call_share: f64,
+    /// Seconds in which a probe's distance from the rate of the hold doubles.
+    doubling_seconds: f64,
+    max_hold: Duration,
+    /// Whether throttling may have another cause than the rate.
+    needs_trial: bool,
+}
+
+/// A table whose capacity has doubled is noticed after six doublings.
+const TABLE: Tuning = Tuning {
+    call_share: 0.05,
+    doubling_seconds: 0.5,
+    max_hold: MAX_AGE,
+    needs_trial: true,
+};
+
+/// Writes to one range of keys.
+const WRITE_RANGE: Tuning = Tuning {
+    needs_trial: false,
+    ..TABLE
+};
+
+/// Scans of one range of keys. The available units change whenever the Scan reaches the next
+/// partition, or another range of the same partition is used or no longer used. Calls are larger,
+/// because a range is read with one call after the other, which must not be the limit.
+const SCAN_RANGE: Tuning = Tuning {
+    call_share: 0.1,
+    doubling_seconds: 0.35,
+    max_hold: FULL_DURATION,
+    needs_trial: false,
+};
+
+/// The adaptive rate limit of one table, or of a range of its keys, for reads or writes.
 #[derive(Debug)]
 pub(crate) struct AdaptiveRate {
     state: State,
-    /// Whether only throttling that names one partition as its cause is recorded.
-    is_of_key_range: bool,
+    tuning: &'static Tuning,
     /// Duration of the next suspension.
     next_suspension: Duration,
     /// Units that may be requested now; negative if requests must wait.
@@ -85,7 +120,7 @@ impl AdaptiveRate {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: State::Unlimited,
-            is_of_key_range: false,
+            tuning: &TABLE,
             next_suspension: MIN_SUSPENSION,
             balance: 0.0,
             balance_at: now,
@@ -93,11 +128,19 @@ impl AdaptiveRate {
         }
     }
 
-    /// The rate of a range of keys, which are in one or a few partitions. The cause of throttling is known, so the limit is never
-    /// suspended.
+    /// The rate of writes to a range of keys, which are in one or a few partitions. Only throttling
+    /// of a partition may be recorded: the cause is known, so the limit is never suspended.
     pub(crate) fn of_key_range(now: Instant) -> Self {
         Self {
-            is_of_key_range: true,
+            tuning: &WRITE_RANGE,
+            ..Self::new(now)
+        }
+    }
+
+    /// The rate of Scans of a range of keys, as [`of_key_range`](Self::of_key_range).
+    pub(crate) fn of_scan_range(now: Instant) -> Self {
+        Self {
+            tuning: &SCAN_RANGE,
             ..Self::new(now)
         }
     }
@@ -117,7 +160,8 @@ impl AdaptiveRate {
 
     /// Maximum units that one call should cost.
     pub(crate) fn call_budget(&self, now: Instant) -> Option<f64> {
-        self.allowed(now).map(|allowed| allowed * CALL_SHARE)
+        self.allowed(now)
+            .map(|allowed| allowed * self.tuning.call_share)
     }
 
     /// Takes the units of a call, or returns how long to wait before trying again.
@@ -128,7 +172,7 @@ impl AdaptiveRate {
 
         // Refills the balance lazily, at the current rate.
         let earned = (now - self.balance_at).as_secs_f64() * allowed;
-        self.balance = (self.balance + earned).min(allowed * CALL_SHARE);
+        self.balance = (self.balance + earned).min(allowed * self.tuning.call_share);
         self.balance_at = now;
 
         if self.balance < 0.0 {
@@ -178,7 +222,7 @@ impl AdaptiveRate {
                 match limit.record(response, self.call_units) {
                     _ if limit.probe_time(now) > Some(MAX_AGE) => self.state = State::Unlimited,
                     None => {}
-                    Some(Verdict::Failed) if !self.is_of_key_range => self.suspend(now),
+                    Some(Verdict::Failed) if self.tuning.needs_trial => self.suspend(now),
                     Some(Verdict::Undecided | Verdict::Failed) => self.pause(),
                     Some(Verdict::Helped) => {
                         self.next_suspension = MIN_SUSPENSION;
@@ -202,7 +246,7 @@ impl AdaptiveRate {
         let is_needed = observed.throttled_calls >= ENOUGH_CALLS
             && observed.throttled_share() >= TOLERATED_SHARE;
         if is_needed && let Some(capacity) = observed.rate(now) {
-            let limit = RateLimit::new(capacity, observed, now);
+            let limit = RateLimit::new(capacity, observed, self.tuning, now);
             self.state = State::Limited(Box::new(limit));
             (self.balance, self.balance_at) = (0.0, now);
         } else if now - observed.since > MAX_AGE {
@@ -213,7 +257,7 @@ impl AdaptiveRate {
     /// Sends nothing for a moment, because calls in flight find the bucket empty too.
     fn pause(&mut self) {
         if let State::Limited(limit) = &self.state {
-            self.balance = self.balance.min(0.0) - limit.capacity() * CALL_SHARE;
+            self.balance = self.balance.min(0.0) - limit.capacity() * self.tuning.call_share;
         }
     }
 

@@ -15,9 +15,9 @@ const FULL_PAGE_UNITS: f64 = 128.0;
 /// learned.
 const MAX_LIMIT_GROWTH: u32 = 4;
 
-/// Maximum number of consecutive short pages that may be the last pages of segments, 32 of which
+/// Maximum number of consecutive short pages that may be the last pages of segments, 64 of which
 /// are read concurrently. More of them mean that all pages are short.
-const MAX_SHORT_PAGES: u32 = 32;
+const MAX_SHORT_PAGES: u32 = 64;
 
 /// The estimated cost of Scan pages, learned from previous pages.
 #[derive(Default)]
@@ -318,7 +318,7 @@ mod tests {
         };
         after(128.0);
 
-        for _ in 0..32 {
+        for _ in 0..64 {
             assert!(
                 (127.9..128.1).contains(&after(3.0)),
                 "as many segments end at once"
@@ -326,8 +326,8 @@ mod tests {
         }
 
         assert!((127.9..128.1).contains(&after(128.0)));
-        let short: Vec<_> = (0..64).map(|_| after(3.0)).collect();
-        assert!(short[63] < 6.0, "all of them are short: {short:?}");
+        let short: Vec<_> = (0..96).map(|_| after(3.0)).collect();
+        assert!(short[95] < 6.0, "all of them are short: {short:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::capacity_estimate::{PageCostEstimate, WriteCostEstimate};
+use super::page::ScanLimiter;
 use super::permit::{RequestLimiter, SharedLimits};
 
 /// The limiters of one direction.
@@ -19,6 +20,8 @@ pub(crate) struct TableThroughput {
     pub(crate) limiter: RequestLimiter,
     pub(crate) page_cost: PageCostEstimate,
     pub(crate) write_cost: WriteCostEstimate,
+    /// Limits on Scans.
+    pub(crate) scans: ScanLimiter,
 }
 
 impl TableLimiters {
@@ -47,6 +50,7 @@ impl TableLimiters {
             limiter,
             page_cost: PageCostEstimate::default(),
             write_cost: WriteCostEstimate::default(),
+            scans: ScanLimiter::default(),
         });
 
         by_table.insert(table.to_owned(), Arc::clone(&throughput));

@@ -16,7 +16,7 @@ use crate::support::project::Project;
 /// Kills of each layout; the layouts are killed at the same time.
 const KILLS: usize = 7;
 
-/// In one segment, in nine (more than the pages that memory has room for) and in 32 (as many as are read at the same time).
+/// In one segment, in nine (more than the pages that memory has room for) and in 32 (as many pages are requested at the same time).
 const LAYOUTS: [&[&str]; 8] = [
     &["--output=out"],
     &["--output=out", "--format=jsonl", "--segments=9"],

@@ -10,16 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::measurement::{ENOUGH_CALLS, FULL_DURATION, MAX_AGE, MIN_DURATION, Measurement};
-use super::{MIN_RATE, TOLERATED_SHARE};
+use super::measurement::{ENOUGH_CALLS, FULL_DURATION, MIN_DURATION, Measurement};
+use super::{MIN_RATE, TOLERATED_SHARE, Tuning};
 
 /// Share of the capacity that the hold does not use, so that an error of the measurement does not
 /// cause throttling. The probe makes up for it.
 const MARGIN: f64 = 0.015;
-
-/// Time in which a probe's distance from the rate of the hold doubles. A table whose capacity has
-/// doubled is noticed after six doublings.
-const DOUBLING_TIME: f64 = 0.5;
 
 /// A probe beyond this multiple of the capacity has found a table with more capacity. The bucket
 /// may have been full before, so the average of the round would be too low.
@@ -40,6 +36,7 @@ pub(super) struct RateLimit {
     /// The beginning of the round, and the duration of its hold.
     began: Instant,
     hold: Duration,
+    tuning: &'static Tuning,
     /// Since the bucket was empty.
     since_empty: Measurement,
     /// Since the probe has found more capacity.
@@ -80,12 +77,18 @@ pub(super) struct Response {
 
 impl RateLimit {
     /// A limit for a table that accepted `capacity` units per second while it was observed.
-    pub(super) fn new(capacity: f64, observed: &Measurement, now: Instant) -> Self {
+    pub(super) fn new(
+        capacity: f64,
+        observed: &Measurement,
+        tuning: &'static Tuning,
+        now: Instant,
+    ) -> Self {
         let capacity = capacity.max(MIN_RATE);
         let mut limit = Self {
             capacity,
             began: now,
             hold: FULL_DURATION,
+            tuning,
             since_empty: Measurement::new(now),
             beyond: None,
             recent: Measurement::new(now),
@@ -115,7 +118,8 @@ impl RateLimit {
 
     /// The multiple of the capacity that is requested.
     fn factor(&self, now: Instant) -> f64 {
-        let doublings = self.probe_time(now).unwrap_or_default().as_secs_f64() / DOUBLING_TIME;
+        let doublings =
+            self.probe_time(now).unwrap_or_default().as_secs_f64() / self.tuning.doubling_seconds;
         1.0 - MARGIN + MARGIN * (doublings.min(64.0).exp2() - 1.0)
     }
 
@@ -220,6 +224,6 @@ impl RateLimit {
     fn tolerable_hold(&self, now: Instant, call_units: f64) -> Duration {
         let calls = f64::from(self.since_empty.throttled_calls) / TOLERATED_SHARE;
         let seconds = calls / self.calls_per_second(now, call_units);
-        Duration::from_secs_f64(seconds.min(MAX_AGE.as_secs_f64())).max(FULL_DURATION)
+        Duration::from_secs_f64(seconds.min(self.tuning.max_hold.as_secs_f64())).max(FULL_DURATION)
     }
 }
