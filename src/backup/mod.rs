@@ -3,7 +3,7 @@
 //!
 //! `docs/FORMAT.md` is normative. `write` creates dumps (`encoder`, `pipeline`) and resumes
 //! interrupted ones from their `progress`; `publish` replaces the old dump. `read` opens sources and
-//! streams their items, in `stripes` if possible; `check` verifies them; `salvage` reads the
+//! streams their items, in `lanes` if possible; `check` verifies them; `salvage` reads the
 //! undamaged part. `std::io` only: no AWS, no terminal, no async. Calls block.
 
 mod check;
@@ -37,10 +37,10 @@ pub use progress::{
 };
 pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};
+pub use read::lanes::{Lane, LaneItem, LaneReader, LaneText};
 pub use read::named_file::{read_schema, read_text};
 pub use read::salvage::{SalvagePiece, SalvageReader, Unreadable};
 pub use read::source::{Source, SourceKind, SourceSpec};
-pub use read::stripes::{Stripe, StripeReader, StripedItem, StripedText};
 pub use write::resume::ProgressFn;
 pub use write::target::{DumpOptions, DumpTarget};
 pub use write::writer::{DumpWriter, FinishedDump};

@@ -3,9 +3,9 @@
 pub(crate) mod damage;
 pub(crate) mod errors;
 pub(crate) mod item_reader;
+pub(crate) mod lanes;
 pub(crate) mod named_file;
 pub(crate) mod open;
 mod ordered_text;
 pub(crate) mod salvage;
 pub(crate) mod source;
-pub(crate) mod stripes;

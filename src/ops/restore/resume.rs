@@ -183,7 +183,7 @@ fn lost_rejects(progress: &RestoreProgress, paths: &RejectPaths) -> Option<Strin
 fn unsupported_lanes(progress: &RestoreProgress, source: &Source) -> Option<String> {
     let has_lanes = match progress.lanes {
         LanePositions::Whole { .. } => true,
-        LanePositions::Stripes(_) => source.striped_text().is_some(),
+        LanePositions::Lanes(_) => source.lane_text().is_some(),
     };
     (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
 }

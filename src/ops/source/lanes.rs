@@ -2,38 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{Source, Stripe, StripedText};
+use crate::backup::{Lane, LaneText, Source};
 use crate::error::Result;
 use crate::item::KeySchema;
 
-/// Maximum number of stripes of one dump. A partition takes 1,000 write units per second, so the items in flight should come from as
+/// Maximum number of lanes of one dump. A partition takes 1,000 write units per second, so the items in flight should come from as
 /// many partitions as possible.
-const MAX_STRIPES: u64 = 64;
+const MAX_LANES: u64 = 64;
 
-/// Memory for what is read of all stripes, in bytes, for items of average size.
-const STRIPES_MEMORY: u64 = 13 * 1024 * 1024;
+/// Memory for what is read of all lanes, in bytes, for items of average size.
+const LANES_MEMORY: u64 = 13 * 1024 * 1024;
 
-/// The lanes of a source. The mark of each is the offset below which every item is settled; in a damaged file, it is the number of
+/// The positions of the lanes of a source. The mark of each is the offset below which every item is settled; in a damaged file, it is the number of
 /// settled pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LanePositions {
     /// One lane: the items in file order.
     Whole { mark: u64 },
-    /// One lane per stripe.
-    Stripes(Vec<StripePosition>),
+    /// Several lanes, each a range of the text.
+    Lanes(Vec<LanePosition>),
 }
 
-/// A stripe and its mark.
+/// A lane and its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StripePosition {
+pub(crate) struct LanePosition {
     #[serde(flatten)]
-    pub(crate) stripe: Stripe,
+    pub(crate) lane: Lane,
     pub(crate) mark: u64,
 }
 
 impl LanePositions {
-    /// The lanes of `source` at their beginning. Stripes are used only if the order of the items cannot matter: the source is an
+    /// The lanes of `source` at their beginning. There are several only if the order of the items cannot matter: the source is an
     /// unmodified Scan with the same key, so all keys are different, and the transform changes no item (`is_changed`).
     pub(crate) fn at_start(source: &Source, key: &KeySchema, is_changed: bool) -> Result<Self> {
         let has_key = source
@@ -41,18 +41,18 @@ impl LanePositions {
             .and_then(|schema| schema.key_schema().ok())
             .is_some_and(|own| own == *key);
         let may_reorder = is_unmodified_scan(source) && has_key && !is_changed;
-        let Some(text) = source.striped_text().filter(|_| may_reorder) else {
+        let Some(text) = source.lane_text().filter(|_| may_reorder) else {
             return Ok(Self::Whole { mark: 0 });
         };
 
-        let stripes = text.stripes(max_stripes(source, &text))?;
+        let lanes = text.lanes(max_lanes(source, &text))?;
 
-        Ok(Self::Stripes(
-            stripes
+        Ok(Self::Lanes(
+            lanes
                 .into_iter()
-                .map(|stripe| StripePosition {
-                    stripe,
-                    mark: stripe.start,
+                .map(|lane| LanePosition {
+                    lane,
+                    mark: lane.start,
                 })
                 .collect(),
         ))
@@ -61,35 +61,35 @@ impl LanePositions {
     pub(crate) fn marks(&self) -> Vec<u64> {
         match self {
             Self::Whole { mark } => vec![*mark],
-            Self::Stripes(stripes) => stripes.iter().map(|stripe| stripe.mark).collect(),
+            Self::Lanes(lanes) => lanes.iter().map(|lane| lane.mark).collect(),
         }
     }
 
     pub(crate) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
         match self {
             Self::Whole { mark } => marks.for_each(|new| *mark = new),
-            Self::Stripes(stripes) => {
-                stripes
+            Self::Lanes(lanes) => {
+                lanes
                     .iter_mut()
                     .zip(marks)
-                    .for_each(|(stripe, new)| stripe.mark = new);
+                    .for_each(|(lane, new)| lane.mark = new);
             }
         }
     }
 }
 
-/// Maximum number of stripes within the memory for them: each holds what its reader reads at a time, and an item that begins in it.
-fn max_stripes(source: &Source, text: &StripedText) -> u64 {
+/// Maximum number of lanes within the memory for them: each holds what its reader reads at a time, and an item that begins in it.
+fn max_lanes(source: &Source, text: &LaneText) -> u64 {
     let item_bytes = source
         .metadata()
         .and_then(|metadata| metadata.data_bytes.checked_div(metadata.items))
         .unwrap_or(0);
 
-    let stripe_bytes = item_bytes
+    let lane_bytes = item_bytes
         .saturating_mul(2)
         .saturating_add(text.reader_bytes());
 
-    (STRIPES_MEMORY / stripe_bytes).clamp(1, MAX_STRIPES)
+    (LANES_MEMORY / lane_bytes).clamp(1, MAX_LANES)
 }
 
 /// Whether `source` was written by a Scan without a transform: its items then have different keys.

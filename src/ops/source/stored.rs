@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::lanes::LanePositions;
 use super::stream::{ChunkSender, ChunkStream};
-use crate::backup::{ItemReader, SalvagePiece, SalvageReader, Source, StripeReader, Unreadable};
+use crate::backup::{
+    ItemReader, LaneItem, LaneReader, SalvagePiece, SalvageReader, Source, Unreadable,
+};
 use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
 use crate::limits;
@@ -60,27 +62,27 @@ struct ChunkLimits {
 
 /// The lanes of stored items that are not at their end, each read from its position.
 pub(crate) struct StoredSource {
-    lanes: Vec<Lane>,
+    lanes: Vec<OpenLane>,
     limits: ChunkLimits,
     /// `None` if chunks are sent as fast as they are received.
     permits: Option<LanePermits>,
 }
 
-struct Lane {
+struct OpenLane {
     /// Its index among all lanes.
     index: usize,
     /// Its keys, if they are a range.
     key_range: Option<KeyRange>,
-    reader: LaneReader,
+    reader: Reader,
 }
 
-enum LaneReader {
+enum Reader {
     /// Reads from the beginning and skips items below `from`, because not every source can seek.
     Whole {
         items: ItemReader<Box<dyn Read + Send>>,
         from: u64,
     },
-    Stripe(StripeReader),
+    Lane(LaneReader),
     /// Reads the pieces of a damaged file from the beginning and skips the first `from`.
     Damaged {
         pieces: SalvageReader,
@@ -98,13 +100,6 @@ enum LanePiece {
         /// Where the lane continues after it.
         end: u64,
     },
-}
-
-/// An item, and where its lane continues after it.
-struct LaneItem {
-    text: Bytes,
-    end: u64,
-    key_hash: Option<u128>,
 }
 
 /// What was read from a lane in one step.
@@ -126,23 +121,23 @@ impl StoredSource {
     ) -> Result<Self> {
         let mut lanes = Vec::new();
         match positions {
-            LanePositions::Whole { mark } => lanes.push(Lane {
+            LanePositions::Whole { mark } => lanes.push(OpenLane {
                 index: 0,
                 key_range: None,
-                reader: LaneReader::whole(source, *mark)?,
+                reader: Reader::whole(source, *mark)?,
             }),
-            LanePositions::Stripes(stripes) => {
-                let no_stripes =
+            LanePositions::Lanes(positions) => {
+                let no_lanes =
                     || Error::failed(format!("{} cannot be read in parts", source.display_name()));
-                let text = source.striped_text().ok_or_else(no_stripes)?;
-                let count = stripes.len();
-                for (index, striped) in stripes.iter().enumerate() {
-                    if striped.mark < striped.stripe.end {
-                        let reader = text.read(striped.stripe, striped.mark, key);
-                        lanes.push(Lane {
+                let text = source.lane_text().ok_or_else(no_lanes)?;
+                let count = positions.len();
+                for (index, position) in positions.iter().enumerate() {
+                    if position.mark < position.lane.end {
+                        let reader = text.read(position.lane, position.mark, key);
+                        lanes.push(OpenLane {
                             index,
                             key_range: text.is_in_hash_order().then_some(KeyRange { index, count }),
-                            reader: LaneReader::Stripe(reader),
+                            reader: Reader::Lane(reader),
                         });
                     }
                 }
@@ -155,14 +150,14 @@ impl StoredSource {
                 limits: SMALL_CHUNKS,
                 permits: None,
             },
-            LanePositions::Stripes(stripes) => {
-                let chunks = CHUNKS / stripes.len().max(1);
+            LanePositions::Lanes(positions) => {
+                let chunks = CHUNKS / positions.len().max(1);
                 let for_each = chunks.clamp(MIN_LANE_CHUNKS, MAX_LANE_CHUNKS);
 
                 Self {
                     lanes,
                     limits: BATCH_CHUNKS,
-                    permits: Some(LanePermits::new(stripes.len(), for_each)),
+                    permits: Some(LanePermits::new(positions.len(), for_each)),
                 }
             }
         })
@@ -234,7 +229,7 @@ impl StoredSource {
 
 /// Sends chunks of the lanes in turn, passing over those without a permit, until all lanes have ended.
 fn send_as_permitted(
-    mut lanes: Vec<Lane>,
+    mut lanes: Vec<OpenLane>,
     limits: ChunkLimits,
     permits: &LanePermits,
     sender: &ChunkSender<u64>,
@@ -272,7 +267,7 @@ fn send_as_permitted(
     }
 }
 
-impl Lane {
+impl OpenLane {
     /// Reads the next chunk. The items before an error are returned with it.
     fn next_chunk(&mut self, limits: ChunkLimits) -> LaneChunk {
         let mut texts: Vec<Bytes> = Vec::with_capacity(limits.items);
@@ -331,7 +326,7 @@ impl Lane {
     }
 }
 
-impl LaneReader {
+impl Reader {
     /// A reader of the whole source, from a mark.
     fn whole(source: &Source, mark: u64) -> Result<Self> {
         Ok(match source.pieces()? {
@@ -349,16 +344,7 @@ impl LaneReader {
 
     fn next_piece(&mut self) -> Result<Option<LanePiece>> {
         match self {
-            Self::Stripe(reader) => {
-                let item = reader.next_item()?;
-                Ok(item.map(|item| {
-                    LanePiece::Item(LaneItem {
-                        text: item.text,
-                        end: item.end,
-                        key_hash: item.key_hash,
-                    })
-                }))
-            }
+            Self::Lane(reader) => Ok(reader.next_item()?.map(LanePiece::Item)),
             Self::Whole { items, from } => Ok(next_whole(items, *from)?.map(LanePiece::Item)),
             Self::Damaged {
                 pieces,

@@ -182,12 +182,12 @@ fn storm(seed: u64) -> Vec<Rule> {
 }
 
 #[test]
-fn killed_in_one_stripe() {
+fn killed_in_one_lane() {
     killed_again_and_again(&Scene::new(500, 100, &[], vec![slow()]), 1, 2);
 }
 
 #[test]
-fn killed_in_several_stripes() {
+fn killed_in_several_lanes() {
     killed_again_and_again(&Scene::new(600, 2_000, &[], vec![slow()]), 2, 3);
 }
 

@@ -1,6 +1,6 @@
-//! Stripes: parts of one data file that are read in parallel.
+//! Lanes: parts of one data file that are read in parallel.
 //!
-//! A Scan returns items in hash order, so writing them in file order loads one partition of the table after another. Reading stripes
+//! A Scan returns items in hash order, so writing them in file order loads one partition of the table after another. Reading lanes
 //! in turn spreads the writes over many partitions. Offsets refer to the text in the order of its segments (see `ordered_text`). It is
 //! split at line ends, a compressed file at frames.
 
@@ -18,27 +18,27 @@ use crate::backup::format::JSON_HEAD;
 use crate::error::{Error, Result};
 use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
 
-/// Minimum size of a stripe: smaller ones do not justify a reader of their own.
+/// Minimum size of a lane: smaller ones do not justify a reader of their own.
 const LEAST_BYTES: u64 = 256 * 1024;
 
 /// Items of at least this size are copied, so that they do not keep their block in memory.
 const LARGE_ITEM: usize = 16 * 1024;
 
-/// Bytes read at a time for each stripe.
+/// Bytes read at a time for each lane.
 const BLOCK_BYTES: usize = 64 * 1024;
 
 /// A range of a data file's uncompressed text, from the beginning of a line to the end of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stripe {
+pub struct Lane {
     /// Where it begins.
     pub start: u64,
     /// Where it ends.
     pub end: u64,
 }
 
-/// An item of a stripe.
+/// An item of a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StripedItem {
+pub struct LaneItem {
     /// Its JSON text, on one line.
     pub text: Bytes,
     /// Offset after its line: where reading continues.
@@ -47,8 +47,8 @@ pub struct StripedItem {
     pub key_hash: Option<u128>,
 }
 
-/// Reads the items of a stripe.
-pub struct StripeReader {
+/// Reads the items of a lane.
+pub struct LaneReader {
     lines: LineReader<OrderedTextReader>,
     /// Offset of the first line.
     base: u64,
@@ -60,17 +60,17 @@ pub struct StripeReader {
     shown: String,
 }
 
-/// The text of a data file that can be read in stripes.
-pub struct StripedText {
+/// The text of a data file that can be read in lanes.
+pub struct LaneText {
     text: Arc<OrderedText>,
     shown: String,
 }
 
 impl Source {
-    /// The text of the data file, if it can be read in stripes. `None` if it is not known to have one item per line: files of other
+    /// The text of the data file, if it can be read in lanes. `None` if it is not known to have one item per line: files of other
     /// tools, streams, compressed files without an index.
     #[must_use]
-    pub fn striped_text(&self) -> Option<StripedText> {
+    pub fn lane_text(&self) -> Option<LaneText> {
         let [part] = self.parts() else {
             return None;
         };
@@ -81,53 +81,53 @@ impl Source {
         let entry = metadata.files.get(part.name())?;
         let text = OrderedText::new(part, entry, metadata.segments)?;
 
-        Some(StripedText {
+        Some(LaneText {
             text: Arc::new(text),
             shown: self.display_name(),
         })
     }
 }
 
-impl StripedText {
-    /// Splits the text into at most `most` stripes.
+impl LaneText {
+    /// Splits the text into at most `most` lanes.
     ///
     /// # Errors
     /// An I/O error.
-    pub fn stripes(&self, most: u64) -> Result<Vec<Stripe>> {
+    pub fn lanes(&self, most: u64) -> Result<Vec<Lane>> {
         let bytes = self.text.bytes();
-        let mut stripes: Vec<Stripe> = Vec::new();
+        let mut lanes: Vec<Lane> = Vec::new();
         let mut start = 0;
-        for wanted in wanted_ends(bytes, stripe_count(bytes, most)) {
+        for wanted in wanted_ends(bytes, lane_count(bytes, most)) {
             let end = self.text.next_start(wanted)?;
             if start < end && end < bytes {
-                stripes.push(Stripe { start, end });
+                lanes.push(Lane { start, end });
                 start = end;
             }
         }
 
-        stripes.push(Stripe { start, end: bytes });
+        lanes.push(Lane { start, end: bytes });
 
-        Ok(stripes)
+        Ok(lanes)
     }
 
-    /// Whether stripes are ranges of the partition key's hash, in order.
+    /// Whether lanes are ranges of the partition key's hash, in order.
     #[must_use]
     pub fn is_in_hash_order(&self) -> bool {
         self.text.is_in_hash_order()
     }
 
-    /// Approximate memory of the reader of a stripe in bytes, apart from its items.
+    /// Approximate memory of the reader of a lane in bytes, apart from its items.
     #[must_use]
     pub fn reader_bytes(&self) -> u64 {
         BLOCK_BYTES as u64 + self.text.entry_bytes()
     }
 
-    /// Reads the items of a stripe from an offset, which is its start or the end of one of its items. With a `key`, the key's hash
+    /// Reads the items of a lane from an offset, which is its start or the end of one of its items. With a `key`, the key's hash
     /// is computed in the same pass as the validation, if possible.
     #[must_use]
-    pub fn read(&self, stripe: Stripe, from: u64, key: Option<&KeySchema>) -> StripeReader {
-        let text = self.text.read(from, stripe.end);
-        StripeReader {
+    pub fn read(&self, lane: Lane, from: u64, key: Option<&KeySchema>) -> LaneReader {
+        let text = self.text.read(from, lane.end);
+        LaneReader {
             lines: LineReader::new(text, BLOCK_BYTES),
             base: from,
             shape_cache: ShapeCache::new(key.cloned()),
@@ -138,12 +138,12 @@ impl StripedText {
     }
 }
 
-impl StripeReader {
+impl LaneReader {
     /// The next item; `None` at the end.
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): a line is not an item; I/O errors.
-    pub fn next_item(&mut self) -> Result<Option<StripedItem>> {
+    pub fn next_item(&mut self) -> Result<Option<LaneItem>> {
         while let Some(line) = self.lines.next_line()? {
             let end = self.base + line.end;
             let mut text = line.text;
@@ -163,7 +163,7 @@ impl StripeReader {
                     text
                 };
 
-                return Ok(Some(StripedItem {
+                return Ok(Some(LaneItem {
                     text,
                     end,
                     key_hash,
@@ -205,12 +205,12 @@ impl StripeReader {
     }
 }
 
-/// Number of stripes for this many bytes.
-fn stripe_count(bytes: u64, most: u64) -> u64 {
+/// Number of lanes for this many bytes.
+fn lane_count(bytes: u64, most: u64) -> u64 {
     (bytes / LEAST_BYTES).clamp(1, most.max(1))
 }
 
-/// Ideal ends of all stripes but the last.
+/// Ideal ends of all lanes but the last.
 fn wanted_ends(bytes: u64, count: u64) -> impl Iterator<Item = u64> {
     (1..count).map(move |number| bytes / count * number)
 }

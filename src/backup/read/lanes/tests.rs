@@ -49,20 +49,20 @@ fn all_kinds() -> impl Iterator<Item = (DataFormat, Compression)> {
         .flat_map(move |format| compressions.into_iter().map(move |how| (format, how)))
 }
 
-fn stripes(source: &Source, most: u64) -> Vec<Stripe> {
-    source.striped_text().unwrap().stripes(most).unwrap()
+fn lanes(source: &Source, most: u64) -> Vec<Lane> {
+    source.lane_text().unwrap().lanes(most).unwrap()
 }
 
-fn read(source: &Source, stripe: Stripe, from: u64) -> Vec<StripedItem> {
-    let mut reader = source.striped_text().unwrap().read(stripe, from, None);
+fn read(source: &Source, lane: Lane, from: u64) -> Vec<LaneItem> {
+    let mut reader = source.lane_text().unwrap().read(lane, from, None);
     std::iter::from_fn(|| reader.next_item().unwrap()).collect()
 }
 
 #[test]
 fn key_hashes_are_those_of_the_items() {
     let (_dir, source) = dumped(3, DataFormat::Json, Compression::None);
-    let text = source.striped_text().unwrap();
-    let whole = text.stripes(1).unwrap()[0];
+    let text = source.lane_text().unwrap();
+    let whole = text.lanes(1).unwrap()[0];
     let attribute = |name: &str, kind| KeyAttribute {
         name: name.to_owned(),
         kind,
@@ -98,22 +98,22 @@ fn key_hashes_are_those_of_the_items() {
 }
 
 #[test]
-fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
+fn lanes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
     for (format, compression) in all_kinds() {
         let count = 800;
         let (_dir, source) = dumped(count, format, compression);
         for most in [1, 3] {
-            let stripes = stripes(&source, most);
-            assert_eq!(stripes.len() as u64, most, "{format:?} {compression:?}");
+            let lanes = lanes(&source, most);
+            assert_eq!(lanes.len() as u64, most, "{format:?} {compression:?}");
             assert!(
-                stripes
+                lanes
                     .windows(2)
                     .all(|pair| pair[0].end == pair[1].start && pair[0].start < pair[0].end)
             );
 
             let mut number = 0;
-            for stripe in stripes {
-                let all = read(&source, stripe, stripe.start);
+            for lane in lanes {
+                let all = read(&source, lane, lane.start);
                 for item in &all {
                     let expected = format!(r#"{{"pk":{{"S":"{number}"}}"#);
                     assert!(
@@ -125,11 +125,11 @@ fn stripes_hold_every_item_once_and_in_order_and_can_be_left_anywhere() {
 
                 let done = all.len() / 3;
                 assert!(
-                    read(&source, stripe, all[done].end) == all[done + 1..],
+                    read(&source, lane, all[done].end) == all[done + 1..],
                     "{format:?} {compression:?}"
                 );
                 assert!(
-                    read(&source, stripe, all[all.len() - 1].end).is_empty(),
+                    read(&source, lane, all[all.len() - 1].end).is_empty(),
                     "{format:?} {compression:?}"
                 );
             }
@@ -179,21 +179,21 @@ fn dumped_in_three_segments(
 }
 
 #[test]
-fn stripes_follow_the_segments_of_the_scan_and_can_be_left_anywhere() {
+fn lanes_follow_the_segments_of_the_scan_and_can_be_left_anywhere() {
     for (format, compression) in all_kinds() {
         let (_dir, source) = dumped_in_three_segments(format, compression);
-        let text = source.striped_text().unwrap();
+        let text = source.lane_text().unwrap();
         assert!(text.is_in_hash_order());
 
         for most in [1, 4] {
-            let stripes = text.stripes(most).unwrap();
-            assert_eq!(stripes.len() as u64, most, "{format:?} {compression:?}");
+            let lanes = text.lanes(most).unwrap();
+            assert_eq!(lanes.len() as u64, most, "{format:?} {compression:?}");
 
             let mut found = Vec::new();
-            for stripe in stripes {
-                let all = read(&source, stripe, stripe.start);
+            for lane in lanes {
+                let all = read(&source, lane, lane.start);
                 for done in [0, all.len() / 2, all.len() - 1] {
-                    assert!(read(&source, stripe, all[done].end) == all[done + 1..]);
+                    assert!(read(&source, lane, all[done].end) == all[done + 1..]);
                 }
 
                 found.extend(all.iter().map(|item| {
@@ -265,16 +265,16 @@ fn extents_that_end_within_a_line_are_an_error() {
 #[test]
 fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
     let (dir, source) = dumped(3, DataFormat::Json, Compression::None);
-    assert_eq!(stripes(&source, 8).len(), 1, "it is too small to be cut");
+    assert_eq!(lanes(&source, 8).len(), 1, "it is too small to be cut");
 
     let file = open(&dir.path().join("dump/table-data.json")).unwrap();
-    assert!(file.striped_text().is_none());
+    assert!(file.lane_text().is_none());
     let stream = Source::from_reader(Box::new(io::empty()));
-    assert!(stream.striped_text().is_none());
+    assert!(stream.lane_text().is_none());
 
     let (_dir, empty) = dumped(0, DataFormat::Json, Compression::Gzip);
-    let stripes = stripes(&empty, 8);
-    assert!(stripes.len() == 1 && read(&empty, stripes[0], 0).is_empty());
+    let lanes = lanes(&empty, 8);
+    assert!(lanes.len() == 1 && read(&empty, lanes[0], 0).is_empty());
 }
 
 #[test]
@@ -292,9 +292,9 @@ fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
         let mut file = File::create(dir.path().join("dump/table-data.json")).unwrap();
         let padding = "\n".repeat(3000);
         write!(file, "{{\"Items\":[\n{line}\n{padding}]}}\n").unwrap();
-        let stripe = stripes(&source, 1)[0];
-        let text = source.striped_text().unwrap();
-        let error = text.read(stripe, 0, None).next_item().expect_err(line);
+        let lane = lanes(&source, 1)[0];
+        let text = source.lane_text().unwrap();
+        let error = text.read(lane, 0, None).next_item().expect_err(line);
 
         assert!(error.to_string().contains("is not an item"), "{error}");
     }
