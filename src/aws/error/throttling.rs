@@ -112,8 +112,8 @@ impl Throttling {
                  \"Table-level {direction} throughput limit\"), or run again later"
             ),
             ThrottlingCause::KeyRange => format!(
-                "one partition of {owner} takes no more requests (at most {partition} {direction} units per second): many \
-                 items have the same partition key, or neighboring ones; more capacity for {owner} does not help"
+                "a partition of {owner} has reached its limit ({partition} {direction} units per second); requests to \
+                 other partitions continue at full speed, and more capacity for {owner} does not help"
             ),
         }
     }
@@ -216,12 +216,12 @@ mod tests {
             (
                 "TableReadKeyRangeThroughputExceeded",
                 ThrottlingCause::KeyRange,
-                "one partition of the table takes no more requests (at most 3,000 read units per second)",
+                "a partition of the table has reached its limit (3,000 read units per second)",
             ),
             (
                 "IndexWriteKeyRangeThroughputExceeded",
                 ThrottlingCause::KeyRange,
-                "one partition of index by-year takes no more requests (at most 1,000 write units per second)",
+                "a partition of index by-year has reached its limit (1,000 write units per second)",
             ),
         ] {
             let resource = if name.starts_with("Index") {

@@ -184,7 +184,7 @@ fn the_limit_that_throttles_is_named_with_what_to_do_about_it() {
         (
             "TableWriteKeyRangeThroughputExceeded",
             "table/copy",
-            "one partition of the table takes no more requests (at most 1,000 write units per second)",
+            "a partition of the table has reached its limit (1,000 write units per second)",
         ),
         (
             "TableWriteAccountLimitExceeded",
