@@ -13,9 +13,16 @@ pub(crate) struct LanePermits(Arc<Available>);
 
 #[derive(Debug)]
 struct Available {
-    /// Number of permits of each lane.
-    counts: Mutex<Vec<usize>>,
+    state: Mutex<PermitState>,
     returned: Condvar,
+}
+
+#[derive(Debug)]
+struct PermitState {
+    /// Number of permits of each lane.
+    counts: Vec<usize>,
+    /// Whether a thread waits for one. A notification is a system call even if there is none.
+    is_awaited: bool,
 }
 
 /// Permission to hold one chunk of a lane; returned when the last clone of its `Arc` is dropped.
@@ -30,7 +37,10 @@ pub(crate) struct LanePermit {
 impl LanePermits {
     pub(crate) fn new(lanes: usize, for_each: usize) -> Self {
         Self(Arc::new(Available {
-            counts: Mutex::new(vec![for_each; lanes]),
+            state: Mutex::new(PermitState {
+                counts: vec![for_each; lanes],
+                is_awaited: false,
+            }),
             returned: Condvar::new(),
         }))
     }
@@ -41,18 +51,20 @@ impl LanePermits {
         lanes: &(impl Iterator<Item = (usize, Option<KeyRange>)> + Clone),
         time: Duration,
     ) -> Option<Arc<LanePermit>> {
-        let mut counts = self.0.lock();
-        let find = |counts: &[usize]| lanes.clone().find(|(lane, _)| counts[*lane] > 0);
+        let mut state = self.0.lock();
+        let find = |state: &PermitState| lanes.clone().find(|(lane, _)| state.counts[*lane] > 0);
 
-        let mut found = find(&counts);
+        let mut found = find(&state);
         if found.is_none() {
-            let waited = self.0.returned.wait_timeout(counts, time);
-            counts = waited.unwrap_or_else(PoisonError::into_inner).0;
-            found = find(&counts);
+            state.is_awaited = true;
+            let waited = self.0.returned.wait_timeout(state, time);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.is_awaited = false;
+            found = find(&state);
         }
 
         let (lane, key_range) = found?;
-        counts[lane] -= 1;
+        state.counts[lane] -= 1;
 
         Some(Arc::new(LanePermit {
             available: Arc::clone(&self.0),
@@ -74,14 +86,20 @@ impl LanePermit {
 
 impl Drop for LanePermit {
     fn drop(&mut self) {
-        self.available.lock()[self.lane] += 1;
-        self.available.returned.notify_one();
+        let mut state = self.available.lock();
+        state.counts[self.lane] += 1;
+        let is_awaited = state.is_awaited;
+        drop(state);
+
+        if is_awaited {
+            self.available.returned.notify_one();
+        }
     }
 }
 
 impl Available {
-    fn lock(&self) -> MutexGuard<'_, Vec<usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PermitState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
