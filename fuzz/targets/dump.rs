@@ -118,6 +118,7 @@ fn folder(data: &[u8], own: bool) {
                 "not an item of this table",
                 "the same key",
                 "not part of this dump",
+                "the schema",
                 "key",
             ];
 
