@@ -8,7 +8,7 @@ use crate::place::ScratchPartitions;
 const PARTITIONS: usize = 1024;
 
 /// Bytes of records in memory before they are written to disk.
-const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
+const SCRATCH_MEMORY: usize = 1024 * 1024;
 
 /// Bytes of a record: the hash of a key, and 1 if the table already had the item.
 const RECORD: usize = 17;
