@@ -19,7 +19,7 @@ pub(crate) const PARTITIONS: usize = 1024;
 pub(crate) const RECORD_BYTES: usize = 36;
 
 /// Memory for the records of one source before they are written to disk, in bytes.
-const SCRATCH_MEMORY: usize = 4 * 1024 * 1024;
+const SCRATCH_MEMORY: usize = 2 * 1024 * 1024;
 
 /// An item, reduced to what a comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

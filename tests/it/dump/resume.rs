@@ -28,7 +28,7 @@ fn behind_proxy(pages: usize) -> (Engine, Proxy, Project) {
     (engine, proxy, project)
 }
 
-/// Runs `dumpdb` and sends it SIGTERM while it waits for its last one of so many pages.
+/// Runs `dumpdb` and sends it SIGTERM while it waits for the last of this number of pages.
 fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]) -> String {
     let last = proxy.seen("Scan") + pages;
     proxy.hold("Scan", last..);

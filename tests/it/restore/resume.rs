@@ -67,7 +67,7 @@ impl Scene {
             .collect()
     }
 
-    /// Kills a restore once it has made so many more calls.
+    /// Kills a restore after this number of further calls.
     fn killed_after(&self, more_calls: usize, more: &[&str]) {
         let goal = self.proxy.seen(WRITE) + more_calls;
         self.proxy.hold(WRITE, goal + CALLS_BEFORE_KILL..);
@@ -78,7 +78,7 @@ impl Scene {
         self.proxy.release();
     }
 
-    /// Lets a restore stop cleanly once it has made so many more calls. Returns its messages.
+    /// Lets a restore stop cleanly after this number of further calls. Returns its messages.
     fn terminated_after(&self, more_calls: usize, more: &[&str]) -> String {
         let goal = self.proxy.seen(WRITE) + more_calls;
         self.proxy.hold(WRITE, goal..);
