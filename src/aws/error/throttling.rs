@@ -280,7 +280,7 @@ mod tests {
             let reasons =
                 serde_json::json!([reason("IndexReadKeyRangeThroughputExceeded", resource)]);
             let advice = throttling(&reasons).unwrap().advice();
-            assert!(advice.starts_with("one partition of an index"), "{advice}");
+            assert!(advice.starts_with("a partition of an index"), "{advice}");
         }
     }
 }
