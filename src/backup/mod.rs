@@ -30,7 +30,7 @@ pub use format::{
     SUMMARY_FILE,
 };
 pub use index::{Extent, Frame};
-pub use key_collisions::{KeyCollisionFinder, KeyCollisions};
+pub use key_collisions::KeyCollisions;
 pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
 pub use progress::{
     DataFileState, DumpProgress, RESTART_HINT, ScanProgress, SegmentProgress, TransformCounts,

@@ -1,17 +1,15 @@
-//! A reader that computes SHA-256 of everything read through it, on a separate thread.
-//!
-//! Hashing costs about as much CPU as scanning the items, so the two run on different cores. Blocks
-//! pass through a short queue, which bounds memory. A small file is hashed without a thread.
+//! A reader that computes SHA-256 of everything read through it, on a separate thread. A small file is
+//! hashed without a thread.
 
 use std::io::{self, Read};
 use std::mem;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use sha2::{Digest, Sha256};
 
 use super::digest::finalize_hex;
+use super::hash_thread::HashThread;
 
 /// Bytes sent to the hash thread at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -33,16 +31,11 @@ struct HashState {
 
 enum Hasher {
     Inline(Sha256),
-    Threaded(HashThread),
-    /// The thread panicked. Its state is lost, so there is no digest.
-    Failed,
-}
-
-/// A hasher on a separate thread. Blocks are returned empty, to be reused.
-struct HashThread {
-    blocks: SyncSender<Vec<u8>>,
-    used: Receiver<Vec<u8>>,
-    thread: JoinHandle<Sha256>,
+    Threaded {
+        thread: HashThread,
+        /// Blocks that were hashed, to be filled again.
+        used: Receiver<Vec<u8>>,
+    },
 }
 
 impl StreamHash {
@@ -69,11 +62,9 @@ impl StreamHash {
     /// # Errors
     /// The thread that computes it panicked.
     pub(crate) fn sha256(&self) -> io::Result<String> {
-        let mut state = self.state();
-        let mut hasher = mem::replace(&mut state.hasher, Hasher::Failed).end()?;
+        let state = self.state();
+        let mut hasher = state.hasher.state()?;
         hasher.update(&state.block);
-        state.block.clear();
-        state.hasher = Hasher::Inline(hasher.clone());
 
         Ok(finalize_hex(hasher))
     }
@@ -93,73 +84,33 @@ impl Hasher {
     /// Hashes a block and returns an empty one for reuse.
     fn add(&mut self, mut block: Vec<u8>) -> io::Result<Vec<u8>> {
         if let Self::Inline(hasher) = self {
-            let Ok(hash_thread) = HashThread::start(hasher.clone()) else {
-                // No thread can be started: hash on this one.
+            let (sender, used) = mpsc::channel();
+
+            // If no thread can be started, it continues on this one.
+            if let Ok(thread) = HashThread::start(hasher.clone(), QUEUED_BLOCKS, Some(sender)) {
+                *self = Self::Threaded { thread, used };
+            }
+        }
+
+        match self {
+            Self::Inline(hasher) => {
                 hasher.update(&block);
                 block.clear();
-                return Ok(block);
-            };
-
-            *self = Self::Threaded(hash_thread);
-        }
-
-        let Self::Threaded(hash_thread) = self else {
-            return Err(hash_thread_panicked());
-        };
-
-        // The thread ends before its queue does only if it panics.
-        hash_thread
-            .blocks
-            .send(block)
-            .map_err(|_| hash_thread_panicked())?;
-
-        Ok(hash_thread.used.try_recv().unwrap_or_default())
-    }
-
-    /// Waits for the thread and returns the hasher.
-    fn end(self) -> io::Result<Sha256> {
-        match self {
-            Self::Inline(hasher) => Ok(hasher),
-            Self::Threaded(HashThread {
-                blocks,
-                used,
-                thread,
-            }) => {
-                drop((blocks, used));
-                thread.join().map_err(|_| hash_thread_panicked())
+                Ok(block)
             }
-            Self::Failed => Err(hash_thread_panicked()),
+            Self::Threaded { thread, used } => {
+                thread.add(block)?;
+                Ok(used.try_recv().unwrap_or_default())
+            }
         }
     }
-}
 
-fn hash_thread_panicked() -> io::Error {
-    io::Error::other("the thread that computes its SHA-256 panicked")
-}
-
-impl HashThread {
-    fn start(mut hasher: Sha256) -> io::Result<Self> {
-        let (blocks, queue) = mpsc::sync_channel::<Vec<u8>>(QUEUED_BLOCKS);
-        let (recycle, used) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("hash".to_owned())
-            .spawn(move || {
-                for mut block in queue {
-                    hasher.update(&block);
-                    block.clear();
-
-                    // The reader no longer takes blocks back after its last one.
-                    let _ = recycle.send(block);
-                }
-
-                hasher
-            })?;
-
-        Ok(Self {
-            blocks,
-            used,
-            thread,
-        })
+    /// A hasher that has seen all blocks so far.
+    fn state(&self) -> io::Result<Sha256> {
+        match self {
+            Self::Inline(hasher) => Ok(hasher.clone()),
+            Self::Threaded { thread, .. } => thread.hasher(),
+        }
     }
 }
 
@@ -207,41 +158,21 @@ mod tests {
         }
     }
 
-    /// A hash whose thread has panicked.
-    fn failed() -> StreamHash {
-        let (blocks, queue) = mpsc::sync_channel(QUEUED_BLOCKS);
-        let (_, used) = mpsc::channel();
-        let thread = thread::spawn(move || -> Sha256 {
-            drop(queue);
-            panic!("provoked")
-        });
-        while !thread.is_finished() {
-            thread::yield_now();
-        }
-
-        let seen = StreamHash::default();
-        seen.state().hasher = Hasher::Threaded(HashThread {
-            blocks,
-            used,
-            thread,
-        });
-
-        seen
-    }
-
     #[test]
     fn a_hash_thread_that_panics_is_an_error_and_never_a_digest() {
-        const PANICKED: &str = "the thread that computes its SHA-256 panicked";
-        let seen = failed();
+        const PANICKED: &str = "the thread that computes the SHA-256 panicked";
+        let seen = StreamHash::default();
+        let (_, used) = mpsc::channel();
+        let thread = HashThread::start_panicking();
+        seen.state().hasher = Hasher::Threaded { thread, used };
+
+        let content = io::repeat(b'x');
+        let mut reader = HashingReader::new(content, seen.clone());
+        let failure = io::copy(&mut reader, &mut io::sink()).unwrap_err();
+        assert_eq!(failure.to_string(), PANICKED);
+
         for _ in 0..2 {
             assert_eq!(seen.sha256().unwrap_err().to_string(), PANICKED);
         }
-
-        let content = vec![b'x'; BLOCK_BYTES];
-        let read = |seen: StreamHash| {
-            io::copy(&mut HashingReader::new(&content[..], seen), &mut io::sink())
-        };
-        assert_eq!(read(seen).unwrap_err().to_string(), PANICKED);
-        assert_eq!(read(failed()).unwrap_err().to_string(), PANICKED);
     }
 }

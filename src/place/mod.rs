@@ -6,6 +6,7 @@
 
 pub(crate) mod compression;
 pub(crate) mod digest;
+pub(crate) mod hash_thread;
 pub(crate) mod hashing;
 mod journal_file;
 pub(crate) mod local;
@@ -18,7 +19,6 @@ pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
 pub use local::files::Access;
 pub use local::lock::FileLock;
-pub use scratch::ScratchPartitions;
 pub use side_files::{
     LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
     file_size, partial_path, publish_lines_file, read_rejects, remove_side_file, short_file_name,

@@ -1,9 +1,9 @@
-//! Scratch space for more fixed-size records than fit in memory: partitioned, in an anonymous
-//! temporary file.
+//! Scratch space for records of more keys than fit in memory: partitioned by the hash of the key, in an
+//! anonymous temporary file.
 //!
-//! Records are read back one partition at a time, in the order in which they were added. The
-//! operating system deletes the file when the process ends. Memory is bounded by the given limit
-//! plus eight bytes per block on disk.
+//! Records are read back one partition at a time, in the order in which they were added, so all
+//! records of a key are in memory together. The operating system deletes the file when the process
+//! ends. Memory is bounded by the given limit plus eight bytes per block on disk.
 
 use std::fs::File;
 use std::io;
@@ -11,13 +11,20 @@ use std::os::unix::fs::FileExt;
 
 use crate::error::{Error, Result};
 
-/// Partitioned records of `N` bytes.
-pub struct ScratchPartitions<const N: usize> {
+/// Number of partitions. With ten million records, each has about 10,000.
+pub(crate) const PARTITIONS: usize = 1024;
+
+/// Bytes of the hash of a key, at the start of each record.
+const KEY_BYTES: usize = 16;
+
+/// Records of keys, partitioned by key: the 128-bit hash of a key, and a value of `V` bytes.
+pub(crate) struct ScratchPartitions<const V: usize> {
     file: File,
     /// Length of the file.
     end: u64,
     /// Size of a full block in bytes: a whole number of records.
     block_bytes: usize,
+    /// [`PARTITIONS`] partitions.
     partitions: Vec<Partition>,
 }
 
@@ -29,43 +36,41 @@ struct Partition {
     open: Vec<u8>,
 }
 
-impl<const N: usize> ScratchPartitions<N> {
+impl<const V: usize> ScratchPartitions<V> {
+    const RECORD_BYTES: usize = KEY_BYTES + V;
+
     /// Creates an empty store. The open blocks of all partitions together take at most
     /// `memory_bytes`, but at least one record each.
     ///
     /// # Errors
     /// The temporary file cannot be created.
-    pub fn new(partitions: usize, memory_bytes: usize) -> Result<Self> {
-        const { assert!(N > 0, "a record has at least one byte") };
+    pub(crate) fn new(memory_bytes: usize) -> Result<Self> {
         let file = tempfile::tempfile().map_err(|error| scratch_error("create", error))?;
-        let records = (memory_bytes / partitions.max(1) / N).max(1);
+        let records = (memory_bytes / PARTITIONS / Self::RECORD_BYTES).max(1);
         let partitions = std::iter::repeat_with(Partition::default)
-            .take(partitions)
+            .take(PARTITIONS)
             .collect();
+
         Ok(Self {
             file,
             end: 0,
-            block_bytes: records * N,
+            block_bytes: records * Self::RECORD_BYTES,
             partitions,
         })
     }
 
-    /// The number of partitions.
-    #[must_use]
-    pub fn partition_count(&self) -> usize {
-        self.partitions.len()
-    }
-
-    /// Adds a record to a partition.
+    /// Adds a record.
     ///
     /// # Errors
-    /// There is no such partition; the disk is full.
-    pub fn push(&mut self, partition: usize, record: &[u8; N]) -> Result<()> {
-        let Some(partition) = self.partitions.get_mut(partition) else {
-            return Err(no_such_partition(partition));
-        };
+    /// The disk is full.
+    pub(crate) fn push(&mut self, key: u128, value: &[u8; V]) -> Result<()> {
+        // The remainder is smaller than the number of partitions.
+        let partition = usize::try_from(key % PARTITIONS as u128).unwrap_or(0);
+        let partition = &mut self.partitions[partition];
 
-        partition.open.extend_from_slice(record);
+        partition.open.extend_from_slice(&key.to_le_bytes());
+        partition.open.extend_from_slice(value);
+
         if partition.open.len() == self.block_bytes {
             self.file
                 .write_all_at(&partition.open, self.end)
@@ -78,18 +83,22 @@ impl<const N: usize> ScratchPartitions<N> {
         Ok(())
     }
 
-    /// Returns the records of a partition. It can be read repeatedly, and records can be added
-    /// afterwards.
+    /// Returns the records of a partition, keys and values. It can be read repeatedly, and records
+    /// can be added afterwards.
     ///
     /// # Errors
     /// There is no such partition. The iterator ends with an error if the file cannot be read.
-    pub fn partition(&self, partition: usize) -> Result<impl Iterator<Item = Result<[u8; N]>>> {
+    pub(crate) fn partition(
+        &self,
+        partition: usize,
+    ) -> Result<impl Iterator<Item = Result<(u128, [u8; V])>>> {
         let Partition { blocks, open } = self
             .partitions
             .get(partition)
             .ok_or_else(|| no_such_partition(partition))?;
         let on_disk = blocks.iter().map(|offset| self.read_block(*offset));
         let blocks = on_disk.chain(std::iter::once_with(|| Ok(open.clone())));
+
         Ok(blocks.flat_map(|block| {
             let (block, failure) = match block {
                 Ok(block) => (block, None),
@@ -97,6 +106,37 @@ impl<const N: usize> ScratchPartitions<N> {
             };
             records(block).map(Ok).chain(failure)
         }))
+    }
+
+    /// Finds equal keys: calls `found` for each record whose key an earlier record has, with the
+    /// value of the first record of that key and the value of this one. The order of the keys is
+    /// unspecified. The records of one partition are in memory; sorting them takes as much again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn for_each_repeated(
+        &self,
+        mut found: impl FnMut(&[u8; V], &[u8; V]),
+    ) -> Result<()> {
+        let mut records = Vec::new();
+
+        for partition in 0..PARTITIONS {
+            records.clear();
+            for record in self.partition(partition)? {
+                records.push(record?);
+            }
+
+            // A stable sort: the records of a key remain in the order in which they were added.
+            records.sort_by_key(|(key, _)| *key);
+
+            for same_key in records.chunk_by(|(left, _), (right, _)| left == right) {
+                if let [(_, first), later @ ..] = same_key {
+                    later.iter().for_each(|(_, value)| found(first, value));
+                }
+            }
+        }
+
+        Ok(())
     }
 
     fn read_block(&self, offset: u64) -> Result<Vec<u8>> {
@@ -108,12 +148,16 @@ impl<const N: usize> ScratchPartitions<N> {
     }
 }
 
-fn records<const N: usize>(block: Vec<u8>) -> impl Iterator<Item = [u8; N]> {
-    let count = block.len() / N;
-    (0..count).map(move |index| {
-        let mut record = [0; N];
-        record.copy_from_slice(&block[index * N..][..N]);
-        record
+fn records<const V: usize>(block: Vec<u8>) -> impl Iterator<Item = (u128, [u8; V])> {
+    let record_bytes = KEY_BYTES + V;
+
+    (0..block.len() / record_bytes).map(move |index| {
+        let record = &block[index * record_bytes..][..record_bytes];
+        let (mut key, mut value) = ([0; KEY_BYTES], [0; V]);
+        key.copy_from_slice(&record[..KEY_BYTES]);
+        value.copy_from_slice(&record[KEY_BYTES..]);
+
+        (u128::from_le_bytes(key), value)
     })
 }
 
@@ -135,6 +179,8 @@ fn no_such_partition(partition: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -142,40 +188,64 @@ mod tests {
     proptest! {
         #[test]
         fn every_record_comes_back_in_its_partition_and_order(
-            records in prop::collection::vec((0..5_usize, any::<[u8; 3]>()), 0..200),
-            memory in 0..100_usize,
+            records in prop::collection::vec((0..3000_u128, any::<[u8; 3]>()), 0..200),
+            memory in 0..300_000_usize,
         ) {
-            let mut spill = ScratchPartitions::<3>::new(5, memory).unwrap();
-            for (partition, record) in &records {
-                spill.push(*partition, record).unwrap();
+            let mut scratch = ScratchPartitions::<3>::new(memory).unwrap();
+            for (key, value) in &records {
+                scratch.push(*key, value).unwrap();
             }
-            for partition in 0..5 {
-                let expected = records.iter().filter(|(of, _)| *of == partition).map(|(_, record)| *record);
-                let found: Vec<_> = spill.partition(partition).unwrap().map(Result::unwrap).collect();
+            for partition in 0..PARTITIONS {
+                let expected = records.iter().copied().filter(|(key, _)| *key % 1024 == partition as u128);
+                let found: Vec<_> = scratch.partition(partition).unwrap().map(Result::unwrap).collect();
                 prop_assert_eq!(found, expected.collect::<Vec<_>>());
             }
+        }
+
+        #[test]
+        fn every_repeated_key_is_found_with_its_first_record(
+            keys in prop::collection::vec((0..30_u128, 0..2_u128), 0..200),
+            memory in 0..300_000_usize,
+        ) {
+            let mut scratch = ScratchPartitions::<8>::new(memory).unwrap();
+            let (mut first, mut expected) = (HashMap::new(), Vec::new());
+            for (number, (low, high)) in keys.into_iter().enumerate() {
+                // Keys that share a partition are different keys.
+                let key = low + high * 1024;
+                scratch.push(key, &number.to_le_bytes()).unwrap();
+                let first = *first.entry(key).or_insert(number);
+                if first != number {
+                    expected.push((first, number));
+                }
+            }
+            let mut found = Vec::new();
+            scratch.for_each_repeated(|first, later| {
+                found.push((usize::from_le_bytes(*first), usize::from_le_bytes(*later)));
+            }).unwrap();
+            found.sort_unstable_by_key(|(_, later)| *later);
+            prop_assert_eq!(found, expected);
         }
     }
 
     #[test]
     fn memory_stays_within_its_bound() {
-        let mut spill = ScratchPartitions::<16>::new(8, 4096).unwrap();
-        for number in 0..10_000_usize {
-            spill.push(number % 8, &[0; 16]).unwrap();
-            let open: usize = spill
+        let bound = 4 * 32 * PARTITIONS;
+        let mut scratch = ScratchPartitions::<16>::new(bound).unwrap();
+        for number in 0..10_000_u128 {
+            scratch.push(number, &[0; 16]).unwrap();
+            let open: usize = scratch
                 .partitions
                 .iter()
                 .map(|partition| partition.open.len())
                 .sum();
 
-            assert!(open <= 4096);
+            assert!(open <= bound);
         }
     }
 
     #[test]
     fn an_unknown_partition_is_an_error() {
-        let mut spill = ScratchPartitions::<1>::new(2, 0).unwrap();
-        assert!(spill.push(2, &[0]).is_err());
-        assert!(spill.partition(2).is_err());
+        let scratch = ScratchPartitions::<1>::new(0).unwrap();
+        assert!(scratch.partition(PARTITIONS).is_err());
     }
 }

@@ -658,7 +658,9 @@ mod tests {
                         kind: for<'a> fn(&'a Event) -> Option<&'a String>| {
             let events = events.0.lock().unwrap();
             let texts = events.iter().filter_map(kind);
-            texts.filter(|text| text.contains("a partition of the table")).count()
+            texts
+                .filter(|text| text.contains("a partition of the table"))
+                .count()
         };
         assert_eq!(
             mentions(&events, |event| match event {

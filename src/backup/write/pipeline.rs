@@ -16,11 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::backup::format::Compression;
 use crate::backup::index::{BoundedIndex, Frame};
 use crate::place::digest::finalize_hex;
+use crate::place::hash_thread::HashThread;
 use crate::place::output::Output;
 
 /// Size of an uncompressed block: large enough to make system calls negligible, small enough for
@@ -99,13 +100,6 @@ enum WriteCommand {
     Compressing(Receiver<io::Result<OutputBlock>>),
     Sync(SyncCallback),
     End,
-}
-
-/// Messages to the hash thread.
-enum HashCommand {
-    Block(Vec<u8>),
-    /// Requests the digest of all blocks so far.
-    Digest(SyncSender<String>),
 }
 
 /// The threads and the queues between them. If dropped before it is finished, it writes the queued
@@ -297,7 +291,7 @@ fn write_blocks(
     } = begun;
     let mut frames = frames.map(BoundedIndex::new);
 
-    let hash = HashThread::start(move |blocks| hash_blocks(hasher, blocks, recycle.as_ref()))?;
+    let hash = HashThread::start(hasher, QUEUED_BLOCKS, recycle)?;
     loop {
         let packed = match blocks.recv().map_err(|_| ended_early())? {
             WriteCommand::Ready(packed) => packed,
@@ -307,7 +301,7 @@ fn write_blocks(
             }
             WriteCommand::Sync(then) => {
                 sink.sync()?;
-                let sha256 = hash.digest()?;
+                let sha256 = finalize_hex(hash.hasher()?);
                 then(&SyncedData {
                     bytes,
                     sha256,
@@ -330,75 +324,12 @@ fn write_blocks(
     }
 
     sink.sync()?;
-    let sha256 = hash.finish()?;
+    let sha256 = finalize_hex(hash.hasher()?);
     Ok(WrittenFile {
         bytes,
         sha256,
         frames: frames.map(BoundedIndex::into_entries),
     })
-}
-
-/// The thread that hashes what was written. It ends early only if it panics.
-struct HashThread {
-    commands: SyncSender<HashCommand>,
-    thread: JoinHandle<String>,
-}
-
-impl HashThread {
-    /// Starts the thread with `work`, which returns the digest of all blocks.
-    fn start(
-        work: impl FnOnce(&Receiver<HashCommand>) -> String + Send + 'static,
-    ) -> io::Result<Self> {
-        let (commands, received) = mpsc::sync_channel(QUEUED_BLOCKS);
-        let thread = spawn("hash", move || work(&received))?;
-
-        Ok(Self { commands, thread })
-    }
-
-    fn add(&self, block: Vec<u8>) -> io::Result<()> {
-        self.send(HashCommand::Block(block))
-    }
-
-    /// The digest of all blocks so far.
-    fn digest(&self) -> io::Result<String> {
-        let (reply, digest) = mpsc::sync_channel(1);
-        self.send(HashCommand::Digest(reply))?;
-        digest.recv().map_err(|_| panicked("hashes"))
-    }
-
-    fn finish(self) -> io::Result<String> {
-        drop(self.commands);
-        self.thread.join().map_err(|_| panicked("hashes"))
-    }
-
-    fn send(&self, command: HashCommand) -> io::Result<()> {
-        self.commands.send(command).map_err(|_| panicked("hashes"))
-    }
-}
-
-fn hash_blocks(
-    mut hasher: Sha256,
-    blocks: &Receiver<HashCommand>,
-    recycle: Option<&Sender<Vec<u8>>>,
-) -> String {
-    for next in blocks {
-        match next {
-            HashCommand::Block(mut block) => {
-                hasher.update(&block);
-                block.clear();
-                if let Some(recycle) = recycle {
-                    // The sender stops taking blocks back after its last one.
-                    let _ = recycle.send(block);
-                }
-            }
-            HashCommand::Digest(reply) => {
-                // Sending fails only if the requester has failed meanwhile.
-                let _ = reply.send(finalize_hex(hasher.clone()));
-            }
-        }
-    }
-
-    finalize_hex(hasher)
 }
 
 fn compress_blocks(
@@ -547,36 +478,6 @@ mod tests {
                 .unwrap();
                 assert_eq!(pipeline.pool.len(), expected, "{cores} cores");
             }
-        }
-    }
-
-    #[test]
-    fn a_hash_thread_that_panics_is_an_error_that_names_it() {
-        let panicking = || {
-            let hash = HashThread::start(|blocks| {
-                drop(blocks.recv());
-                panic!("provoked")
-            });
-            let hash = hash.unwrap();
-            hash.add(b"first".to_vec()).unwrap();
-            // Only once the thread has ended is its queue closed.
-            while !hash.thread.is_finished() {
-                thread::yield_now();
-            }
-
-            hash
-        };
-
-        let failures = [
-            panicking().add(b"second".to_vec()),
-            panicking().digest().map(drop),
-            panicking().finish().map(drop),
-        ];
-        for failure in failures {
-            assert_eq!(
-                failure.unwrap_err().to_string(),
-                "the thread that hashes the dump panicked"
-            );
         }
     }
 

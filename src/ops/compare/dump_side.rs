@@ -17,12 +17,12 @@ use crate::ops::chunk::Chunk;
 use crate::ops::invalid_item::InvalidOutputs;
 use crate::ops::run_blocking;
 use crate::ops::sink::{
-    ChunkLocation, ChunkWorker, RECORD_BYTES, Record, SourceRecords, WorkerSink, scratch_records,
+    ChunkLocation, ChunkWorker, Record, ScratchRecords, SourceRecords, WorkerSink, scratch_records,
 };
 use crate::ops::source::{ChunkStream, StoredSource};
 use crate::ops::transfer::{Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
-use crate::place::{ScratchPartitions, read_rejects};
+use crate::place::read_rejects;
 use crate::transform::Transform;
 
 /// The items of a dump, after a transform if there is one.
@@ -159,7 +159,7 @@ fn read_rejected_records(
     files: &[PathBuf],
     is_transformed: bool,
     key: &KeySchema,
-) -> Result<Option<ScratchPartitions<RECORD_BYTES>>> {
+) -> Result<Option<ScratchRecords>> {
     if files.is_empty() {
         return Ok(None);
     }
@@ -177,7 +177,7 @@ fn read_rejected_records(
             chunk: 0,
         };
 
-        rejected.push(record.partition(), &record.to_bytes())
+        record.add_to(&mut rejected)
     };
 
     files

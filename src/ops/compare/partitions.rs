@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::DifferenceKind;
 use crate::error::Result;
-use crate::ops::sink::{PARTITIONS, RECORD_BYTES, Record};
-use crate::place::ScratchPartitions;
+use crate::ops::sink::{Record, ScratchRecords};
+use crate::place::scratch::PARTITIONS;
 
 /// Maximum number of examples of each kind of difference.
 const MAX_EXAMPLES: u64 = 10;
@@ -69,9 +69,9 @@ impl RecordComparison {
 /// Compares all records. If a side has several records of a key, the last one counts, because that is the one a restore keeps.
 /// Records in `rejected` are not expected in the target; of the other records of their key, the last one is.
 pub(crate) fn compare_records(
-    source: &ScratchPartitions<RECORD_BYTES>,
-    rejected: Option<&ScratchPartitions<RECORD_BYTES>>,
-    target: &ScratchPartitions<RECORD_BYTES>,
+    source: &ScratchRecords,
+    rejected: Option<&ScratchRecords>,
+    target: &ScratchRecords,
 ) -> Result<RecordComparison> {
     let mut comparison = RecordComparison::default();
 
@@ -123,8 +123,8 @@ struct ExpectedRecords {
 impl ExpectedRecords {
     /// The records of the source without those in `rejected`.
     fn without_rejected(
-        source: &ScratchPartitions<RECORD_BYTES>,
-        rejected: &ScratchPartitions<RECORD_BYTES>,
+        source: &ScratchRecords,
+        rejected: &ScratchRecords,
         partition: usize,
     ) -> Result<Self> {
         // Counted by key and digest, because of several equal items in the source only some may have been rejected.
@@ -166,22 +166,19 @@ impl ExpectedRecords {
 }
 
 /// The last record of each key in a partition.
-fn records_by_key(
-    scratch: &ScratchPartitions<RECORD_BYTES>,
-    partition: usize,
-) -> Result<HashMap<u128, Record>> {
+fn records_by_key(scratch: &ScratchRecords, partition: usize) -> Result<HashMap<u128, Record>> {
     read_records(scratch, partition)?
         .map(|record| record.map(|record| (record.key, record)))
         .collect()
 }
 
 fn read_records(
-    scratch: &ScratchPartitions<RECORD_BYTES>,
+    scratch: &ScratchRecords,
     partition: usize,
 ) -> Result<impl Iterator<Item = Result<Record>>> {
     Ok(scratch
         .partition(partition)?
-        .map(|bytes| bytes.map(|bytes| Record::from_bytes(&bytes))))
+        .map(|record| record.map(Record::decode)))
 }
 
 /// The records in a stable order, so that repeated comparisons show the same examples.
@@ -200,8 +197,8 @@ mod tests {
     use super::*;
 
     /// Scratch files with these pairs of key hash and digest.
-    fn scratch(records: &[(u128, u128)]) -> ScratchPartitions<RECORD_BYTES> {
-        let mut scratch = ScratchPartitions::new(PARTITIONS, 0).unwrap();
+    fn scratch(records: &[(u128, u128)]) -> ScratchRecords {
+        let mut scratch = ScratchRecords::new(0).unwrap();
         for (key, digest) in records {
             let record = Record {
                 key: *key,
@@ -209,10 +206,10 @@ mod tests {
                 chunk: u32::MAX - 1,
             };
 
-            assert_eq!(Record::from_bytes(&record.to_bytes()), record);
-            scratch
-                .push(record.partition(), &record.to_bytes())
-                .unwrap();
+            record.add_to(&mut scratch).unwrap();
+            let partition = usize::try_from(key % PARTITIONS as u128).unwrap();
+            let mut records = read_records(&scratch, partition).unwrap();
+            assert!(records.any(|read| read.unwrap() == record));
         }
 
         scratch

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use super::CompareContext;
 use crate::error::Result;
 use crate::event::Reporter;
-use crate::ops::sink::RECORD_BYTES;
-use crate::ops::sink::{ChunkLocation, SourceRecords};
-use crate::place::ScratchPartitions;
+use crate::ops::sink::{ChunkLocation, ScratchRecords, SourceRecords};
 use crate::store::WireBytes;
 
 /// A set of items that can be read completely, and of which some can be read again.
@@ -38,7 +36,7 @@ pub(crate) trait Side: Send + Sync {
 pub(crate) struct SideRecords<P> {
     pub(crate) source: SourceRecords<P>,
     /// Records of items that the other side is not expected to have.
-    pub(crate) rejected: Option<ScratchPartitions<RECORD_BYTES>>,
+    pub(crate) rejected: Option<ScratchRecords>,
 }
 
 /// Items that were read again, and the cost of reading them.

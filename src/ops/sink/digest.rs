@@ -7,19 +7,19 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::item::{KeySchema, Sample, item_digest};
 use crate::ops::chunk::Chunk;
-use crate::place::ScratchPartitions;
+use crate::place::scratch::ScratchPartitions;
 use crate::store::WireBytes;
 
 use super::worker::ChunkWorker;
 
-/// Number of partitions of the scratch files. With ten million items, each has about 10,000 records.
-pub(crate) const PARTITIONS: usize = 1024;
-
-/// Size of an encoded record: key hash, digest and chunk number, in this order.
-pub(crate) const RECORD_BYTES: usize = 36;
-
 /// Memory for the records of one source before they are written to disk, in bytes.
 const SCRATCH_MEMORY: usize = 2 * 1024 * 1024;
+
+/// Size of an encoded record without its key: digest and chunk number.
+const VALUE_BYTES: usize = 20;
+
+/// Records of one source.
+pub(crate) type ScratchRecords = ScratchPartitions<VALUE_BYTES>;
 
 /// An item, reduced to what a comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,33 +33,26 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The partition for this key. Both sides of a comparison use the same, so that partitions can be compared one by one.
-    pub(crate) fn partition(&self) -> usize {
-        usize::try_from(self.key % PARTITIONS as u128).unwrap_or(0)
+    /// Adds it to the records of a source.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub(crate) fn add_to(self, records: &mut ScratchRecords) -> Result<()> {
+        let mut value = [0; VALUE_BYTES];
+        value[..16].copy_from_slice(&self.digest.to_le_bytes());
+        value[16..].copy_from_slice(&self.chunk.to_le_bytes());
+
+        records.push(self.key, &value)
     }
 
-    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
-        let mut bytes = [0; RECORD_BYTES];
-        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
-        bytes[16..32].copy_from_slice(&self.digest.to_le_bytes());
-        bytes[32..].copy_from_slice(&self.chunk.to_le_bytes());
-
-        bytes
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Self {
-        // Converting a slice to an array can fail, which would need an error here.
-        let number = |range: std::ops::Range<usize>| {
-            bytes[range]
-                .iter()
-                .rev()
-                .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-        };
+    /// The record with this key and encoded value.
+    pub(crate) fn decode((key, value): (u128, [u8; VALUE_BYTES])) -> Self {
+        let [digest @ .., a, b, c, d] = value;
 
         Self {
-            key: number(0..16),
-            digest: number(16..32),
-            chunk: u32::try_from(number(32..36)).unwrap_or(0),
+            key,
+            digest: u128::from_le_bytes(digest),
+            chunk: u32::from_le_bytes([a, b, c, d]),
         }
     }
 }
@@ -68,8 +61,8 @@ impl Record {
 ///
 /// # Errors
 /// A file cannot be created.
-pub(crate) fn scratch_records() -> Result<ScratchPartitions<RECORD_BYTES>> {
-    ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)
+pub(crate) fn scratch_records() -> Result<ScratchRecords> {
+    ScratchPartitions::new(SCRATCH_MEMORY)
 }
 
 /// What a digest is made of.
@@ -97,7 +90,7 @@ pub(crate) struct ChunkLocation<P> {
 
 /// Records of all items of a source, and the cost of reading them.
 pub(crate) struct SourceRecords<P> {
-    pub(crate) records: ScratchPartitions<RECORD_BYTES>,
+    pub(crate) records: ScratchRecords,
     /// Items after the transform.
     pub(crate) items: u64,
     /// Items with a record.
@@ -196,9 +189,7 @@ impl<P> DigestWorker<P> {
         let record = Record { key, digest, chunk };
         self.records.compared += 1;
 
-        self.records
-            .records
-            .push(record.partition(), &record.to_bytes())
+        record.add_to(&mut self.records.records)
     }
 
     /// The number of a chunk that can be read again; 0 if it cannot.

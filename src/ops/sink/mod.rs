@@ -6,7 +6,7 @@ pub(crate) mod table;
 mod worker;
 
 pub(crate) use digest::{
-    ChunkLocation, DigestOptions, DigestWorker, PARTITIONS, RECORD_BYTES, Record, SourceRecords,
+    ChunkLocation, DigestOptions, DigestWorker, Record, ScratchRecords, SourceRecords,
     scratch_records,
 };
 pub(crate) use dump::{DumpRejects, DumpState, DumpWorker};

@@ -3,18 +3,13 @@
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
 use crate::error::Result;
-use crate::place::ScratchPartitions;
-
-const PARTITIONS: usize = 1024;
+use crate::place::scratch::ScratchPartitions;
 
 /// Bytes of records in memory before they are written to disk.
 const SCRATCH_MEMORY: usize = 1024 * 1024;
 
-/// Bytes of a record: the hash of a key, and 1 if the table already had the item.
-const RECORD: usize = 17;
-
-/// Keys of all items that were acknowledged in this run.
-pub(crate) struct AcknowledgedKeys(ScratchPartitions<RECORD>);
+/// Keys of all items that were acknowledged in this run, each with 1 if the table already had the item.
+pub(crate) struct AcknowledgedKeys(ScratchPartitions<1>);
 
 /// Counts of acknowledged items with the key of an earlier acknowledged item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,7 +23,7 @@ impl AcknowledgedKeys {
     /// # Errors
     /// The temporary file cannot be created.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(ScratchPartitions::new(PARTITIONS, SCRATCH_MEMORY)?))
+        Ok(Self(ScratchPartitions::new(SCRATCH_MEMORY)?))
     }
 
     /// Adds the hash of a key.
@@ -36,13 +31,7 @@ impl AcknowledgedKeys {
     /// # Errors
     /// The temporary file cannot be written.
     pub(crate) fn add(&mut self, key: u128, is_already_there: bool) -> Result<()> {
-        let mut record = [0; RECORD];
-        record[..16].copy_from_slice(&key.to_le_bytes());
-        record[16] = u8::from(is_already_there);
-        self.0.push(
-            usize::try_from(key % PARTITIONS as u128).unwrap_or(0),
-            &record,
-        )
+        self.0.push(key, &[u8::from(is_already_there)])
     }
 
     /// Counts the repeated keys.
@@ -51,23 +40,10 @@ impl AcknowledgedKeys {
     /// The temporary file cannot be read.
     pub(crate) fn repeated(&self) -> Result<RepeatedKeys> {
         let mut repeated = RepeatedKeys::default();
-        let mut records: Vec<(u128, bool)> = Vec::new();
-        for partition in 0..PARTITIONS {
-            records.clear();
-            for record in self.0.partition(partition)? {
-                let [key @ .., is_already_there] = record?;
-                records.push((u128::from_le_bytes(key), is_already_there == 1));
-            }
-
-            // A stable sort: of equal keys, the one that was acknowledged first remains first.
-            records.sort_by_key(|(key, _)| *key);
-            for pair in records.windows(2) {
-                if pair[0].0 == pair[1].0 {
-                    repeated.items += 1;
-                    repeated.already_there += u64::from(pair[1].1);
-                }
-            }
-        }
+        self.0.for_each_repeated(|_, [is_already_there]| {
+            repeated.items += 1;
+            repeated.already_there += u64::from(*is_already_there);
+        })?;
 
         Ok(repeated)
     }
