@@ -36,5 +36,5 @@ pub(super) async fn from_sts(
 
     identity
         .account
-        .ok_or_else(|| RequestError::damaged_response("the answer names no account"))
+        .ok_or_else(|| RequestError::damaged_response("the response contains no account"))
 }

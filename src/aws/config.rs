@@ -295,7 +295,7 @@ async fn from_shared_files(
             environment: environment.name().to_owned(),
             asked_before: match environment.credentials() {
                 Credentials::Profile { name, .. } => format!("{} has none", located(name)),
-                _ => "there are no keys and no default profile".to_owned(),
+                _ => "there are neither keys nor a default profile".to_owned(),
             },
         },
     };

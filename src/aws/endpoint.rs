@@ -145,9 +145,8 @@ impl Endpoints {
             .map_err(|error| RequestError::invalid_request(error.to_string()))?;
 
         let endpoint = self.rules.resolve_endpoint(&params).await;
-        let endpoint = endpoint.map_err(|error| {
-            RequestError::invalid_request(format!("there is no endpoint: {error}"))
-        })?;
+        let endpoint = endpoint
+            .map_err(|error| RequestError::invalid_request(format!("no endpoint: {error}")))?;
 
         Ok(endpoint.url().to_owned())
     }

@@ -208,7 +208,7 @@ fn refused_profile(chain: &ProfileChain, refusal: &Refusal) -> CredentialsProble
         && refusal.code == "AccessDenied"
     {
         let message = format!(
-            "{} requires an MFA code (mfa_serial of profile \"{mfa}\"), and prompting for one is not supported",
+            "{} requires an MFA code (mfa_serial of profile \"{mfa}\"), and prompting for it is not supported",
             chain.located()
         );
         let name = &chain.name;

@@ -31,7 +31,7 @@ pub(crate) async fn decompress(body: Bytes, max_bytes: usize) -> Result<Bytes, R
         decompress_within(max_bytes, &body)
     });
     decompressing.await.map_err(|error| {
-        RequestError::damaged_response("inflating was cut off").with_source(error)
+        RequestError::damaged_response("decompression was interrupted").with_source(error)
     })?
 }
 

@@ -102,7 +102,7 @@ impl ProfileChain {
             self.located_base()
         ))
         .with_hint(format!(
-            "remove profile {}{named} or use static keys: a local endpoint needs no credentials of AWS",
+            "remove profile {}{named} or use static keys: a local endpoint does not need AWS credentials",
             self.name
         )))
     }

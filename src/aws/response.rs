@@ -114,9 +114,7 @@ impl Response {
                 let received = body.len() - bytes_at_window_start;
                 let minimum = MIN_BYTES_PER_SECOND as u128 * self.stall.as_millis();
                 if (received as u128 * 1000) < minimum {
-                    return Err(RequestError::damaged_response(
-                        "the response stopped in the middle",
-                    ));
+                    return Err(RequestError::damaged_response("the response ended early"));
                 }
 
                 window_start = Instant::now();
@@ -127,9 +125,10 @@ impl Response {
             match next {
                 None => break,
                 Some(Err(error)) => {
-                    return Err(
-                        RequestError::damaged_response("the response broke off").with_source(error)
-                    );
+                    return Err(RequestError::damaged_response(
+                        "the connection was closed during the response",
+                    )
+                    .with_source(error));
                 }
                 Some(Ok(chunk)) => {
                     if body.len() + chunk.len() > self.max_bytes {
@@ -144,7 +143,7 @@ impl Response {
 
         if self.length.is_some_and(|length| length != body.len()) {
             return Err(RequestError::damaged_response(
-                "the response is shorter than it said",
+                "the response is shorter than its Content-Length",
             ));
         }
 

@@ -93,16 +93,16 @@ pub fn inspect(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Inspection> {
     if source.is_stream() {
-        return Err(Error::usage(
-            "items from a stream cannot be checked: each could be read only once",
-        )
-        .with_hint("save them in a file first"));
+        return Err(
+            Error::usage("a stream cannot be checked: it can be read only once")
+                .with_hint("save it to a file first"),
+        );
     }
 
     if depth == InspectionDepth::Checksums && source.metadata().is_none() {
         return Err(
             Error::usage(format!("{} has no checksums", source.display_name()))
-                .with_hint("leave out --quick: every item is read instead"),
+                .with_hint("without --quick, every item is checked"),
         );
     }
 
@@ -127,7 +127,7 @@ pub fn inspect(
         checker
             .inspection
             .warnings
-            .push("there is no schema: the items' keys are not checked".to_owned());
+            .push("no schema: the keys of the items are not checked".to_owned());
     }
 
     checker.check_items(keys.as_mut())?;
@@ -198,7 +198,7 @@ impl<'a> SourceChecker<'a> {
             } else if !is_dump_file(name.as_ref()) {
                 self.inspection
                     .warnings
-                    .push(format!("the metadata lists {name:?}, which this version does not know; it is not checked"));
+                    .push(format!("the metadata lists {name:?}, which this version does not support; it is not checked"));
             }
         }
 
@@ -217,8 +217,7 @@ impl<'a> SourceChecker<'a> {
             self.inspection
                 .warnings
                 .retain(|warning| *warning != finding);
-            let hint =
-                "remove that file if it is none of this dump's, or use another copy of the dump";
+            let hint = "remove the file if it does not belong to the dump, or use another copy of the dump";
             self.report(Err(Error::damaged(finding).with_hint(hint)))?;
         }
 
@@ -300,7 +299,7 @@ impl<'a> SourceChecker<'a> {
     fn check_items(&mut self, mut keys: Option<&mut DuplicateKeyFinder>) -> Result<()> {
         if self.source.is_stream() {
             return Err(Error::failed(
-                "items from a stream cannot be checked before they are used",
+                "a stream cannot be checked before it is restored",
             ));
         }
 
@@ -486,7 +485,7 @@ impl<'a> SourceChecker<'a> {
             .and_then(|foreign| foreign.items);
         if let Some(noted) = noted.filter(|noted| *noted != items) {
             self.inspection.warnings.push(format!(
-                "{} holds {items} items, and its {METADATA_FILE} says {noted}",
+                "{} contains {items} items, but {METADATA_FILE} says {noted}",
                 self.source.display_name()
             ));
         }
@@ -510,7 +509,7 @@ fn compare_count(what: &str, found: u64, expected: u64, source: &Source) -> Resu
     }
 
     Err(Error::damaged(format!(
-        "{} holds {found} {what}, and its {METADATA_FILE} says {expected}",
+        "{} contains {found} {what}, but {METADATA_FILE} says {expected}",
         source.display_name()
     ))
     .with_hint(DAMAGED_HINT))
@@ -525,7 +524,7 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
     }
 
     Err(Error::damaged(format!(
-        "the dump in {} is not whole: {SUMMARY_FILE} is missing",
+        "the dump in {} is incomplete: {SUMMARY_FILE} is missing",
         source.display_name()
     ))
     .with_hint(DAMAGED_HINT))

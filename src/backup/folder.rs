@@ -43,16 +43,15 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
     // The path exists but cannot be resolved: a dangling link. Creating its target could surprise
     // the user.
     if fs::symlink_metadata(&absolute).is_ok() {
-        return Err(Error::usage(format!(
-            "`{}` is a symbolic link to nothing",
-            path.display()
-        ))
-        .with_hint("make the folder it should lead to, or choose another place"));
+        return Err(
+            Error::usage(format!("`{}` is a broken symbolic link", path.display()))
+                .with_hint("create the folder that it refers to, or choose another --output"),
+        );
     }
 
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(Error::usage(format!(
-            "`{}` does not exist and names no folder that could be made",
+            "`{}` does not exist and cannot be created",
             path.display()
         )));
     };
@@ -74,7 +73,7 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::usage(format!("`{}` is a file, not a folder", target.display())).with_hint(
-                "choose another --output; a single file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst",
+                "choose another --output; for a single file, choose a name such as *.jsonl, *.jsonl.gz or *.jsonl.zst",
             ));
         }
         Err(error) => return Err(io_error("read the folder", target, error)),
@@ -112,11 +111,11 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
 
 fn not_a_dump(target: &Path, entry: &Path) -> Error {
     Error::usage(format!(
-        "`{}` is neither empty nor a dump: it holds `{}`",
+        "`{}` is neither empty nor a dump: it contains `{}`",
         target.display(),
         entry.file_name().unwrap_or_default().to_string_lossy()
     ))
-    .with_hint("choose another --output, or move what is in the way; nothing there was touched")
+    .with_hint("choose another --output, or move the file; nothing was changed")
 }
 
 /// A finished dump that was not published before its run ended.
@@ -179,7 +178,7 @@ pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
         let entry = entry.map_err(unreadable)?;
         if !is_dump_file(&entry.name) {
             return Err(Error::failed(format!(
-                "`{}` is in the way: it does not belong to a dump",
+                "`{}` blocks the dump: it does not belong to one",
                 entry.path.display()
             ))
             .with_hint("move it elsewhere, then run the command again"));

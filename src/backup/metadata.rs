@@ -203,7 +203,7 @@ pub(crate) enum MetadataFile {
 /// The error for a newer format.
 pub(crate) fn newer_format(shown: &str, version: u64) -> Error {
     let what = format!(
-        "`{shown}` is of a newer format: version {version}, and this program reads up to {FORMAT_VERSION}"
+        "`{shown}` has a newer format: version {version}; this program supports up to {FORMAT_VERSION}"
     );
     Error::damaged(what).with_hint("upgrade dynadump and run the command again")
 }
@@ -264,7 +264,7 @@ fn parse_own(document: &[u8], shown: &str) -> Result<MetadataFile> {
         .map(|metadata| MetadataFile::Own(Box::new(metadata)))
         .map_err(|error| {
             damaged(format!(
-                "`{shown}` does not read as a dump's metadata: {error}"
+                "`{shown}` is not valid metadata of a dump: {error}"
             ))
             .with_source(error)
         })
@@ -272,7 +272,7 @@ fn parse_own(document: &[u8], shown: &str) -> Result<MetadataFile> {
 
 fn damaged(what: String) -> Error {
     Error::damaged(what)
-        .with_hint("use another copy of the dump; restoredb --salvage restores what is readable")
+        .with_hint("use another copy of the dump; restoredb --salvage restores the readable items")
 }
 
 impl ForeignMetadata {

@@ -115,4 +115,4 @@ impl DumpProgress {
 }
 
 /// Hint for an interrupted dump that cannot be resumed.
-pub const RESTART_HINT: &str = "leave out --resume to start afresh";
+pub const RESTART_HINT: &str = "omit --resume to start over";

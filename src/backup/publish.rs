@@ -108,7 +108,7 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
             Ok(found) if found.is_dir() => remove_dump(&partial)?,
             Ok(_) => {
                 return Err(Error::failed(format!(
-                    "`{}` is in the way: it is not a folder",
+                    "`{}` blocks the dump: it is not a folder",
                     partial.display()
                 ))
                 .with_hint("move it elsewhere, then run the command again"));
@@ -152,7 +152,7 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
 
 fn left_in_partial(error: Error, partial: &Path) -> Error {
     let hint = format!(
-        "the finished dump is in `{}`: it can be restored from there",
+        "the finished dump is in `{}` and can be restored from there",
         partial.display()
     );
     Error::new(error.kind(), error.to_string())

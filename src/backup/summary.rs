@@ -17,9 +17,9 @@ pub(crate) fn render(metadata: &Metadata) -> String {
         lines.push(format!("  {name:<21} {} bytes", grouped(entry.bytes)));
     }
 
-    lines.push(format!("  {SUMMARY_FILE:<21} this text"));
+    lines.push(format!("  {SUMMARY_FILE:<21} this summary"));
     lines.push(format!(
-        "  {METADATA_FILE:<21} the same for programs, with checksums"
+        "  {METADATA_FILE:<21} the same as JSON, with checksums"
     ));
     lines.push(String::new());
 
@@ -67,7 +67,7 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
     if metadata.transformed {
         fields.push((
             "Transformed",
-            "yes: items were changed on the way".to_owned(),
+            "yes: items were changed by a transform".to_owned(),
         ));
     }
 

@@ -129,7 +129,7 @@ pub(crate) fn resolve(
         return Err(profile
             .source
             .error(format!(
-                "is a second set of credentials beside the {} on line {line}",
+                "is a second set of credentials, after the {} on line {line}",
                 keys::ACCESS_KEY_ID
             ))
             .with_hint("keep the profile or the keys"));
@@ -216,8 +216,8 @@ impl StaticKeys {
     fn into_credentials(self) -> Result<Option<Credentials>> {
         // Completing the set from another source would mix two identities.
         let lacks = |has: &ValueSource, missing: &str| {
-            has.error(format!("has no {missing} beside it"))
-                .with_hint("credentials are taken as one set from one place")
+            has.error(format!("requires {missing} too"))
+                .with_hint("all credentials must come from the same place")
         };
         match (self.id, self.secret, self.token) {
             (None, None, None) => Ok(None),

@@ -221,7 +221,9 @@ fn parse_url(named: Sourced<String>, every_service: bool) -> Result<Endpoint> {
         Err(reason) => {
             let hint = match source {
                 ValueSource::Profile { .. } => "for example http://localhost:4566",
-                _ => "for example http://localhost:4566, or embedded:demo.db for no server at all",
+                _ => {
+                    "for example http://localhost:4566, or embedded:demo.db, which needs no server"
+                }
             };
             Err(source.error(reason).with_hint(hint))
         }
@@ -253,12 +255,12 @@ fn host_of(url: &str) -> Result<&str, &'static str> {
     }
 
     if rest.contains(|c: char| !c.is_ascii_graphic() || c == '\\') {
-        return Err("has a character that no URL has");
+        return Err("contains a character that is not valid in a URL");
     }
 
     let (host, port) = split_port(authority);
     if port.is_some_and(|port| !is_port(port)) {
-        return Err("has a port that is no number from 1 to 65535");
+        return Err("has an invalid port (1 to 65535)");
     }
 
     if is_host(host) {

@@ -101,17 +101,15 @@ impl EnvFile {
         // Keys of other programs are ignored, except names that were most likely meant for this
         // program.
         if let Some(meant) = keys::canonical_name(&key) {
-            return Err(
-                Error::environment(format!("{at}: {key} is not read; the key is {meant}"))
-                    .with_hint(format!("rename {key} to {meant}, or delete the line")),
-            );
+            return Err(Error::environment(format!(
+                "{at}: unsupported key {key}; did you mean {meant}?"
+            ))
+            .with_hint(format!("rename {key} to {meant}, or delete the line")));
         }
 
         if keys::has_own_prefix(&key) {
-            return Err(
-                Error::environment(format!("{at}: there is no setting {key}"))
-                    .with_hint(format!("did you mean {}?", keys::closest_own_key(&key))),
-            );
+            return Err(Error::environment(format!("{at}: unknown key {key}"))
+                .with_hint(format!("did you mean {}?", keys::closest_own_key(&key))));
         }
 
         Ok(())
@@ -177,7 +175,7 @@ fn read_text(path: &Path, display_path: &Path) -> Result<String> {
         };
 
         return Err(Error::environment(format!(
-            "{shown} is {kind}; an env file is expected there"
+            "{shown} is {kind}, not an env file"
         )));
     }
 
@@ -190,7 +188,7 @@ fn read_text(path: &Path, display_path: &Path) -> Result<String> {
         .map_err(read_error)?;
     if read as u64 > ENV_FILE_BYTES {
         return Err(Error::environment(format!(
-            "{shown} is larger than {ENV_FILE_BYTES} bytes: it is no env file"
+            "{shown} is larger than {ENV_FILE_BYTES} bytes: not an env file"
         )));
     }
 
@@ -267,7 +265,7 @@ mod tests {
             ("hush=\\h", "envs/.env.x line 1 is not KEY=value"),
             (
                 "AWS_SECRET_ACCESS_KEY='hush",
-                "envs/.env.x line 1: AWS_SECRET_ACCESS_KEY opens a quote that is never closed",
+                "envs/.env.x line 1: AWS_SECRET_ACCESS_KEY has an unclosed quote",
             ),
             (
                 "AWS_REGION=hush\nA=1\nAWS_REGION=",
@@ -275,31 +273,31 @@ mod tests {
             ),
             (
                 "AWS_REGION=your-hush",
-                "envs/.env.x line 1: AWS_REGION still holds a placeholder",
+                "envs/.env.x line 1: AWS_REGION still contains a placeholder",
             ),
             (
                 "DYNADUMP_PROTECTD=hush",
-                "envs/.env.x line 1: there is no setting DYNADUMP_PROTECTD",
+                "envs/.env.x line 1: unknown key DYNADUMP_PROTECTD",
             ),
             (
                 "A=1\nDYNAMODB_ENDPOINT=hush",
-                "envs/.env.x line 2: DYNAMODB_ENDPOINT is not read; the key is AWS_ENDPOINT_URL_DYNAMODB",
+                "envs/.env.x line 2: unsupported key DYNAMODB_ENDPOINT; did you mean AWS_ENDPOINT_URL_DYNAMODB?",
             ),
             (
                 "AWS_DEFAULT_PROFILE=hush",
-                "envs/.env.x line 1: AWS_DEFAULT_PROFILE is not read; the key is AWS_PROFILE",
+                "envs/.env.x line 1: unsupported key AWS_DEFAULT_PROFILE; did you mean AWS_PROFILE?",
             ),
             (
                 "export aws_region='hush'",
-                "envs/.env.x line 1: aws_region is not read; the key is AWS_REGION",
+                "envs/.env.x line 1: unsupported key aws_region; did you mean AWS_REGION?",
             ),
             (
                 "tableName=hush",
-                "envs/.env.x line 1: tableName is not read; the key is DYNAMODB_TABLE",
+                "envs/.env.x line 1: unsupported key tableName; did you mean DYNAMODB_TABLE?",
             ),
             (
                 "dynadump_protected=hush",
-                "envs/.env.x line 1: dynadump_protected is not read; the key is DYNADUMP_PROTECTED",
+                "envs/.env.x line 1: unsupported key dynadump_protected; did you mean DYNADUMP_PROTECTED?",
             ),
             (
                 "AWS_PROFILE=\"hush\nhush\"",
@@ -341,10 +339,7 @@ mod tests {
                 .to_string()
         };
 
-        assert_eq!(
-            message(dir.path()),
-            "f is a folder; an env file is expected there"
-        );
+        assert_eq!(message(dir.path()), "f is a folder, not an env file");
         assert_eq!(message(&path), "cannot read f");
         let put = |bytes: &[u8]| {
             std::io::Write::write_all(&mut File::create(&path).unwrap(), bytes).unwrap();
@@ -354,7 +349,7 @@ mod tests {
         put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap() + 1));
         assert_eq!(
             message(&path),
-            "f is larger than 1048576 bytes: it is no env file"
+            "f is larger than 1048576 bytes: not an env file"
         );
         put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap()));
         assert!(EnvFile::read(&path, Path::new("f")).is_ok());

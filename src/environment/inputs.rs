@@ -86,9 +86,9 @@ impl<'a> Inputs<'a> {
                     ValueSource::File { line, key, .. } => format!("{key} on line {line}"),
                     other => other.to_string(),
                 };
-                return Err(second.source.error(format!(
-                    "differs from {other}, and both name the same thing"
-                )));
+                return Err(second
+                    .source
+                    .error(format!("differs from {other}, which has the same meaning")));
             }
         }
 

@@ -70,7 +70,7 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
         } else if let Some(key) = recognized_key(line) {
             // The quote before it was most likely never meant to be open.
             return Err(scanner.error(format!(
-                "opens a quote that is still open where {key} follows on line {number}"
+                "has an unclosed quote: {key} follows on line {number}"
             )));
         }
 
@@ -84,7 +84,7 @@ pub(crate) fn logical_lines(text: &str) -> Result<Vec<LogicalLine>, LineError> {
     }
 
     if scanner.state.is_in_quotes() {
-        Err(scanner.error("opens a quote that is never closed"))
+        Err(scanner.error("has an unclosed quote"))
     } else {
         Ok(lines)
     }
@@ -138,9 +138,7 @@ impl LineScanner {
 
             // The two parsers of `dotenvy` disagree about whether this ends the quote.
             if self.state == QuoteState::SingleQuoted && c == '\\' && rest.peek() == Some(&'\'') {
-                return Err(
-                    self.error("has a backslash before a single quote inside single quotes")
-                );
+                return Err(self.error("contains an escaped single quote within single quotes"));
             }
 
             // Escaped, so that `dotenvy` does not substitute a variable.
@@ -243,17 +241,17 @@ mod tests {
         assert_eq!((error.number, error.key), (2, None));
         assert_eq!(
             error.reason,
-            "opens a quote that is still open where AWS_REGION follows on line 3"
+            "has an unclosed quote: AWS_REGION follows on line 3"
         );
     }
 
     #[test]
     fn what_dotenvy_would_misread_is_refused() {
         for (text, reason) in [
-            ("AWS_PROFILE=\"a\nb", "opens a quote that is never closed"),
+            ("AWS_PROFILE=\"a\nb", "has an unclosed quote"),
             (
                 "AWS_PROFILE='a\\'",
-                "has a backslash before a single quote inside single quotes",
+                "contains an escaped single quote within single quotes",
             ),
             ("AWS_PROFILE=a\\", "ends with a backslash"),
         ] {

@@ -30,7 +30,7 @@ pub(crate) fn locate(
 ) -> Result<EnvFileLocation> {
     if !is_name(name) {
         return Err(
-            Error::usage("--env takes a name of letters, digits, `.`, `_` and `-`")
+            Error::usage("--env must be a name of letters, digits, `.`, `_` and `-`")
                 .with_hint("it names the file envs/.env.<name>, for example --env=prod"),
         );
     }
@@ -89,7 +89,7 @@ fn relative_to_working_dir(path: &Path, working_dir: &Path) -> PathBuf {
 
 fn no_envs_folder_error(name: &str, working_dir: &Path) -> Error {
     Error::environment(format!(
-        "environment {name:?} has no file: there is no folder envs in {} or above it",
+        "environment {name:?} has no file: no folder envs in {} or its parents",
         working_dir.display()
     ))
     .with_hint(format!(
@@ -129,13 +129,13 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
     };
 
     let example = if has_example {
-        format!("; {} is there", example.display())
+        format!("; {} exists", example.display())
     } else {
         String::new()
     };
 
     Error::environment(format!(
-        "environment {name:?} has no file: {} does not exist (environments there: {listed}{example})",
+        "environment {name:?} has no file: {} does not exist (existing environments: {listed}{example})",
         display_path.display()
     ))
     .with_hint(hint)
@@ -235,8 +235,8 @@ mod tests {
         let error = locate("prod", None, dir.path()).err().unwrap();
         assert_eq!(
             error.to_string(),
-            "environment \"prod\" has no file: envs/.env.prod does not exist (environments there: dev, local; \
-             envs/.env.prod.example is there)"
+            "environment \"prod\" has no file: envs/.env.prod does not exist (existing environments: dev, local; \
+             envs/.env.prod.example exists)"
         );
 
         assert_eq!(
@@ -248,7 +248,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             error.to_string(),
-            "environment \"prod\" has no file: none/.env.prod does not exist (environments there: none)"
+            "environment \"prod\" has no file: none/.env.prod does not exist (existing environments: none)"
         );
     }
 }

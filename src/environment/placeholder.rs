@@ -14,9 +14,9 @@ const RUN_OF_X: &str = "xxxxxxxx";
 /// `None` if it is usable.
 pub(crate) fn find_problem(key: &str, value: &str) -> Option<&'static str> {
     if is_placeholder(value) {
-        Some("still holds a placeholder")
+        Some("still contains a placeholder")
     } else if is_reference(key, value) {
-        Some("refers to another variable, and nothing is substituted in env files")
+        Some("refers to another variable, but variables are not expanded in env files")
     } else {
         None
     }

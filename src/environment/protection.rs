@@ -29,7 +29,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
     // Ignoring the variable would be confusing: an error says why it has no effect.
     if by_default && !wanted {
         let what =
-            format!("cannot take the protection from environment {name:?}; only an env file can");
+            format!("cannot remove the protection of environment {name:?}; only an env file can");
         return Err(setting
             .source
             .error(what)

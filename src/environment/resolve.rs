@@ -157,7 +157,7 @@ impl Environment {
 
 fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     if request.no_env && request.name.is_some() {
-        return Err(Error::usage("--no-env and --env contradict each other")
+        return Err(Error::usage("--no-env and --env cannot be used together")
             .with_hint("keep one of the two"));
     }
 
@@ -172,7 +172,7 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
 
     match meant_for_aws.iter().find(|(_, value)| value.is_some()) {
         Some((flag, _)) if nothing_names_a_place => Err(Error::usage(format!(
-            "{flag} without --env or --no-env would end up at the local endpoint"
+            "{flag} without --env or --no-env would use the local endpoint"
         ))
         .with_hint(format!(
             "for AWS itself add --no-env, for the environment of an env file --env=<name> (--env={LOCAL} too)"
@@ -182,7 +182,7 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
 }
 
 fn local_without_endpoint(located: &EnvFileLocation) -> Error {
-    Error::environment(format!("{} names no endpoint ({})", located.display_path.display(), keys::LOCAL_ENDPOINT)).with_hint(
+    Error::environment(format!("{} does not set an endpoint ({})", located.display_path.display(), keys::LOCAL_ENDPOINT)).with_hint(
         format!(
             "add {key}=http://localhost:4566 (LocalStack) or {key}=embedded:local.db, which needs no server",
             key = keys::LOCAL_ENDPOINT
@@ -226,7 +226,7 @@ fn region(
         if region.value.len() > REGION_BYTES || !region.value.bytes().all(allowed) {
             return Err(region
                 .source
-                .error("is no region")
+                .error("is not a valid region")
                 .with_hint("for example eu-central-1"));
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option
             None => Ok(None),
             Some(orphan) => Err(orphan
                 .source
-                .error(format!("has no {} beside it", keys::ROLE_ARN))),
+                .error(format!("requires {} too", keys::ROLE_ARN))),
         };
     };
 

@@ -22,7 +22,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     if name.contains([',', '*', '?']) {
         return Err(usage(
             table,
-            "is a list or a pattern, but there can only be one table per run",
+            "is a list or a pattern, but only one table is supported",
         )
         .with_hint("name one table with --table"));
     }
@@ -31,7 +31,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     if !NAME_BYTES.contains(&name.len()) || !name.bytes().all(allowed) {
         return Err(usage(
             table,
-            "is no table name: 3 to 255 letters, digits, `_`, `-` and `.`",
+            "is not a valid table name: 3 to 255 letters, digits, `_`, `-` and `.`",
         ));
     }
 
@@ -89,7 +89,7 @@ mod tests {
 
         assert_eq!(
             check("users,orders", &flag).unwrap_err().to_string(),
-            "--table is a list or a pattern, but there can only be one table per run"
+            "--table is a list or a pattern, but only one table is supported"
         );
     }
 }

@@ -349,7 +349,10 @@ fn the_endpoint_of_a_profile_is_protected_like_any_other() {
 
     let error = case("local", "").with_profile(&profile(None, false));
     let error = error.unwrap_err();
-    assert!(error.to_string().contains("names no endpoint"), "{error}");
+    assert!(
+        error.to_string().contains("does not set an endpoint"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -524,30 +527,33 @@ fn a_file_that_is_half_or_contradicts_itself_is_refused() {
     for (file, message) in [
         (
             "AWS_ACCESS_KEY_ID=hush",
-            "line 1: AWS_ACCESS_KEY_ID has no AWS_SECRET_ACCESS_KEY beside it",
+            "line 1: AWS_ACCESS_KEY_ID requires AWS_SECRET_ACCESS_KEY too",
         ),
         (
             "\nAWS_SECRET_ACCESS_KEY=hush",
-            "line 2: AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it",
+            "line 2: AWS_SECRET_ACCESS_KEY requires AWS_ACCESS_KEY_ID too",
         ),
         (
             "AWS_SESSION_TOKEN=hush",
-            "line 1: AWS_SESSION_TOKEN has no AWS_ACCESS_KEY_ID beside it",
+            "line 1: AWS_SESSION_TOKEN requires AWS_ACCESS_KEY_ID too",
         ),
         (
             "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=hush\nAWS_PROFILE=p",
-            "line 3: AWS_PROFILE is a second set of credentials beside the AWS_ACCESS_KEY_ID on line 1",
+            "line 3: AWS_PROFILE is a second set of credentials, after the AWS_ACCESS_KEY_ID on line 1",
         ),
         (
             "AWS_REGION=a\nAWS_DEFAULT_REGION=b",
-            "line 2: AWS_DEFAULT_REGION differs from AWS_REGION on line 1, and both name the same thing",
+            "line 2: AWS_DEFAULT_REGION differs from AWS_REGION on line 1, which has the same meaning",
         ),
         (
             "AWS_ENDPOINT_URL=http://a\nLOCAL_AWS_ENDPOINT=http://b",
-            "line 1: AWS_ENDPOINT_URL differs from LOCAL_AWS_ENDPOINT on line 2, and both name the same thing",
+            "line 1: AWS_ENDPOINT_URL differs from LOCAL_AWS_ENDPOINT on line 2, which has the same meaning",
         ),
-        ("AWS_REGION=EU", "line 1: AWS_REGION is no region"),
-        ("AWS_REGION=eu.evil/x", "line 1: AWS_REGION is no region"),
+        ("AWS_REGION=EU", "line 1: AWS_REGION is not a valid region"),
+        (
+            "AWS_REGION=eu.evil/x",
+            "line 1: AWS_REGION is not a valid region",
+        ),
         (
             "AWS_ENDPOINT_URL=http://u:hush@h",
             "line 1: AWS_ENDPOINT_URL must not have a user name or password in its URL",
@@ -558,7 +564,7 @@ fn a_file_that_is_half_or_contradicts_itself_is_refused() {
         ),
         (
             "AWS_ROLE_EXTERNAL_ID=x",
-            "line 1: AWS_ROLE_EXTERNAL_ID has no AWS_ROLE_ARN beside it",
+            "line 1: AWS_ROLE_EXTERNAL_ID requires AWS_ROLE_ARN too",
         ),
         (
             "DYNADUMP_ACCOUNT=1234",
@@ -592,7 +598,7 @@ fn half_a_set_in_the_process_is_refused_unless_somebody_else_decides() {
         let error = case("dev", "").process([(key, "hush")]).error();
         assert_eq!(
             error.to_string(),
-            format!("{key} in the process environment: it has no {missing} beside it")
+            format!("{key} in the process environment: it requires {missing} too")
         );
         assert!(case("dev", KEYS).process([(key, "hush")]).resolve().is_ok());
     }
@@ -647,7 +653,7 @@ fn a_local_environment_has_an_endpoint() {
     let error = case("local", "AWS_REGION=eu-west-1").error();
     assert_eq!(
         error.to_string(),
-        "envs/.env.local names no endpoint (LOCAL_AWS_ENDPOINT)"
+        "envs/.env.local does not set an endpoint (LOCAL_AWS_ENDPOINT)"
     );
     assert_eq!(error.kind(), ErrorKind::Environment);
     assert!(
@@ -760,7 +766,7 @@ fn only_the_file_takes_protection_away() {
         .error();
     assert_eq!(
         error.to_string(),
-        "DYNADUMP_PROTECTED in the process environment: it cannot take the protection from environment \"prod\"; only an \
+        "DYNADUMP_PROTECTED in the process environment: it cannot remove the protection of environment \"prod\"; only an \
          env file can"
     );
 }
@@ -860,7 +866,7 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
             case(name, example)
                 .error()
                 .to_string()
-                .ends_with("still holds a placeholder")
+                .ends_with("still contains a placeholder")
         );
 
         let filled: String = example
@@ -885,7 +891,7 @@ fn shipped_files_work_and_examples_want_to_be_filled_in() {
                 case(name, line)
                     .error()
                     .to_string()
-                    .ends_with("still holds a placeholder"),
+                    .ends_with("still contains a placeholder"),
                 "{line}"
             );
         }

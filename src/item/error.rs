@@ -125,9 +125,9 @@ impl fmt::Display for ItemError {
             ItemErrorKind::NotBase64 => f.write_str("not base64"),
             ItemErrorKind::LoneSurrogate => f.write_str("half of a surrogate pair"),
             ItemErrorKind::Nesting => {
-                f.write_str("maps and lists nested deeper than DynamoDB takes")
+                f.write_str("maps and lists nested deeper than DynamoDB allows")
             }
-            ItemErrorKind::DuplicateName => f.write_str("the name stands twice in one map"),
+            ItemErrorKind::DuplicateName => f.write_str("the name occurs twice in one map"),
         }
     }
 }

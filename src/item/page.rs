@@ -106,7 +106,7 @@ impl PageChecker<'_> {
             let what = if is_in_page {
                 "its key occurs twice in the page"
             } else {
-                "the page before has the same key"
+                "the previous page contains the same key"
             };
 
             return Err(damaged(what.to_owned()));
@@ -249,7 +249,7 @@ mod tests {
             let error =
                 cut(&[r#"{"id":{"S":"c"},"at":{"N":"1"}}"#, repeated], &keys).expect_err(repeated);
             assert!(
-                error.contains("item 2: the page before has the same key"),
+                error.contains("item 2: the previous page contains the same key"),
                 "{error}"
             );
         }

@@ -225,7 +225,7 @@ pub(crate) fn length_of(text: &[u8]) -> Result<usize, SplitError> {
         ScanStatus::Complete(length) => Ok(length),
         ScanStatus::Incomplete => Err(SplitError {
             offset: text.len(),
-            what: Cow::Borrowed("the text ends too early"),
+            what: Cow::Borrowed("unexpected end of text"),
         }),
     }
 }
@@ -270,7 +270,7 @@ where
 
     fn array(&mut self) -> Result<(), SplitError> {
         if self.array.is_some() {
-            return Err(self.cursor.error("the array of items stands twice").into());
+            return Err(self.cursor.error("the array of items occurs twice").into());
         }
 
         let start = self.cursor.offset();

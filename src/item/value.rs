@@ -200,7 +200,7 @@ mod tests {
             ),
             (
                 r#"{"a":{"S":"1"},"\u0061":{"S":"2"}}"#,
-                r#"attribute "a": the name stands twice in one map"#,
+                r#"attribute "a": the name occurs twice in one map"#,
             ),
             (
                 r#"{"a":{"S":"1"}"#,
@@ -209,7 +209,7 @@ mod tests {
             (r#"{"a" {"S":"1"}}"#, "byte 5: expected a colon"),
             (
                 r#"{"a":{"S":"1"}} {}"#,
-                "byte 16: more text behind the item",
+                "byte 16: unexpected text after the item",
             ),
         ] {
             assert_eq!(message(text), expected, "{text}");
@@ -227,7 +227,7 @@ mod tests {
         };
 
         assert!(parse_item(nested(limits::NESTING_LEVELS).as_bytes()).is_ok());
-        assert!(message(&nested(MAX_NESTING + 1)).contains("nested deeper than DynamoDB takes"));
+        assert!(message(&nested(MAX_NESTING + 1)).contains("nested deeper than DynamoDB allows"));
         assert!(message(&nested(3_000_000)).contains("nested"));
     }
 

@@ -55,7 +55,7 @@ pub enum LockRefusal {
         /// A description of the process.
         holder: String,
     },
-    /// The lock file cannot be created: there is no place for a journal.
+    /// The lock file cannot be created: no folder for a journal.
     NoPlace(Error),
     /// The lock file exists and cannot be locked.
     Failed(Error),
@@ -168,7 +168,7 @@ impl JournalFile {
             }
         }
 
-        let none = || Error::failed("there is no folder for a lock file");
+        let none = || Error::failed("no folder for a lock file");
         Err(LockRefusal::NoPlace(refusal.unwrap_or_else(none)))
     }
 }
@@ -195,7 +195,7 @@ impl LockedJournal {
         let document = [head(content).as_bytes(), content].concat();
         if document.len() > JOURNAL_BYTES {
             return Err(
-                Error::failed("the journal would be too long").with_hint("choose fewer --segments")
+                Error::failed("the journal is too long").with_hint("choose fewer --segments")
             );
         }
 
@@ -207,7 +207,7 @@ impl LockedJournal {
             }
         }
 
-        Err(refusal.unwrap_or_else(|| Error::failed("there is no place for a journal")))
+        Err(refusal.unwrap_or_else(|| Error::failed("no folder for a journal")))
     }
 
     /// Removes the journal. The removal is durable when this returns. A missing journal is not an

@@ -173,7 +173,7 @@ fn scratch_error(action: &str, error: io::Error) -> Error {
 
 fn no_such_partition(partition: usize) -> Error {
     Error::failed(format!(
-        "there is no partition {partition} of temporary records"
+        "partition {partition} of the temporary records does not exist"
     ))
 }
 

@@ -76,8 +76,7 @@ impl LinesFile {
             }
         }
 
-        Err(refusal
-            .unwrap_or_else(|| Error::failed("there is no place for a file of rejected items")))
+        Err(refusal.unwrap_or_else(|| Error::failed("no folder for a file of rejected items")))
     }
 
     fn create(path: &Path) -> Result<Self> {
@@ -108,7 +107,7 @@ impl LinesFile {
             .len();
         if found < bytes {
             return Err(Error::failed(format!(
-                "`{}` has {found} bytes and had {bytes}",
+                "`{}` has {found} bytes instead of {bytes}",
                 path.display()
             )));
         }

@@ -23,8 +23,8 @@ impl TableSchema {
     pub fn check_creatable(&self) -> Result<()> {
         self.key_schema()?;
         self.first_violation().map_or(Ok(()), |reason| {
-            Err(Error::schema_mismatch(format!("no table can be made of the schema: {reason}"))
-                .with_hint("the table that is there was not touched; mend the schema and name it with --schema FILE"))
+            Err(Error::schema_mismatch(format!("the schema does not describe a valid table: {reason}"))
+                .with_hint("the existing table was not changed; correct the schema and pass it with --schema FILE"))
         })
     }
 
@@ -35,7 +35,10 @@ impl TableSchema {
             INDEX_NAME_BYTES.contains(&name.len()) && name.bytes().all(is_of_names)
         };
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
-            return Some(format!("`{}` is no name of an index", name.escape_debug()));
+            return Some(format!(
+                "`{}` is not a valid index name",
+                name.escape_debug()
+            ));
         }
 
         // Names must be unique across GSIs, LSIs and vector indexes.
@@ -44,7 +47,7 @@ impl TableSchema {
             .enumerate()
             .find(|(at, name)| names[..*at].contains(name))
         {
-            return Some(format!("two indexes are called `{name}`"));
+            return Some(format!("two indexes are named `{name}`"));
         }
 
         let table = &self.description;

@@ -322,7 +322,7 @@ fn unreadable(cause: &serde_json::Error) -> Error {
             Error::schema_mismatch(format!("this is not the schema of a table: {cause}"))
         }
         Category::Io | Category::Syntax | Category::Eof => {
-            Error::damaged(format!("the table schema is not whole JSON: {cause}"))
+            Error::damaged(format!("the table schema is not valid JSON: {cause}"))
         }
     };
 

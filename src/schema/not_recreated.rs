@@ -14,7 +14,7 @@ use super::unknown_fields;
 use super::vector_indexes::{self, VECTOR_INDEXES};
 
 const NOT_IN_THIS_VERSION: &str = "this version does not recreate it";
-const UNKNOWN_FIELD: &str = "this version does not know the field";
+const UNKNOWN_FIELD: &str = "this version does not support the field";
 
 /// The mode of a table without replicas in other accounts, and that of a global table within one account
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>).
@@ -37,7 +37,7 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
     if let Some(mode) = mode.filter(|mode| ![PROVISIONED, PAY_PER_REQUEST].contains(mode)) {
         list.add(
             format!("billing mode {mode}"),
-            "this version does not know the mode; the table becomes on-demand",
+            "this version does not support the mode; the table becomes on-demand",
         );
     }
 
@@ -53,8 +53,8 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
         .count();
     if aws_tags > 0 {
         list.add(
-            format!("{aws_tags} of AWS's own tags"),
-            "names that begin with aws: are AWS's to give",
+            format!("{aws_tags} tags managed by AWS"),
+            "tag names that start with aws: are reserved",
         );
     }
 

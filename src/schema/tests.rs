@@ -381,7 +381,7 @@ mod requests {
         assert_eq!(
             named,
             [
-                "1 of AWS's own tags",
+                "1 tags managed by AWS",
                 "1 vector indexes",
                 "billing mode BARTER",
                 "multi-region consistency STRONG",

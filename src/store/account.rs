@@ -81,7 +81,7 @@ impl Account {
             Ok(account) => Err(required
                 .mismatch(&format!("its credentials belong to {account}"))
                 .with_hint(
-                    "use the credentials of the right account; nothing was read or written",
+                    "use the credentials of the right account; no data was read or written",
                 )),
             Err(_) => Ok(()),
         }
@@ -125,7 +125,7 @@ impl Account {
 
         required
             .mismatch(&format!(
-                "the account of its credentials is unknown: they do not name it, STS did not answer{reason}, and {table}"
+                "the account of its credentials is unknown: the credentials do not contain it, STS did not respond{reason}, and {table}"
             ))
             .with_hint(
                 "allow access to STS (sts:GetCallerIdentity), set aws_account_id in the profile or AWS_ACCOUNT_ID next to the keys, \

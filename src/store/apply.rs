@@ -89,9 +89,11 @@ fn substitute_arns(body: &str, arns: &TableArns) -> Result<String, String> {
 
         let arn = arn
             .as_deref()
-            .ok_or_else(|| format!("the endpoint tells no ARN of the {owner}"))?;
+            .ok_or_else(|| format!("the endpoint returns no ARN for the {owner}"))?;
         if arn.contains(|c: char| !c.is_ascii_graphic() || c == '"' || c == '\\') {
-            return Err(format!("the endpoint tells no valid ARN of the {owner}"));
+            return Err(format!(
+                "the endpoint returns an invalid ARN for the {owner}"
+            ));
         }
 
         body = body.replace(placeholder, arn);

@@ -147,9 +147,9 @@ impl TableReader {
     }
 
     fn arn(&self) -> Result<&str, RequestError> {
-        self.arn
-            .as_deref()
-            .ok_or_else(|| RequestError::invalid_request("the endpoint tells no ARN of the table"))
+        self.arn.as_deref().ok_or_else(|| {
+            RequestError::invalid_request("the endpoint returns no ARN for the table")
+        })
     }
 
     /// Returns one field of the response to a call.
@@ -317,7 +317,7 @@ fn parse_fields(answer: &[u8]) -> Result<HashMap<String, Box<RawValue>>, Request
 
 fn raw_json(text: String) -> Result<Box<RawValue>, RequestError> {
     RawValue::from_string(text).map_err(|error| {
-        RequestError::damaged_response("the answer is not JSON").with_source(error)
+        RequestError::damaged_response("the response is not JSON").with_source(error)
     })
 }
 

@@ -206,7 +206,7 @@ impl Client {
         let hint = if error.is_explained() {
             None
         } else if error.is_missing_credentials() {
-            Some(format!("asked for: {credentials}; {CREDENTIALS_HINT}"))
+            Some(format!("requested with: {credentials}; {CREDENTIALS_HINT}"))
         } else if error.is_expired_keys() {
             Some(format!(
                 "get new credentials to replace the expired ones: {credentials}"

@@ -81,7 +81,7 @@ pub(super) fn unusable_database(what: &str, error: impl std::fmt::Display) -> Er
     Error::failed(format!(
         "the embedded database {what} cannot be used: {error}"
     ))
-    .with_hint("is it a database of this engine, and is the folder writable?")
+    .with_hint("check that it is a database of this engine and that the folder is writable")
 }
 
 #[cfg(test)]

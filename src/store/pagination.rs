@@ -32,7 +32,7 @@ impl CycleDetector {
     fn advance_hash(&mut self, position: u128) -> Result<(), RequestError> {
         if self.anchor == Some(position) {
             return Err(RequestError::not_dynamodb(
-                "a page ends where an earlier page ended, so the list has no end",
+                "a page ends where an earlier page ended, so the list would never end",
             ));
         }
 

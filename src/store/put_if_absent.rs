@@ -24,7 +24,7 @@ use crate::item::{KeySchema, item_digest, item_size, read_units};
 use crate::limits;
 
 /// The reason for an item that was not written because its key exists.
-const CONFLICT: &str = "the table has another item with this key";
+const CONFLICT: &str = "the table contains another item with this key";
 
 /// The reason for an item whose key exists according to writes, but not according to reads.
 const CONTRADICTION: &str =

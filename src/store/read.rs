@@ -56,9 +56,10 @@ impl Client {
             // Remembered, so that a later error can tell whether the table was recreated.
             Ok(answer) => {
                 let schema = TableSchema::parse(&answer.text).map_err(|error| {
-                    let error = RequestError::not_dynamodb("the answer describes no table")
-                        .with_source(error)
-                        .in_context(&answer.context);
+                    let error =
+                        RequestError::not_dynamodb("the response does not describe a table")
+                            .with_source(error)
+                            .in_context(&answer.context);
                     self.operation_error(error, table)
                 })?;
                 self.remember(table, &schema);
@@ -187,7 +188,7 @@ impl Client {
 /// The error for a filter or projection that DynamoDB rejects.
 fn selection_error(message: &str, error: Error) -> Error {
     Error::usage(format!("DynamoDB rejected the filter or projection expression: {message}"))
-        .with_hint("names and literals are replaced by placeholders (#dd0, :dd0), in the order in which they stand")
+        .with_hint("names and literals are replaced by placeholders (#dd0, :dd0) in the order in which they appear")
         .with_source(error)
 }
 
@@ -267,7 +268,7 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
     let items = cut.items.len() as u64;
     if rest.items.is_none() && rest.count.is_none() {
         return Err(RequestError::damaged_response(
-            "the page has neither items nor their count",
+            "the page contains neither items nor their count",
         ));
     }
 

@@ -238,7 +238,7 @@ impl RetryContext<'_> {
                 // A single report may be outdated.
                 self.not_found += 1;
                 if self.not_found >= MAX_NOT_FOUND {
-                    return Err(error.because_table_was_deleted("there is no such table any more"));
+                    return Err(error.because_table_was_deleted("the table no longer exists"));
                 }
 
                 // In addition to the usual delay, so that the reports are far enough apart.

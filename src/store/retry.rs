@@ -193,8 +193,8 @@ impl Retry {
 
         if is_warned {
             self.inform(match &progress.table {
-                Some(table) => format!("Requests to table {table} succeed again"),
-                None => "Requests succeed again".to_owned(),
+                Some(table) => format!("Requests to table {table} are succeeding again"),
+                None => "Requests are succeeding again".to_owned(),
             });
         }
     }

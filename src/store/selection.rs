@@ -399,9 +399,9 @@ fn check_placeholder(option: &str, placeholder: &str, sign: char) -> Result<()> 
 fn unterminated_literal(text: &str, rest: &str) -> Error {
     let column = text.chars().count() - rest.chars().count() + 1;
     Error::usage(format!(
-        "--filter-expression, column {column}: this string is not terminated"
+        "--filter-expression, column {column}: unterminated string"
     ))
-    .with_hint("close it with the quote that it starts with")
+    .with_hint("add the closing quote")
 }
 
 fn invalid_placeholders(option: &str, example: &str, error: serde_json::Error) -> Error {

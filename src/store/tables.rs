@@ -72,12 +72,12 @@ impl Client {
                     if self.retry().since(started) > self.retry().give_up_after() =>
                 {
                     return Err(Error::failed(format!("CreateTable {table} failed: {reason}"))
-                        .with_hint("a table of that name is still there; run the same command again when it is gone"));
+                        .with_hint("a table with that name still exists; run the same command again when it is deleted"));
                 }
                 CreateDecision::Retry(error) => {
                     if !std::mem::replace(&mut is_reported, true) {
                         self.retry().inform(format!(
-                            "a table {table} is still being deleted; waiting to create it"
+                            "table {table} is still being deleted; waiting to create it"
                         ));
                     }
 
@@ -144,8 +144,10 @@ impl Client {
             None | Some("DELETING") => CreateDecision::Retry(error),
             Some(_) if may_have_been_created => CreateDecision::AlreadyCreated,
             Some(_) => CreateDecision::Fail(
-                Error::failed(format!("somebody else created table {table} just now"))
-                    .with_hint("run the same command again to look at it first"),
+                Error::failed(format!(
+                    "table {table} was created by someone else in the meantime"
+                ))
+                .with_hint("run the same command again to check it first"),
             ),
         })
     }

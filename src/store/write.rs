@@ -242,7 +242,7 @@ fn batch_result(
     // DynamoDB always sends both. A response without either acknowledges nothing.
     if answer.unprocessed_items.is_none() && answer.consumed_capacity.is_none() {
         return Err(RequestError::damaged_response(
-            "the answer does not list the unprocessed items",
+            "the response does not list the unprocessed items",
         ));
     }
 
@@ -271,7 +271,7 @@ fn unprocessed(
     for (name, writes) in tables {
         if name != table {
             return Err(RequestError::not_dynamodb(
-                "the answer returns unprocessed items of another table",
+                "the response returns unprocessed items of another table",
             ));
         }
 
@@ -280,7 +280,7 @@ fn unprocessed(
                 .hash128(write.put_request.item.get().as_bytes())
                 .map_err(|error| {
                     RequestError::not_dynamodb(
-                        "the answer returns an unprocessed item without a key",
+                        "the response returns an unprocessed item without a key",
                     )
                     .with_source(error)
                 })?;
@@ -288,7 +288,7 @@ fn unprocessed(
             // Counting an item twice would hide one that was lost.
             if !returned.insert(hash) {
                 return Err(RequestError::not_dynamodb(
-                    "the answer returns an unprocessed item twice",
+                    "the response returns an unprocessed item twice",
                 ));
             }
         }
@@ -310,7 +310,7 @@ fn unprocessed(
         Ok(remaining)
     } else {
         Err(RequestError::not_dynamodb(
-            "the answer returns an unprocessed item that was not sent",
+            "the response returns an unprocessed item that was not sent",
         ))
     }
 }

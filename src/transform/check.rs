@@ -78,7 +78,7 @@ fn check_attributes(attributes: &Attributes, level: usize) -> Result<(), Violati
 
 fn check_value(value: &AttributeValue, level: usize) -> Result<(), Violation> {
     if level > NESTING_LEVELS {
-        return Err("maps and lists nested deeper than DynamoDB takes".into());
+        return Err("maps and lists nested deeper than DynamoDB allows".into());
     }
 
     match value {
@@ -113,7 +113,7 @@ fn check_set<T: Eq + Hash>(elements: impl Iterator<Item = T>) -> Result<(), &'st
     let mut seen = HashSet::new();
     for element in elements {
         if !seen.insert(element) {
-            return Err("an element stands twice in a set");
+            return Err("a set contains an element twice");
         }
     }
 

@@ -68,13 +68,13 @@ fn write_value(value: &Val, out: &mut Vec<u8>, depth: usize) -> Result<(), Error
         Val::Bool(true) => out.extend_from_slice(b"true"),
         Val::Bool(false) => out.extend_from_slice(b"false"),
         Val::Num(Num::Float(number)) if !number.is_finite() => {
-            return Err("a number that JSON does not have".to_owned());
+            return Err("a number that JSON cannot express".to_owned());
         }
         Val::Num(_) => out.extend_from_slice(value.to_string().as_bytes()),
         Val::TStr(text) => write_string(text, out)?,
         Val::BStr(_) => {
             return Err(
-                "bytes where a string is due; binary values are base64: B(… | @base64)".to_owned(),
+                "bytes instead of a string; binary values are base64: B(… | @base64)".to_owned(),
             );
         }
         Val::Arr(elements) => write_list(elements, out, depth + 1)?,

@@ -59,8 +59,7 @@ fn process_jobs(queue: &OrderedQueue, stages: &[Arc<dyn Stage>]) {
                 .collect()
         }));
 
-        let result =
-            applied.map_err(|_| Error::failed("the transform itself failed; this is a bug"));
+        let result = applied.map_err(|_| Error::failed("the transform panicked; this is a bug"));
         queue.complete(number, result);
     }
 }

@@ -287,7 +287,7 @@ impl Transform {
     ) -> Result<(TransformInput<T>, TransformOutput<T>)> {
         if self.sample.is_some() && self.key.is_none() {
             return Err(Error::failed(
-                "a sample is chosen by the key, and the key is not known",
+                "sampling requires the table's key, which is not known",
             ));
         }
 

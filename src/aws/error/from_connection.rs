@@ -41,9 +41,9 @@ impl RequestError {
             Self::new(class, "no connection")
         } else if error.is_other() {
             // A status line, a length or a header that cannot be parsed.
-            Self::new(ErrorClass::Transient, "the answer is not valid HTTP")
+            Self::new(ErrorClass::Transient, "the response is not valid HTTP")
         } else {
-            Self::new(ErrorClass::Other, "the call could not be made")
+            Self::new(ErrorClass::Other, "the request could not be sent")
         };
 
         converted.with_source(RootCause::from_error(error))
@@ -76,13 +76,13 @@ impl RequestError {
             }
             SdkError::TimeoutError(_) => Self::timeout(),
             SdkError::DispatchFailure(failure) => failure.as_connector_error().map_or_else(
-                || Self::new(ErrorClass::Other, "the call could not be made"),
+                || Self::new(ErrorClass::Other, "the request could not be sent"),
                 Self::from_connector_error,
             ),
             _ if causes(error).any(<dyn StdError>::is::<CredentialsError>) => {
                 Self::from_credentials_error(error)
             }
-            _ => Self::new(ErrorClass::Other, "the call could not be made")
+            _ => Self::new(ErrorClass::Other, "the request could not be sent")
                 .with_source(RootCause::from_error(error)),
         };
 

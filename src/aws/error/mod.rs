@@ -94,7 +94,7 @@ impl RequestError {
 
     /// A response whose body is not the expected document.
     pub(crate) fn unreadable_response(error: serde_json::Error) -> Self {
-        Self::damaged_response("the answer cannot be read").with_source(error)
+        Self::damaged_response("the response cannot be read").with_source(error)
     }
 
     /// A response that exceeds every limit of the protocol. A retry would return the same.
@@ -115,7 +115,7 @@ impl RequestError {
 
     /// A request that did not complete in time.
     pub(crate) fn timeout() -> Self {
-        Self::new(ErrorClass::Transient, "the call timed out")
+        Self::new(ErrorClass::Transient, "the request timed out")
     }
 
     /// A batch of which some items were returned as unprocessed.
@@ -136,7 +136,7 @@ impl RequestError {
 
     /// The reason why the call failed: its table was deleted and recreated under the same name.
     pub(crate) fn because_table_was_recreated(self) -> Self {
-        let message = "the table was deleted and created again meanwhile";
+        let message = "the table was deleted and recreated in the meantime";
         Self {
             call: self.call,
             ..Self::new(ErrorClass::Other, message)
@@ -152,7 +152,7 @@ impl RequestError {
     /// Turns the last error before giving up into one that says for how long there was no progress.
     pub(crate) fn after_stall(mut self, after: Duration) -> Self {
         self.message = format!(
-            "{}; this was the last answer of {after:?} without progress",
+            "{}; this was the last response after {after:?} without progress",
             self.message.trim_end_matches('.')
         );
         self

@@ -10,7 +10,7 @@ pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environ
 
 /// The hint for throttled requests if the error does not name the limit.
 const UNNAMED_LIMIT_HINT: &str =
-    "the table or account takes no more requests; raise its capacity, or run again later";
+    "the table or account is throttled; raise its capacity, or run again later";
 
 impl RequestError {
     /// Converts the error of a call about `target` into the error that users see.
@@ -45,7 +45,7 @@ impl RequestError {
             }
             ErrorClass::Denied => Error::environment(message).with_hint(CREDENTIALS_HINT),
             ErrorClass::ClockSkew => Error::environment(message).with_hint(
-                "set the clock of this machine: AWS refuses calls that are signed some minutes early or late",
+                "set the clock of this machine: AWS rejects requests if the clock is off by more than a few minutes",
             ),
             ErrorClass::NotFound => Error::not_found(message),
             ErrorClass::Throttled => {
@@ -128,12 +128,12 @@ impl RequestError {
             "start it (for LocalStack: `localstack start -d`), or wait for it with --wait 60s; \
              LOCAL_AWS_ENDPOINT=embedded:local.db in the env file needs no server at all"
         } else {
-            "check the endpoint and the network; --wait 60s waits until it answers"
+            "check the endpoint and the network; --wait 60s waits until it responds"
         };
 
         let hint = zone_hint(endpoint).unwrap_or_else(|| hint.to_owned());
         let error =
-            Error::new(ErrorKind::NotFound, format!("no answer from {endpoint}")).with_hint(hint);
+            Error::new(ErrorKind::NotFound, format!("no response from {endpoint}")).with_hint(hint);
         match self.source {
             Some(source) => error.with_source(source),
             None => error,

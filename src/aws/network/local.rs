@@ -64,10 +64,10 @@ impl LocalEndpoint {
         NetworkFailure::new(
             FailureKind::Rejected,
             format!(
-                "{host} was not called: {} is a local endpoint, and no call of its environment goes to another host",
+                "{host} was not called: {} is a local endpoint, so no other host is called",
                 self.url
             ),
-            "use static keys, or no profile: a local endpoint needs no credentials of AWS",
+            "use static keys, or no profile: a local endpoint does not need AWS credentials",
         )
     }
 }

@@ -150,7 +150,7 @@ static SYSTEM_CHECK: LazyLock<Result<(), NetworkFailure>> = LazyLock::new(|| {
         Some((key, path)) => {
             let path = Path::new(&path);
             let what = if path.exists() {
-                "contains no CA certificate that can be read"
+                "contains no readable CA certificate"
             } else {
                 "does not exist"
             };

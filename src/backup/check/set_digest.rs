@@ -33,7 +33,7 @@ impl SetDigestCheck {
 
         let shown = source.display_name();
         Err(Error::damaged(format!(
-            "the items of {shown} are not those that were dumped: their digest is not the metadata's"
+            "the items of {shown} are not those that were dumped: digest mismatch"
         ))
         .with_hint(DAMAGED_HINT))
     }

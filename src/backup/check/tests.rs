@@ -173,7 +173,7 @@ fn older_tools_wrong_counts_are_told() {
     assert!(
         error
             .to_string()
-            .contains("holds 1 items, and its `Count` says 5"),
+            .contains("contains 1 items, but its `Count` is 5"),
         "{error}"
     );
 
@@ -181,7 +181,7 @@ fn older_tools_wrong_counts_are_told() {
         source
             .accept_incomplete(true)
             .unwrap()
-            .is_some_and(|warning| warning.contains("says 5"))
+            .is_some_and(|warning| warning.contains("is 5"))
     );
 }
 

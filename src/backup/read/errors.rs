@@ -9,7 +9,7 @@ use crate::place::digest::hex_sha256;
 use crate::schema::TableSchema;
 
 /// Hint for a damaged dump.
-pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores what is readable";
+pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores the readable items";
 
 /// Parses a schema; errors name its file.
 pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
@@ -36,7 +36,7 @@ pub(crate) fn verify_document(path: &Path, document: &[u8], entry: &FileEntry) -
 /// The error for a file with the wrong SHA-256.
 pub(crate) fn checksum_mismatch(path: &Path) -> Error {
     Error::damaged(format!(
-        "`{}` was changed after it was written: its SHA-256 is not the metadata's",
+        "`{}` was changed after it was written: SHA-256 mismatch",
         path.display()
     ))
     .with_hint(DAMAGED_HINT)
@@ -45,13 +45,13 @@ pub(crate) fn checksum_mismatch(path: &Path) -> Error {
 /// The error for a file with the wrong size.
 pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
     let what = if found < expected {
-        "is cut short"
+        "is truncated"
     } else {
-        "is longer than it was"
+        "is too long"
     };
 
     Error::damaged(format!(
-        "`{}` {what}: {found} bytes, and the metadata says {expected}",
+        "`{}` {what}: {found} bytes instead of {expected}",
         path.display()
     ))
     .with_hint(DAMAGED_HINT)

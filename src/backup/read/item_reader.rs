@@ -166,7 +166,7 @@ impl<R: Read> ItemReader<R> {
                     return Ok(None);
                 }
                 ReaderState::Failed => {
-                    return Err(Error::failed("reading goes on behind an error"));
+                    return Err(Error::failed("reading continued after an error"));
                 }
             };
 
@@ -242,10 +242,7 @@ impl<R: Read> ItemReader<R> {
             b'{' => self.object_container(),
             _ => Err(self
                 .window
-                .damage_at(
-                    0,
-                    "neither an object nor an array: this is no file of items",
-                )
+                .damage_at(0, "neither an object nor an array: not a file of items")
                 .with_hint(FORMATS)),
         }
     }
@@ -345,10 +342,11 @@ impl<R: Read> ItemReader<R> {
         if self.window.skip_blanks()? == Some(b'"')
             && self.member_at(0)?.0 == b"unreadable".as_slice()
         {
-            const NO_ITEM: &str = "what a salvage could not read: there is no item to restore";
+            const NO_ITEM: &str =
+                "an entry that could not be read during a salvage: it contains no item";
 
             let hint =
-                "mend it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
+                "correct it and write it as {\"reason\":\"…\",\"item\":{…}}, or remove the line";
             return Err(self.window.damage_at(0, NO_ITEM).with_hint(hint));
         }
 
@@ -437,7 +435,7 @@ impl<R: Read> ItemReader<R> {
         if std::mem::replace(&mut self.document.array_seen, true) {
             return Err(self
                 .window
-                .damage_at(0, "Items stands twice in one document"));
+                .damage_at(0, "Items occurs twice in one document"));
         }
 
         self.state = ReaderState::Elements { first: true };

@@ -27,7 +27,7 @@ pub fn read_schema(path: &Path) -> Result<TableSchema> {
 /// # Errors
 /// [`NotFound`](crate::error::ErrorKind::NotFound); too large; not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    let text = read_named(path, "name a file that is there")?;
+    let text = read_named(path, "name an existing file")?;
     String::from_utf8(text).map_err(|error| {
         Error::usage(format!("`{}` is not a text file", path.display()))
             .with_hint("save it as UTF-8")

@@ -92,7 +92,7 @@ impl Source {
 
         source
             .warnings
-            .insert(0, format!("this is damaged: {failure}"));
+            .insert(0, format!("the dump is damaged: {failure}"));
 
         Ok(source)
     }
@@ -100,7 +100,7 @@ impl Source {
     fn open_items(path: &Path) -> Result<Self> {
         let source = match Input::open(path)? {
             Input::Part(part) => {
-                let warning = "a file of items has no checksums: damage may go unnoticed";
+                let warning = "a file of items has no checksums: damage may not be detected";
                 Self {
                     warnings: vec![warning.to_owned()],
                     ..Self::items_only(SourceData::Parts(vec![part]))
@@ -119,7 +119,7 @@ impl Source {
 /// Opens an existing folder. Retries if it is replaced meanwhile.
 fn open_folder(path: &Path) -> Result<Source> {
     let mut opened = Err(Error::failed(format!(
-        "`{}` is replaced all the time",
+        "`{}` is being replaced repeatedly",
         path.display()
     )));
     for _ in 0..ATTEMPTS {
@@ -146,9 +146,8 @@ fn identity(folder: &Path) -> (Option<u64>, Option<u64>) {
 /// Opens an unpublished or old dump for a path that does not exist.
 fn open_absent(path: &Path) -> Result<Source> {
     let nothing = || {
-        Error::not_found(format!("`{}` does not exist", path.display())).with_hint(
-            "name the folder that dumpdb wrote: by default that is backups/dynamodb/<env>",
-        )
+        Error::not_found(format!("`{}` does not exist", path.display()))
+            .with_hint("name the folder of the dump: by default backups/dynamodb/<env>")
     };
 
     let target = resolve_path(path).map_err(|_| nothing())?;
@@ -204,7 +203,7 @@ impl DumpFolder {
         if let Some(unpublished) = find_unpublished(folder) {
             let partial = unpublished.partial;
             found.warnings.push(format!(
-                "the run that made this dump ended before it was in place; reading it from `{}`",
+                "the dump was finished but not moved to its final location; reading it from `{}`",
                 partial.display()
             ));
             found.search.insert(0, partial);
@@ -232,7 +231,7 @@ impl DumpFolder {
             MetadataFile::Newer(version) => Err(newer_format(&shown, version)),
             MetadataFile::Foreign(foreign) => {
                 self.warnings.push(
-                    "made by an older tool: no checksums, so damage may go unnoticed".to_owned(),
+                    "made by another tool: no checksums, so damage may not be detected".to_owned(),
                 );
                 self.open_older(Some(foreign))
             }
@@ -273,7 +272,7 @@ impl DumpFolder {
             [kind] => self.open_data(kind, None)?,
             [one, other, ..] => {
                 let what = format!(
-                    "it has both {} and {}, and no metadata that says which counts",
+                    "it has both {} and {}, and no metadata that says which one is valid",
                     one.name(),
                     other.name()
                 );
@@ -306,7 +305,7 @@ impl DumpFolder {
             && !begins_like_this_format(&self.folder.join(plain.name()))?
         {
             self.warnings
-                .push("made by an older tool: neither metadata nor checksums".to_owned());
+                .push("made by another tool: neither metadata nor checksums".to_owned());
             return self.open_older(None);
         }
 
@@ -400,13 +399,13 @@ impl DumpFolder {
         match self.read_schema(None) {
             Ok(schema) => {
                 if let (Some(_), Err(error)) = (entry, self.read_schema(entry)) {
-                    findings.push(format!("{error}; it is used as it is"));
+                    findings.push(format!("{error}; it is used anyway"));
                 }
 
                 Some(schema)
             }
             Err(error) => {
-                findings.push(format!("there is no schema that can be read: {error}"));
+                findings.push(format!("the schema cannot be read: {error}"));
                 None
             }
         }
@@ -463,7 +462,7 @@ impl DumpFolder {
 
     fn damaged(&self, what: &str) -> Error {
         Error::damaged(format!(
-            "the dump in `{}` is not whole: {what}",
+            "the dump in `{}` is incomplete: {what}",
             self.folder.display()
         ))
         .with_hint(DAMAGED_HINT)
@@ -509,12 +508,12 @@ fn unfinished(dump: &Path, place: &Path) -> Error {
             "the dump in `{}` is still being written by {holder}",
             place.display()
         ))
-        .with_hint("wait until that run has ended");
+        .with_hint("wait until it has finished");
     }
 
-    Error::damaged(format!("the dump in `{}` is unfinished: the run that made it ended early", place.display()))
+    Error::damaged(format!("the dump in `{}` is unfinished: it was interrupted", place.display()))
         .with_hint(
-            "run dumpdb again with the same --output and --resume; restoredb --salvage restores what is readable",
+            "run dumpdb again with the same --output and --resume; restoredb --salvage restores the readable items",
         )
 }
 
@@ -529,7 +528,7 @@ fn no_dump(folder: &Path) -> Error {
 
     if tables.is_empty() {
         return Error::not_found(format!("there is no dump in `{}`", folder.display()))
-            .with_hint("name the folder that holds table-data.json, or a file of items");
+            .with_hint("name the folder that contains table-data.json, or a file of items");
     }
 
     tables.sort();
@@ -541,7 +540,7 @@ fn no_dump(folder: &Path) -> Error {
 
     tables.truncate(LISTED_TABLES);
     Error::usage(format!(
-        "`{}` holds several tables: {}{more}",
+        "`{}` contains several tables: {}{more}",
         folder.display(),
         tables.join(", ")
     ))

@@ -169,7 +169,7 @@ impl Read for OrderedTextReader {
         };
 
         if count == 0 {
-            return Err(damaged("it ends early"));
+            return Err(damaged("unexpected end"));
         }
 
         self.position += count as u64;

@@ -93,7 +93,9 @@ pub(crate) fn check_salvaged(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CheckSummary> {
     let Some(mut pieces) = source.pieces()? else {
-        return Err(Error::failed("there is nothing to salvage"));
+        return Err(Error::failed(
+            "the dump is not damaged: there is nothing to salvage",
+        ));
     };
 
     let (mut items, mut text_bytes, mut unreadable) = (0, 0, 0);
@@ -130,7 +132,7 @@ pub(crate) fn check_salvaged(
 
     if unreadable > LISTED as u64 {
         warnings.push(format!(
-            "… and {} more that cannot be read",
+            "… and {} more unreadable entries",
             unreadable - LISTED as u64
         ));
     }
@@ -193,7 +195,7 @@ impl PieceReader {
                 Ok(item) => Ok(item.map(|item| item_or_unreadable(item.line, item.text))),
                 Err(error) if error.kind() == ErrorKind::Damaged => {
                     *is_over = true;
-                    let reason = format!("nothing can be read from here on: {error}");
+                    let reason = format!("nothing after this point can be read: {error}");
                     Ok(Some(SalvagePiece::Unreadable(Unreadable {
                         bytes: Bytes::new(),
                         reason,
@@ -360,23 +362,20 @@ impl FrameReader {
             Ok(_) if text.len() as u64 == frame.bytes => {
                 return (Box::new(io::Cursor::new(text)), None);
             }
-            Ok(_) => "it is not as long as it was".to_owned(),
+            Ok(_) => "its length is wrong".to_owned(),
             Err(error) => error.to_string(),
         };
 
         // A complete frame with a wrong checksum: any of its lines may be damaged.
         if there >= frame.compressed {
-            let lost = format!(
-                "{name} is damaged, and its {} items with it: {damage}",
-                frame.items
-            );
+            let lost = format!("{name} is damaged ({} items): {damage}", frame.items);
             return (Box::new(io::empty()), Some(lost));
         }
 
         // A truncated frame: its last line may be incomplete.
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |end| end + 1));
         let lost = format!(
-            "{name} is cut: {there} of {} bytes are there, for {} items",
+            "{name} is truncated: {there} of {} bytes, {} items",
             frame.compressed, frame.items
         );
 
@@ -394,7 +393,7 @@ impl Read for UntilDamage {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.read.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let reason = format!("nothing can be read from here on: {error}");
+                let reason = format!("nothing after this point can be read: {error}");
                 *self.ended_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 self.read = Box::new(io::empty());
                 Ok(0)

@@ -55,7 +55,7 @@ impl SourceKind {
     pub fn words(self) -> &'static str {
         match self {
             Self::OwnDump => "dump",
-            Self::OlderTool => "dump of an older tool",
+            Self::OlderTool => "dump of another tool",
             Self::Items => "items",
             Self::Damaged => "damaged: salvage",
         }
@@ -92,7 +92,7 @@ impl Source {
     /// A source of items from a stream, which can be read only once.
     #[must_use]
     pub fn from_reader(read: Box<dyn Read + Send>) -> Self {
-        let warning = "items from a stream are not checked before the first write".to_owned();
+        let warning = "a stream is not checked before the first write".to_owned();
         Self {
             warnings: vec![warning],
             ..Self::items_only(SourceData::Stream(Mutex::new(Some(read))))
@@ -195,7 +195,7 @@ impl Source {
 
         if let Some(metadata) = self.metadata.as_ref().filter(|metadata| metadata.items > 0) {
             let what = format!(
-                "{} holds 0 items, and its {METADATA_FILE} says {}",
+                "{} contains 0 items, but {METADATA_FILE} says {}",
                 self.display_name(),
                 metadata.items
             );
@@ -204,7 +204,7 @@ impl Source {
         }
 
         Err(Error::usage(format!(
-            "{} holds a schema and no items",
+            "{} contains a schema but no items",
             self.display_name()
         ))
         .with_hint("pass --schema-only to create the table without items"))
@@ -274,18 +274,15 @@ impl Source {
             );
         }
 
-        let text =
-            match &self.data {
-                SourceData::Parts(parts) => {
-                    PartsText::open(parts).map(|text| Box::new(text) as ByteStream)
-                }
-                SourceData::Stream(stream) => {
-                    let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    decompress(stream.ok_or_else(|| {
-                        Error::failed("the items of a stream can be read only once")
-                    })?)
-                }
-            };
+        let text = match &self.data {
+            SourceData::Parts(parts) => {
+                PartsText::open(parts).map(|text| Box::new(text) as ByteStream)
+            }
+            SourceData::Stream(stream) => {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                decompress(stream.ok_or_else(|| Error::failed("a stream can be read only once"))?)
+            }
+        };
 
         let text = text.map_err(|error| self.cannot_read(error))?;
 
@@ -327,7 +324,7 @@ impl Source {
                 "the source is incomplete: {what}"
             ))
             .with_hint(
-                "read the whole table again, or accept what is there with --accept-incomplete",
+                "read the whole table again, or restore the existing items with --accept-incomplete",
             )),
             what => Ok(what.map(|what| format!("the source is incomplete: {what}"))),
         }

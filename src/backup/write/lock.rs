@@ -19,6 +19,6 @@ pub(crate) fn lock_dump(target: &Path, file: JournalFile) -> Result<LockedJourna
             target.display(),
             lock.display()
         ))
-        .with_hint("wait until that run has ended, or choose another --output"),
+        .with_hint("wait until it has finished, or choose another --output"),
     })
 }

@@ -92,7 +92,7 @@ fn check_removable(path: &Path, is_ours: impl FnOnce() -> bool) -> Result<()> {
     }
 
     Err(Error::failed(format!(
-        "`{}` is in the way: no dump that was interrupted here has written it",
+        "`{}` was not written by an interrupted dump and is not replaced",
         path.display()
     ))
     .with_hint("move it elsewhere, or choose another --output"))
@@ -138,7 +138,7 @@ mod tests {
             for _ in 0..2 {
                 let refusal = begin(&target).err().unwrap().to_string();
                 assert!(
-                    refusal.contains("a.jsonl.partial` is in the way"),
+                    refusal.contains("a.jsonl.partial` was not written by an interrupted dump"),
                     "{refusal}"
                 );
                 assert_eq!(fs::read(&partial).unwrap(), b"precious");

@@ -110,7 +110,10 @@ pub(crate) fn item_file_kind(path: &Path, options: &DumpOptions) -> Result<DataF
             && (options.compression == Compression::None || options.compression == kind.compression)
     });
     kind.ok_or_else(|| {
-        Error::usage(format!("`{}` cannot be written as asked: its name decides what it holds", path.display()))
-            .with_hint("a file of items is named *.jsonl, *.jsonl.gz or *.jsonl.zst; name a folder for a whole dump")
+        Error::usage(format!(
+            "`{}` does not have a name that fits its format",
+            path.display()
+        ))
+        .with_hint("name a file *.jsonl, *.jsonl.gz or *.jsonl.zst, or a folder for a dump")
     })
 }

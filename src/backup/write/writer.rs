@@ -126,7 +126,7 @@ impl DumpWriter {
         allowed(&path)?;
         if journal.file().stamp() != *planned {
             return Err(Error::failed(format!(
-                "another run has written to `{}` meanwhile",
+                "another dump was written to `{}` in the meantime",
                 path.display()
             ))
             .with_hint("run the same command again"));
@@ -240,7 +240,9 @@ impl DumpWriter {
             Some(encoder) => encoder
                 .append(items, segment)
                 .map_err(|error| self.place.write_error(self.kind, error)),
-            None => Err(Error::failed("a dump of the schema alone takes no items")),
+            None => Err(Error::failed(
+                "a dump of the schema alone contains no items",
+            )),
         }
     }
 

@@ -56,6 +56,6 @@ pub(crate) trait Arguments<C>: clap::Parser {
     /// Checks the arguments and converts them.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) if arguments contradict each other.
+    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) if arguments cannot be used together.
     fn resolve(self) -> Result<C>;
 }

@@ -55,7 +55,7 @@ impl SettingArgs {
     /// Checks the options together with the `overrides`. `creates`: whether the command may create a table.
     ///
     /// # Errors
-    /// Options contradict each other or have no effect.
+    /// Options cannot be used together or have no effect.
     pub(crate) fn resolve(self, overrides: Overrides, creates: bool) -> Result<ResolvedSettings> {
         let choice = SettingChoice {
             with: self.with,
@@ -125,7 +125,7 @@ impl ResolvedSettings {
             .find(|(setting, _)| without.contains(setting))
         {
             Some((setting, flag)) => Err(Error::usage(format!(
-                "{flag} and --without {setting} contradict each other"
+                "{flag} and --without {setting} cannot be used together"
             ))
             .with_hint("omit one of them")),
             None => Ok(()),
@@ -136,7 +136,7 @@ impl ResolvedSettings {
     pub(crate) fn check_with_boost(&self) -> Result<()> {
         if self.choice.first.contains(&Setting::AUTOSCALING) {
             return Err(Error::usage(
-                "--settings-first autoscaling and --boost-write-capacity contradict each other",
+                "--settings-first autoscaling and --boost-write-capacity cannot be used together",
             )
             .with_hint("auto scaling would change the boosted capacity; omit one of them"));
         }

@@ -282,7 +282,7 @@ mod tests {
             ),
             (
                 &["--where", "nope"],
-                "--where, line 1, column 1: there is no filter `nope`",
+                "--where, line 1, column 1: undefined filter `nope`",
             ),
             (
                 &["--transform", "no/such/file.jq"],
@@ -290,7 +290,7 @@ mod tests {
             ),
             (
                 &["--transform-command", "no-such-program"],
-                "there is no program `no-such-program`",
+                "program not found: `no-such-program`",
             ),
         ] {
             let error = resolve(words).unwrap_err();

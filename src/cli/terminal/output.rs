@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     fn error() -> Error {
-        Error::not_found("no answer from http://x\u{1b}[31m")
+        Error::not_found("no response from http://x\u{1b}[31m")
             .with_source(
                 Error::failed("tcp connect error")
                     .with_source(io::Error::other("refused\nfor a reason")),
@@ -384,7 +384,7 @@ mod tests {
         console.error(&error());
         assert_eq!(
             output.text(),
-            "[ERROR] dumpdb: no answer from http://x\\u{1b}[31m\n  caused by: tcp connect error\n  caused by: refused\n    \
+            "[ERROR] dumpdb: no response from http://x\\u{1b}[31m\n  caused by: tcp connect error\n  caused by: refused\n    \
              for a reason\nhint: start it\n"
         );
     }
@@ -394,7 +394,7 @@ mod tests {
         let (console, output) = console(OutputOptions::default(), true);
         console.error(&error());
         assert!(
-            output.text().starts_with("dumpdb: no answer from "),
+            output.text().starts_with("dumpdb: no response from "),
             "{}",
             output.text()
         );

@@ -81,7 +81,7 @@ impl<'a> Lexer<'a> {
         match self.peek() {
             // `peek` also returns 0 for a NUL byte in the text.
             0 if self.at == self.text.len() => Ok(()),
-            _ => Err(ItemError::syntax("more text behind the item", self.at)),
+            _ => Err(ItemError::syntax("unexpected text after the item", self.at)),
         }
     }
 
@@ -230,7 +230,7 @@ impl<'a> Lexer<'a> {
         loop {
             self.at = self
                 .plain_end()
-                .ok_or_else(|| ItemError::syntax("a string that does not end", start - 1))?;
+                .ok_or_else(|| ItemError::syntax("unterminated string", start - 1))?;
             if self.text.as_bytes()[self.at] == b'"' {
                 break;
             }
@@ -266,10 +266,7 @@ impl<'a> Lexer<'a> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
             Some(b'u') if rest.len() >= 5 && rest[1..5].iter().all(u8::is_ascii_hexdigit) => 6,
             _ => {
-                return Err(ItemError::syntax(
-                    "an escape that JSON does not know",
-                    self.at,
-                ));
+                return Err(ItemError::syntax("invalid escape sequence", self.at));
             }
         };
 

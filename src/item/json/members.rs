@@ -41,7 +41,7 @@ impl<'a> JsonCursor<'a> {
     pub(crate) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), JsonScanError> {
         if self.peek() != Some(byte) {
             return Err(self.error(if self.at == self.text.len() {
-                "the text ends too early"
+                "unexpected end of text"
             } else {
                 what
             }));
@@ -84,7 +84,7 @@ impl<'a> JsonCursor<'a> {
             let found = self.text.get(end..).and_then(string_end);
             end += found.ok_or(JsonScanError {
                 at: start,
-                what: "a name that does not end",
+                what: "unterminated name",
             })?;
             if self.text[end] == b'"' {
                 break;
@@ -114,7 +114,7 @@ impl<'a> JsonCursor<'a> {
             ScanStatus::Incomplete => {
                 return Err(JsonScanError {
                     at: self.text.len(),
-                    what: "the text ends too early",
+                    what: "unexpected end of text",
                 });
             }
         }
@@ -144,7 +144,7 @@ impl<'a> JsonCursor<'a> {
     /// Checks that only whitespace is left.
     pub(crate) fn finish(&mut self) -> Result<(), JsonScanError> {
         if self.peek().is_some() {
-            Err(self.error("more text behind the document"))
+            Err(self.error("unexpected text after the document"))
         } else {
             Ok(())
         }

@@ -115,7 +115,7 @@ impl JsonScanner {
             }
             Some(_) => Err(JsonScanError {
                 at: 0,
-                what: "not the beginning of a JSON value",
+                what: "not a JSON value",
             }),
         }
     }
@@ -210,7 +210,7 @@ impl JsonScanner {
             if braces & 1 != brace || depth == 0 {
                 return Err(JsonScanError {
                     at: base + at,
-                    what: "a bracket that does not match the one that was opened",
+                    what: "mismatched bracket",
                 });
             }
 

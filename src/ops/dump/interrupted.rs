@@ -71,7 +71,7 @@ impl InterruptedDump {
             "the interrupted dump that lies there was of something else, or made in another way",
         )
         .with_details(self.obstacles.iter().cloned())
-        .with_hint("give the same options again, or leave out --resume to start afresh"))
+        .with_hint("give the same options again, or omit --resume to start over"))
     }
 }
 

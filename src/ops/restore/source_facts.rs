@@ -12,7 +12,7 @@ use crate::schema::{TableSchema, account_of};
 pub struct SourceFacts {
     /// Folder or file; `-` for standard input.
     pub path: String,
-    /// Its kind: `dump`, `dump of an older tool`, `items`.
+    /// Its kind: `dump`, `dump of another tool`, `items`.
     pub kind: &'static str,
     /// Environment of the dumped table, if known.
     pub environment: Option<String>,

@@ -45,7 +45,7 @@ impl TableJournal {
         }
     }
 
-    /// Locks the table against other restores. `None` if there is no place for a journal, which is reported.
+    /// Locks the table against other restores. `None` if no folder for a journal, which is reported.
     ///
     /// # Errors
     /// Another restore is writing the table, or has written it since this one was planned; there are a journal or a lock file, which
@@ -86,7 +86,7 @@ impl TableJournal {
             self.table,
             lock.display()
         ))
-        .with_hint("wait until that run has ended, or restore into another table with --table")
+        .with_hint("wait until it has finished, or restore into another table with --table")
     }
 
     /// Reads the journal; `None` if it does not exist.

@@ -24,7 +24,7 @@ pub struct DumpCheckOptions {
 pub struct DumpVerdict {
     /// Location of the dump.
     pub source: String,
-    /// Kind of dump: `dump`, `dump of an older tool`, `items`.
+    /// Kind of dump: `dump`, `dump of another tool`, `items`.
     pub kind: &'static str,
     /// Table that was dumped, if the dump names it.
     pub table: Option<String>,

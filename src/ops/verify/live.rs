@@ -264,7 +264,7 @@ async fn open_source(spec: SourceSpec) -> Result<Source> {
         return Err(Error::usage(
             "items from a stream cannot be compared: each could be read only once",
         )
-        .with_hint("save them in a file first"));
+        .with_hint("save it to a file first"));
     }
 
     Ok(source)

@@ -323,19 +323,19 @@ pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
 pub(crate) fn io_error(action: &str, path: &Path, error: io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("free some space or choose another place")
+            Some("free some space, or choose another folder")
         }
         io::ErrorKind::FileTooLarge => Some(
-            "no file may grow longer there (`ulimit -f`, or the file system); choose another place",
+            "the size of files is limited there (`ulimit -f`, or the file system); choose another folder",
         ),
         io::ErrorKind::PermissionDenied if matches!(action, "open" | "read") => {
-            Some("check who may read it")
+            Some("check its permissions")
         }
         io::ErrorKind::PermissionDenied => {
-            Some("check who may write there, or choose another place")
+            Some("check the permissions of the folder, or choose another one")
         }
         io::ErrorKind::ReadOnlyFilesystem => {
-            Some("the file system is read-only; choose another place")
+            Some("the file system is read-only; choose another folder")
         }
         _ => None,
     };

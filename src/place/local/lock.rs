@@ -192,7 +192,7 @@ fn holder(file: &File) -> String {
         .collect();
 
     if holder.is_empty() {
-        "another run".to_owned()
+        "another process".to_owned()
     } else {
         holder
     }

@@ -50,10 +50,10 @@ fn link_target(link: &Path) -> Result<PathBuf> {
     match (fs::canonicalize(link), folder) {
         (Ok(real), Some(folder)) if real.starts_with(&folder) => Ok(real),
         _ => Err(Error::damaged(format!(
-            "`{}` is a symbolic link that leads out of the dump",
+            "`{}` is a symbolic link to a file outside the dump",
             link.display()
         ))
-        .with_hint("replace the link by the file itself if you trust it")),
+        .with_hint("replace the link with the file itself if you trust it")),
     }
 }
 

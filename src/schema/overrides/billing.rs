@@ -105,7 +105,7 @@ fn check_figures(overrides: &Overrides) -> Result<()> {
             "{flag} {} is not possible",
             units.unwrap_or_default()
         ))
-        .with_hint("a table takes at least 1")),
+        .with_hint("the minimum is 1")),
     }
 }
 
@@ -120,18 +120,18 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
     for (name, capacity) in &overrides.index_capacity {
         // A better message than "no index" for an LSI or a vector index.
         if schema.has_index(name) && !names.contains(name) {
-            return Err(Error::usage(format!(
-                "--set index-capacity: index {name} has no capacity of its own"
-            ))
-            .with_hint("only GSIs have"));
+            return Err(
+                Error::usage(format!("--set index-capacity: index {name} is not a GSI"))
+                    .with_hint("only GSIs have a capacity"),
+            );
         }
 
         check_name(name, "--set index-capacity", &names)?;
         if capacity.read == 0 || capacity.write == 0 {
             return Err(Error::usage(format!(
-                "--set index-capacity: index {name} takes at least 1:1"
+                "--set index-capacity: the minimum for index {name} is 1:1"
             ))
-            .with_hint("write RCU and WCU, both above 0, as in 5:10"));
+            .with_hint("write RCU:WCU, both above 0, for example 5:10"));
         }
     }
 
@@ -148,9 +148,9 @@ fn mode(table: &Description, overrides: &Overrides, given: &GivenFlags) -> Resul
 
     match (overrides.billing_mode, given.capacity) {
         (Some(BillingMode::OnDemand), Some(flag)) => Err(Error::usage(format!(
-            "{flag} and --billing-mode on-demand contradict each other"
+            "{flag} and --billing-mode on-demand cannot be used together"
         ))
-        .with_hint("an on-demand table has no capacity; leave one of them out")),
+        .with_hint("an on-demand table has no capacity; remove one of them")),
         (Some(BillingMode::Provisioned), _) if !has_figures => {
             Err(no_figures("--billing-mode provisioned"))
         }
@@ -237,7 +237,7 @@ fn put_on_demand(edit: &mut SchemaEdit, table: &Description, overrides: &Overrid
 }
 
 fn set_mode(edit: &mut SchemaEdit, mode: &str) {
-    // Both forms at once would contradict each other; `Description` prefers the summary.
+    // Both forms at once would cannot be used together; `Description` prefers the summary.
     edit.table.remove("BillingMode");
     edit.table.set(
         "BillingModeSummary",
@@ -255,10 +255,10 @@ fn drop_auto_scaling(edit: &mut SchemaEdit, schema: &TableSchema, mode: BillingM
         .retain(|(name, _)| name != auto_scaling::SECTION.name());
     edit.notes.push(match mode {
         BillingMode::Provisioned => {
-            "auto scaling left out: its bounds are for the dump's capacity".to_owned()
+            "auto scaling not restored: its limits belong to the dump's capacity".to_owned()
         }
         BillingMode::OnDemand => {
-            "auto scaling left out: an on-demand table has no capacity to scale".to_owned()
+            "auto scaling not restored: an on-demand table has no capacity to scale".to_owned()
         }
     });
 }

@@ -78,7 +78,7 @@ fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
         TableClass::Standard => STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
-    // Both forms at once would contradict each other; `Description` prefers the summary.
+    // Both forms at once would cannot be used together; `Description` prefers the summary.
     edit.table.remove("TableClass");
     edit.table.set(
         "TableClassSummary",
@@ -112,16 +112,17 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
         .find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX))
     {
         return Err(
-            Error::usage(format!("--set tag: `{name}` is no name for a tag"))
-                .with_hint("it needs a name, and names that begin with aws: are AWS's to give"),
+            Error::usage(format!("--set tag: `{name}` is not a valid tag name"))
+                .with_hint("a tag needs a name, and names that start with aws: are reserved"),
         );
     }
 
     // With `--no-tags` it makes no difference that the dump's tags are unknown.
     let view = schema.tags();
     if let (SectionView::NotCaptured(_), false) = (&view, overrides.no_tags) {
-        edit.notes
-            .push("tags: only the added ones, for the dump's own were not captured".to_owned());
+        edit.notes.push(
+            "tags: only the added ones, because the dump's tags were not captured".to_owned(),
+        );
     }
 
     let mut tags = view.read().unwrap_or_default();

@@ -41,9 +41,9 @@ pub(crate) fn drop_unwanted(
     // Contradictory flags are an error: a guess could drop an index that is wanted.
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
         return Err(Error::usage(format!(
-            "--set only-index keeps index {name} and --drop-index drops it"
+            "--set only-index keeps index {name}, but --drop-index drops it"
         ))
-        .with_hint("leave one of them out"));
+        .with_hint("remove one of them"));
     }
 
     // An index that is called `all` takes precedence over the keyword.
@@ -51,8 +51,8 @@ pub(crate) fn drop_unwanted(
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
         return Err(
-            Error::usage("--drop-index all and --set only-index contradict each other")
-                .with_hint("--set only-index drops every other index by itself"),
+            Error::usage("--drop-index all and --set only-index cannot be used together")
+                .with_hint("--set only-index drops every other index"),
         );
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn drop_unwanted(
                 && deleting.contains(&name)
                 && !only_indexes.iter().any(|kept| kept == name)
             {
-                "it was being deleted when the table was described"
+                "was being deleted when the table was dumped"
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
                 "not among --set only-index"
             } else {

@@ -50,9 +50,9 @@ pub(crate) fn put(edit: &mut SchemaEdit, text: &str) -> Result<()> {
 
         let other = partition.filter(|partition| partition.attribute_name != key[0].attribute_name);
         let reason = match other {
-            Some(old) => format!("it hangs on the old partition key {}", old.attribute_name),
+            Some(old) => format!("depends on the old partition key {}", old.attribute_name),
             None if key.len() == 1 => {
-                "the new key has no sort key, which a table with LSIs needs".to_owned()
+                "an LSI requires a sort key, which the new key does not have".to_owned()
             }
             None => return true,
         };
@@ -87,7 +87,7 @@ fn parse(text: &str, definitions: &[AttributeDefinition]) -> Result<Vec<Attribut
 /// `name:T`, or `name` where it has a definition.
 fn attribute(text: &str, definitions: &[AttributeDefinition]) -> Result<AttributeDefinition> {
     if text.is_empty() {
-        return Err(usage("an attribute has no name"));
+        return Err(usage("an attribute name is missing"));
     }
 
     // The whole text first: a name may contain colons.
@@ -107,7 +107,7 @@ fn attribute(text: &str, definitions: &[AttributeDefinition]) -> Result<Attribut
             attribute_type: kind.to_owned(),
         }),
         None => Err(usage(&format!(
-            "`{text}` does not end with a type, and the schema has none for it"
+            "`{text}` does not end with a type, and the schema does not define one for it"
         ))),
     }
 }

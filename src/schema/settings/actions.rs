@@ -83,14 +83,12 @@ impl SettingActions {
         match view {
             SectionView::Absent => Self::default(),
             SectionView::Value(value) => read(value),
-            SectionView::NotCaptured(reason) => Self::impossible(
-                name,
-                format!("not captured when the dump was made: {reason}"),
-            ),
-            SectionView::Unreadable => Self::impossible(
-                name,
-                "the schema tells it in a form that this version cannot read",
-            ),
+            SectionView::NotCaptured(reason) => {
+                Self::impossible(name, format!("not captured in the dump: {reason}"))
+            }
+            SectionView::Unreadable => {
+                Self::impossible(name, "this version cannot read its form in the schema")
+            }
         }
     }
 }

@@ -171,7 +171,7 @@ fn apply(
         );
     }
 
-    let reason = "the table does not get the index";
+    let reason = "the index is not created";
     let not_applied = missing
         .into_iter()
         .map(|what| (what, reason.to_owned()))

@@ -7,7 +7,7 @@ impl SettingChoice {
     pub(crate) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
         // First, because `--without` takes precedence over `--with`.
         if self.without.contains(&setting) {
-            return Some("left out by --without".to_owned());
+            return Some("excluded by --without".to_owned());
         }
 
         let reason = match setting.0.default {

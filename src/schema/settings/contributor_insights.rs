@@ -100,7 +100,7 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
             {
                 actions
                     .not_applied
-                    .push((what, "the table does not get the index".to_owned()));
+                    .push((what, "the index is not created".to_owned()));
                 continue;
             }
 

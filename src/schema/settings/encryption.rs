@@ -30,7 +30,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     is_described: true,
     when: When::Creation,
     default: DefaultRule::SameTable(
-        "the key is the dumped account's; without it a new table gets a key owned by AWS",
+        "the key belongs to the dumped account; a new table gets a key owned by AWS",
     ),
     creation: Some(CreationField {
         is_required: true,

@@ -15,7 +15,7 @@ const LABEL: &str = "Kinesis destinations";
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
-    default: DefaultRule::SameTable("only the dumped table itself feeds its Kinesis stream"),
+    default: DefaultRule::SameTable("only restored to the dumped table itself"),
     sections: &[SECTION],
     ..SettingSpec::new("kinesis", LABEL, words, actions)
 };

@@ -23,7 +23,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     // Creating a replica may take hours, during which nothing else may be missing: the replicas of a provisioned table need auto
     // scaling, and the table must be protected.
     comes_after: &["autoscaling", "stream", "deletion-protection"],
-    default: DefaultRule::SameTable("only the dumped table itself gets its replicas"),
+    default: DefaultRule::SameTable("only restored to the dumped table itself"),
     table_fields: KnownFields {
         plain: &[],
         nested: &[(FIELD, &FIELDS)],

@@ -21,7 +21,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
     // A policy of the stream needs the stream.
     comes_after: &["stream"],
-    default: DefaultRule::SameTable("it was written for the dumped table and its account"),
+    default: DefaultRule::SameTable("it applies to the dumped table and its account"),
     sections: &[OF_TABLE, OF_STREAM],
     table_fields: KnownFields {
         plain: &["ResourcePolicy"],
@@ -123,7 +123,7 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
         if gets_stream {
             put(schema, STREAM_LABEL, STREAM_ARN, &policy)
         } else {
-            SettingActions::impossible(STREAM_LABEL, "the table does not get a stream")
+            SettingActions::impossible(STREAM_LABEL, "the table has no stream")
         }
     });
 

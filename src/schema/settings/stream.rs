@@ -50,8 +50,7 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
         .and_then(Description::stream)
         .filter(|present| *present != view)
     {
-        let reason =
-            format!("the table has a stream with {present}, which would have to end first");
+        let reason = format!("the table has a stream with {present}, which must be disabled first");
         return SettingActions::impossible(what, reason);
     }
 

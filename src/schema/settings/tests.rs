@@ -324,7 +324,7 @@ mod rules {
         assert!(
             none.skipped
                 .iter()
-                .all(|skipped| skipped.reason == "left out by --without")
+                .all(|skipped| skipped.reason == "excluded by --without")
         );
     }
 
@@ -397,7 +397,7 @@ mod rules {
         for skipped in lost {
             assert_eq!(
                 skipped.reason,
-                "not captured when the dump was made: AccessDenied: \"no\""
+                "not captured in the dump: AccessDenied: \"no\""
             );
         }
     }

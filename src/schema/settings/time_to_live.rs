@@ -64,9 +64,8 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
         let present = target.existing.and_then(TableSchema::ttl_attribute);
         // DynamoDB requires that TTL is disabled first, which a restore does not do.
         if let Some(present) = present.filter(|present| *present != attribute) {
-            let reason = format!(
-                "the table has TTL on attribute {present}, which would have to be switched off first"
-            );
+            let reason =
+                format!("the table has TTL on attribute {present}, which must be disabled first");
             return SettingActions::impossible(what, reason);
         }
 

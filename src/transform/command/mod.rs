@@ -92,7 +92,7 @@ impl TransformCommand {
             .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
         if is_plain && !program_exists(word)? {
             return Err(
-                Error::usage(format!("--transform-command: there is no program `{word}`"))
+                Error::usage(format!("--transform-command: program not found: `{word}`"))
                     .with_hint(
                         "check its spelling, that it is in PATH, and that it may be executed",
                     ),

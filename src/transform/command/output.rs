@@ -157,10 +157,10 @@ impl OutputReader {
             Some(error) => Some(self.output_error(error, status, run_state)),
             None if run_state == RunState::Killed => None,
             None if run_state == RunState::TimedOut => {
-                Some(self.timeout_error("it answered every item and did not end"))
+                Some(self.timeout_error("it answered every item but did not exit"))
             }
             None if status.is_some_and(|status| status.success()) => None,
-            None => Some(self.command_error("answered every item, and then failed", status)),
+            None => Some(self.command_error("answered every item, then failed", status)),
         };
 
         match (failed_job, error) {
@@ -213,14 +213,14 @@ impl OutputReader {
                 let line = printable(&String::from_utf8_lossy(&line), NAME_CHARS);
                 let line = if self.shared.command.hides_output { String::new() } else { format!(": {line:?}") };
                 let name = self.shared.item_name(&item);
-                self.command_error(&format!("answered the item {name} with no JSON object{line}"), None).with_hint(
-                    "it has to print one line for each line it reads: an item, {\"skip\":true} or {\"error\":\"…\"}; messages belong on standard error",
+                self.command_error(&format!("did not answer the item {name} with a JSON object{line}"), None).with_hint(
+                    "it must print one line for each line it reads: an item, {\"skip\":true} or {\"error\":\"…\"}; messages belong on standard error",
                 )
             }
             OutputError::ExtraLine => self
-                .command_error("printed more lines than it was given items", None)
-                .with_hint("it has to print one line for each line it reads; messages belong on standard error"),
-            OutputError::Unreadable(error) => self.command_error("printed what cannot be read", None).with_source(error),
+                .command_error("printed more lines than it received items", None)
+                .with_hint("it must print one line for each line it reads; messages belong on standard error"),
+            OutputError::Unreadable(error) => self.command_error("printed output that cannot be read", None).with_source(error),
         }
     }
 
@@ -232,16 +232,15 @@ impl OutputReader {
         let error = Error::failed(format!("the command of --transform-command {what}{status}"));
 
         let last_lines = self.stderr_log.last_lines();
-        let heading =
-            (!last_lines.is_empty()).then(|| "its last words on standard error:".to_owned());
+        let heading = (!last_lines.is_empty()).then(|| "the end of its standard error:".to_owned());
 
         error.with_details(heading.into_iter().chain(last_lines))
     }
 
     fn timeout_error(&self, what: &str) -> Error {
         let timeout = self.shared.command.spec.timeout.as_secs_f64();
-        self.command_error(&format!("gave no answer for {timeout} s: {what}"), None).with_hint(
-            "if it needs longer, raise --transform-timeout; if it holds its output back, let it flush each line (python3 -u, jq --unbuffered)",
+        self.command_error(&format!("did not answer for {timeout} s: {what}"), None).with_hint(
+            "if it needs longer, raise --transform-timeout; if it buffers its output, make it flush each line (python3 -u, jq --unbuffered)",
         )
     }
 }

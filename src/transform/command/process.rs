@@ -50,7 +50,7 @@ impl CommandProcess {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(Error::failed(
-                "the command of --transform-command has no pipes",
+                "the command of --transform-command could not be connected",
             ));
         };
 

@@ -160,7 +160,7 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
     assert!(
         error
             .to_string()
-            .ends_with("answered every item, and then failed (exit status: 3)"),
+            .ends_with("answered every item, then failed (exit status: 3)"),
         "{error}"
     );
 
@@ -178,7 +178,7 @@ fn garbage_names_the_item() {
     let error = failure("sed '3s/.*/Hello/'", 10, Duration::from_secs(30));
     assert_eq!(
         error.to_string(),
-        r#"the command of --transform-command answered the item {"id":{"N":"2"}} with no JSON object: "Hello""#
+        r#"the command of --transform-command did not answer the item {"id":{"N":"2"}} with a JSON object: "Hello""#
     );
     assert!(error.hint().expect("a hint").contains("standard error"));
 }
@@ -189,7 +189,7 @@ fn more_lines_than_items_are_an_error() {
     assert!(
         error
             .to_string()
-            .ends_with("printed more lines than it was given items"),
+            .ends_with("printed more lines than it received items"),
         "{error}"
     );
 }
@@ -202,7 +202,7 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
     let error = failure(&line, 10, Duration::from_secs(3));
     assert_eq!(
         error.to_string(),
-        r#"the command of --transform-command gave no answer for 3 s: the next item is {"id":{"N":"4"}}"#
+        r#"the command of --transform-command did not answer for 3 s: the next item is {"id":{"N":"4"}}"#
     );
     let pid = std::fs::read_to_string(pid).unwrap();
     let deadline = Instant::now() + Duration::from_secs(500);
@@ -219,7 +219,7 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
     assert!(
         error
             .to_string()
-            .ends_with("it answered every item and did not end"),
+            .ends_with("it answered every item but did not exit"),
         "{error}"
     );
 }
@@ -246,7 +246,7 @@ fn a_program_that_holds_its_output_back_gets_a_limited_number_of_chunks() {
 
         // At the end of its input it would have answered.
         let error = output.next().unwrap().unwrap_err();
-        assert!(error.to_string().contains("gave no answer"), "{error}");
+        assert!(error.to_string().contains("did not answer for"), "{error}");
     });
 }
 

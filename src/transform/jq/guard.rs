@@ -75,7 +75,7 @@ impl Guard {
         let remaining = self.remaining_ticks.get();
         if remaining == 0 {
             return Err(JqError::str(format!(
-                "it does not end: stopped after {MAX_TICKS} steps"
+                "it does not terminate: stopped after {MAX_TICKS} steps"
             )));
         }
 
@@ -86,7 +86,7 @@ impl Guard {
             && self.started_at.get().elapsed() > self.time_limit
         {
             return Err(JqError::str(format!(
-                "it does not end: stopped after {} s",
+                "it does not terminate: stopped after {} s",
                 self.time_limit.as_secs()
             )));
         }
@@ -99,7 +99,7 @@ impl Guard {
         match value {
             Val::TStr(text) | Val::BStr(text) if text.len() > MAX_STRING_BYTES => {
                 Err(JqError::str(format!(
-                    "it makes a string of more than {MAX_STRING_BYTES} bytes"
+                    "it creates a string of more than {MAX_STRING_BYTES} bytes"
                 )))
             }
             _ => Ok(()),

@@ -80,7 +80,7 @@ pub(crate) fn from_compiler<P>(code: &str, errors: &compile::Errors<&str, P>) ->
     };
 
     SyntaxFault {
-        message: format!("there is no {} `{name}`{arguments}", kind.as_str()),
+        message: format!("undefined {} `{name}`{arguments}", kind.as_str()),
         offset,
     }
 }
@@ -115,9 +115,13 @@ pub(crate) fn error(name: &str, code: &str, fault: &SyntaxFault) -> Error {
         .collect();
 
     let caret = format!("{}^", " ".repeat(column - cut));
-    Error::usage(format!("{name}, line {line}, column {}: {}", column + 1, fault.message))
-        .with_details([shown, caret])
-        .with_hint("it is a jq filter, such as 'del(.old)' or '.sk = S(\"x\")'; docs/TRANSFORM.md has its words")
+    Error::usage(format!(
+        "{name}, line {line}, column {}: {}",
+        column + 1,
+        fault.message
+    ))
+    .with_details([shown, caret])
+    .with_hint("it is a jq filter, such as 'del(.old)' or '.sk = S(\"x\")'; see docs/TRANSFORM.md")
 }
 
 /// Replaces control characters by spaces, so that each character takes one column.

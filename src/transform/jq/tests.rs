@@ -177,16 +177,16 @@ fn what_dynamodb_would_refuse_is_rejected_with_its_reason() {
         (".a = {SS: []}", r#"attribute "a": a set without elements"#),
         (
             ".a = {NS: [\"1\", \"1.0\"]}",
-            r#"attribute "a": an element stands twice in a set"#,
+            r#"attribute "a": a set contains an element twice"#,
         ),
         (".a = {B: \"%\"}", r#"attribute "a": not base64"#),
         (
             ".a = (reduce range(33) as $i (S(\"\"); L([.])))",
-            r#"attribute "a": maps and lists nested deeper than DynamoDB takes"#,
+            r#"attribute "a": maps and lists nested deeper than DynamoDB allows"#,
         ),
         (
             ".a = S(.pk | tojson | tobytes)",
-            "bytes where a string is due; binary values are base64: B(… | @base64)",
+            "bytes instead of a string; binary values are base64: B(… | @base64)",
         ),
         (
             ".missing | str",
@@ -262,9 +262,9 @@ fn a_filter_that_does_not_end_is_an_error_of_one_item() {
 
         let reason = reason.to_string();
         let expected = [
-            "it does not end: stopped after",
+            "it does not terminate: stopped after",
             "it recurses too deeply",
-            "it makes a string of more than",
+            "it creates a string of more than",
         ];
 
         assert!(
@@ -322,10 +322,10 @@ fn faults_are_shown_where_they_are() {
         (".a = )", "line 1, column 6: expected", 5),
         (
             ".a = foo(1)",
-            "line 1, column 6: there is no filter `foo` with 1 argument",
+            "line 1, column 6: undefined filter `foo` with 1 argument",
             5,
         ),
-        (".a = $x", "line 1, column 6: there is no variable `$x`", 5),
+        (".a = $x", "line 1, column 6: undefined variable `$x`", 5),
         (".a\n| .b = é", "line 2, column 8: expected", 7),
         ("if . then 1", "expected", 11),
         ("", "line 1, column 1: expected a term before the end", 0),

@@ -56,7 +56,7 @@ impl AttributePath {
                 _ if std::mem::take(&mut is_escape) => {
                     if !matches!(character, '.' | '*' | '\\') {
                         return Err(format!(
-                            "`\\{character}` in the path: a backslash stands before a dot, a star or a backslash"
+                            "`\\{character}` in the path: a backslash escapes a dot, a star or a backslash"
                         ));
                     }
 
@@ -83,10 +83,7 @@ impl AttributePath {
         }
 
         if segments[0] == PathSegment::Elements {
-            return Err(
-                "the path begins with `*`: an item is a map, and its attributes have names"
-                    .to_owned(),
-            );
+            return Err("the path starts with `*`: name the attribute first".to_owned());
         }
 
         if segments.len() > MAX_SEGMENTS {

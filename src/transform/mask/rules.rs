@@ -102,7 +102,7 @@ impl RuleSource<'_> {
 
     fn error(&self, span: &Range<usize>, what: &str) -> Error {
         Error::usage(format!("{}: {what}", self.position(span)))
-            .with_hint("docs/TRANSFORM.md describes rule files, with an example")
+            .with_hint("see docs/TRANSFORM.md for an example")
     }
 }
 
@@ -128,8 +128,8 @@ impl MaskRules {
         })?;
 
         if file.rule.is_empty() {
-            return Err(Error::usage(format!("{name} has no rule"))
-                .with_hint("begin each rule with [[rule]]; it needs a path and an action"));
+            return Err(Error::usage(format!("{name} contains no rules"))
+                .with_hint("start each rule with [[rule]]; it needs a path and an action"));
         }
 
         let rules = file
@@ -186,7 +186,7 @@ impl MaskRules {
                 "{}: `{attribute}` is a key of {whose} and cannot be {what}",
                 rule.position
             ))
-            .with_hint("hash keeps keys different from each other"));
+            .with_hint("use hash, which keeps keys distinct"));
         }
 
         Ok(())
@@ -240,17 +240,17 @@ fn parse_rule(source: &RuleSource<'_>, rule: Spanned<RuleEntry>) -> Result<MaskR
         (None, MaskAction::Fake) => {
             return Err(source.error(
                 &rule.action.span(),
-                "fake needs a kind as well: kind = \"name\", \"email\", \"phone\" or \"address\"",
+                "fake requires a kind: kind = \"name\", \"email\", \"phone\" or \"address\"",
             ));
         }
         (Some(kind), action) if action != MaskAction::Fake => {
-            return Err(source.error(&kind.span(), "kind is for action = \"fake\" alone"));
+            return Err(source.error(&kind.span(), "kind requires action = \"fake\""));
         }
         _ => {}
     }
 
     if let (Some(by), true) = (&rule.by, action != MaskAction::ShiftDate) {
-        return Err(source.error(&by.span(), "by is for action = \"shift-date\" alone"));
+        return Err(source.error(&by.span(), "by requires action = \"shift-date\""));
     }
 
     let when = rule.when.map(|when| {

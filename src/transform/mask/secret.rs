@@ -25,12 +25,12 @@ impl MaskKey {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.len() < MIN_KEY_BYTES {
             return Err(Error::environment(format!("the mask key is shorter than {MIN_KEY_BYTES} bytes"))
-                .with_hint("make one with `openssl rand -hex 32`, and keep it: the same key gives the same masks"));
+                .with_hint("generate one with `openssl rand -hex 32` and keep it: the same key gives the same masks"));
         }
 
         Hmac::new_from_slice(text)
             .map(Self)
-            .map_err(|error| Error::failed("the mask key is unusable").with_source(error))
+            .map_err(|error| Error::failed("the mask key cannot be used").with_source(error))
     }
 
     /// The HMAC-SHA-256 of a value.

@@ -208,7 +208,7 @@ fn fakes_are_of_their_kind_and_always_the_same() {
     assert_eq!(
         refused,
         Outcome::Rejected(RejectReason::internal(
-            "--mask: attribute \"v\" is a number, which no fake name is"
+            "--mask: attribute \"v\" is a number, which cannot be a fake name"
         ))
     );
 }
@@ -263,7 +263,7 @@ fn dates_move_together() {
     assert_eq!(
         other,
         Outcome::Rejected(RejectReason::internal(
-            "--mask: attribute \"v\" is no date that shift-date knows"
+            "--mask: attribute \"v\" is not a date in a format that shift-date supports"
         ))
     );
 }
@@ -357,7 +357,7 @@ fn a_value_that_survives_elsewhere_rejects_the_item() {
     };
 
     assert!(
-        reason.to_string().contains("nothing in it would change"),
+        reason.to_string().contains("it would not change"),
         "{reason}"
     );
 
@@ -534,7 +534,7 @@ fn a_rule_that_matches_nothing_is_told() {
 #[test]
 fn rule_files_are_refused_with_line_and_column() {
     for (text, expected) in [
-        ("", "rules.toml has no rule"),
+        ("", "rules.toml contains no rules"),
         (
             "[[rule]]\npath = 'a'\naction = 'hide'",
             "rules.toml line 3, column 10: unknown variant `hide`",
@@ -559,15 +559,15 @@ fn rule_files_are_refused_with_line_and_column() {
         ),
         (
             "[[rule]]\npath = 'a'\naction = 'fake'",
-            "rules.toml line 3, column 10: fake needs a kind",
+            "rules.toml line 3, column 10: fake requires a kind",
         ),
         (
             "[[rule]]\npath = 'a'\naction = 'hash'\nkind = 'name'",
-            "rules.toml line 4, column 8: kind is for",
+            "rules.toml line 4, column 8: kind requires",
         ),
         (
             "[[rule]]\npath = 'a'\naction = 'hash'\nby = 'b'",
-            "rules.toml line 4, column 6: by is for",
+            "rules.toml line 4, column 6: by requires",
         ),
         (
             "[[rule]]\npath = 'a'\naction = 'hash'\nwhen = '.a =='",

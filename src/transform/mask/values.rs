@@ -32,7 +32,7 @@ impl ValueMask<'_> {
     /// neither says anything.
     pub(crate) fn apply(&self, value: &Val) -> Result<Val, ErrorMessage> {
         let Some((tag, inner)) = tag_and_value(value) else {
-            return Err("is no typed value".to_owned());
+            return Err("is not a typed value".to_owned());
         };
 
         let masked = match (tag, inner) {
@@ -92,7 +92,7 @@ impl ValueMask<'_> {
 
         // An unchanged value would be written in plain text.
         if masked == *scalar && is_searchable(scalar) {
-            return Err("cannot be masked by this action: nothing in it would change".to_owned());
+            return Err("cannot be masked by this action: it would not change".to_owned());
         }
 
         Ok(masked)
@@ -138,7 +138,7 @@ fn faked(fake: FakeKind, scalar: &ScalarValue, key: &MaskKey) -> Result<ScalarVa
         ScalarValue::B(_) => ScalarValue::B(fake.text(&mut stream).into_bytes()),
         ScalarValue::N(_) => ScalarValue::N(
             fake.number(&mut stream)
-                .ok_or_else(|| format!("is a number, which no fake {} is", fake.name()))?,
+                .ok_or_else(|| format!("is a number, which cannot be a fake {}", fake.name()))?,
         ),
     })
 }
@@ -150,5 +150,5 @@ fn shift(scalar: &ScalarValue, days: i64) -> Result<ScalarValue, ErrorMessage> {
         ScalarValue::B(_) => None,
     };
 
-    shift.ok_or_else(|| "is no date that shift-date knows".to_owned())
+    shift.ok_or_else(|| "is not a date in a format that shift-date supports".to_owned())
 }

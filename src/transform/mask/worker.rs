@@ -242,7 +242,7 @@ impl<'a> MaskWorker<'a> {
             self.masks
                 .key
                 .as_ref()
-                .ok_or_else(|| "there is no mask key".to_owned())
+                .ok_or_else(|| "no mask key".to_owned())
         };
 
         Ok(match (rule.action, rule.kind) {
@@ -250,7 +250,7 @@ impl<'a> MaskWorker<'a> {
             (MaskAction::Redact, _) => Some(ValueMask::Redact),
             (MaskAction::Hash, _) => Some(ValueMask::Hash(key()?)),
             (MaskAction::Fake, Some(kind)) => Some(ValueMask::Fake(kind, key()?)),
-            (MaskAction::Fake, None) => return Err("a fake of no kind".to_owned()),
+            (MaskAction::Fake, None) => return Err("a fake without a kind".to_owned()),
             (MaskAction::KeepFormat, _) => Some(ValueMask::KeepFormat(key()?)),
             (MaskAction::ShiftDate, _) => Some(ValueMask::ShiftDate {
                 days: shift_days(key()?, rule, attributes)?,

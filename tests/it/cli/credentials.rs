@@ -397,7 +397,7 @@ fn a_profile_that_requires_mfa_says_how_to_start_a_session() {
         .says(
             "profile \"ops\" (~/.aws/config) requires an MFA code (mfa_serial of profile \"ops\")",
         )
-        .says("prompting for one is not supported")
+        .says("prompting for it is not supported")
         .says(denied)
         .says("eval \"$(aws configure export-credentials --profile ops --format env)\"");
 
@@ -472,7 +472,7 @@ fn without_any_credentials_the_commands_that_provide_some_are_named() {
     command.env("AWS_REGION", PROFILE_REGION);
     finish(command)
         .exits(10)
-        .says("environment no-env has no AWS credentials: there are no keys and no default profile")
+        .says("environment no-env has no AWS credentials: there are neither keys nor a default profile")
         .says("`aws configure sso`")
         .says("--profile or AWS_PROFILE");
 

@@ -188,11 +188,11 @@ fn what_is_wrong_in_a_file_is_named_by_file_line_and_key_and_never_quoted() {
         ),
         (
             "DYNADUMP_PROTECTD=hush",
-            "envs/.env.dev line 2: there is no setting DYNADUMP_PROTECTD",
+            "envs/.env.dev line 2: unknown key DYNADUMP_PROTECTD",
         ),
         (
             "AWS_SECRET_ACCESS_KEY=hush",
-            "AWS_SECRET_ACCESS_KEY has no AWS_ACCESS_KEY_ID beside it",
+            "AWS_SECRET_ACCESS_KEY requires AWS_ACCESS_KEY_ID too",
         ),
     ] {
         let project = Project::empty();
@@ -241,7 +241,7 @@ fn a_name_that_another_program_reads_is_refused_and_nothing_is_called() {
             .env("AWS_SECRET_ACCESS_KEY", "test");
         let run = run(command, Vec::new()).exits(10).never_says("hush");
         run.says(&format!(
-            "envs/.env.dev line 2: {key} is not read; the key is {ours}"
+            "envs/.env.dev line 2: unsupported key {key}; did you mean {ours}?"
         ));
     }
 
@@ -304,7 +304,7 @@ fn local_without_an_endpoint_is_refused() {
     );
     dump(&project, &[])
         .exits(10)
-        .says("names no endpoint (LOCAL_AWS_ENDPOINT)");
+        .says("does not set an endpoint (LOCAL_AWS_ENDPOINT)");
 }
 
 #[test]

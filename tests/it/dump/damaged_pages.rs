@@ -162,7 +162,7 @@ fn an_item_of_the_page_before_is_not_dumped_again() {
         .dumpdb(["--give-up-after=1s", "--segments=1", "--output=out"])
         .exits(1);
     run.says("the page is damaged")
-        .says("the page before has the same key")
+        .says("the previous page contains the same key")
         .says(proxy.url());
     assert!(!project.path("out").exists());
 }

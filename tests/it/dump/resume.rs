@@ -139,9 +139,7 @@ fn another_table_or_other_options_are_not_gone_on_with() {
         let refused = project
             .dumpdb(["--output=out", "--resume"].iter().chain(&arguments))
             .exits(2);
-        refused
-            .says(part)
-            .says("leave out --resume to start afresh");
+        refused.says(part).says("omit --resume to start over");
         assert_eq!(lies_there("table-data.json"), before);
     }
 
@@ -422,7 +420,7 @@ fn a_file_that_may_not_grow_is_a_clean_failure() {
     let failed = run(shell, Vec::new())
         .exits(1)
         .says("File too large")
-        .says("choose another place");
+        .says("choose another folder");
     assert_eq!(project.bytes("out/table-metadata.json"), before);
     assert!(way_on(&failed.stderr).ends_with("--resume"), "{failed}");
     let asked = proxy.count("Scan");

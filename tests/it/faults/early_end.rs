@@ -194,7 +194,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
                 "--transform=.",
             ],
             1,
-            "no JSON object",
+            "with a JSON object",
         ),
     ];
 
@@ -282,7 +282,7 @@ fn a_program_that_waits_for_more_than_fits_in_memory_ends_with_the_timeout() {
             .spawn()
             .expect("dumpdb starts");
 
-        assert_ended(&ended(child, segments), 1, "gave no answer", segments);
+        assert_ended(&ended(child, segments), 1, "did not answer for", segments);
 
         let arguments = [
             "--transform-command=tac | tac",
@@ -291,7 +291,7 @@ fn a_program_that_waits_for_more_than_fits_in_memory_ends_with_the_timeout() {
             segments,
         ];
         let (output, _) = restores([], &lines(8_000), &arguments);
-        assert_ended(&output, 1, "gave no answer", &arguments.join(" "));
+        assert_ended(&output, 1, "did not answer for", &arguments.join(" "));
     }
 }
 

@@ -201,7 +201,7 @@ fn two_dumps_into_one_place_do_not_mix() {
     ] {
         run.exits(12)
             .says("is still being written by")
-            .says("wait until that run has ended")
+            .says("wait until it has finished")
             .never_says("--resume");
     }
 

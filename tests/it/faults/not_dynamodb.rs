@@ -104,7 +104,7 @@ fn an_endpoint_that_answered_describe_table_is_not_asked_whether_it_is_dynamodb(
     drop(
         restore("dev-later")
             .exits(1)
-            .says("describes no table")
+            .says("does not describe a table")
             .never_says(QUESTION),
     );
 }

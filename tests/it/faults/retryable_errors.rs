@@ -351,7 +351,7 @@ fn a_table_that_is_gone_ends_the_run() {
     let proxy = Proxy::with_rules(&engine, rules);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project.dumpdb(["--env=dev", "--output=again"]).exits(11);
-    run.says("films").says("no such table any more");
+    run.says("films").says("the table no longer exists");
     assert!(!project.path("again").exists());
 }
 

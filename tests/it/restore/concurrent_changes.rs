@@ -265,11 +265,11 @@ fn a_schema_that_no_table_can_have_does_not_cost_the_table_that_is_there() {
     for (schema, reason) in [
         (
             schema(json!([index("by-id", "id"), index("by-id", "id")]), 1),
-            "two indexes are called `by-id`",
+            "two indexes are named `by-id`",
         ),
         (
             schema(json!([index("no", "id")]), 1),
-            "`no` is no name of an index",
+            "`no` is not a valid index name",
         ),
         (
             schema(json!([index("by-nothing", "")]), 1),

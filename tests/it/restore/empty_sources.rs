@@ -240,13 +240,13 @@ fn a_dump_of_the_schema_alone_is_refused_before_the_first_change() {
         project
             .restoredb(&arguments)
             .exits(2)
-            .says("holds a schema and no items")
+            .says("contains a schema but no items")
             .says("--schema-only");
 
         project
             .restoredb(arguments.iter().chain(&["--dry-run"]))
             .exits(2)
-            .says("holds a schema and no items");
+            .says("contains a schema but no items");
     }
 
     project

@@ -31,13 +31,13 @@ fn incomplete() -> Vec<(String, usize, &'static str)> {
         (
             scan(&json!({ "Count": 3 })),
             2,
-            "holds 2 items, and its `Count` says 3",
+            "contains 2 items, but its `Count` is 3",
         ),
         // One document too few is not made good by another that has one too many.
         (
             scan(&json!({ "Count": 3 })) + &scan(&json!({ "Count": 1 })),
             2,
-            "holds 2 items, and its `Count` says 3",
+            "contains 2 items, but its `Count` is 3",
         ),
         (
             r#"{"Count": 312, "ScannedCount": 312, "ConsumedCapacity": null}"#.to_owned(),

@@ -329,7 +329,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
         ));
         refused
             .says(".lock`")
-            .says("wait until that run has ended")
+            .says("wait until it has finished")
             .never_says("was interrupted");
     }
 

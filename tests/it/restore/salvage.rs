@@ -70,7 +70,7 @@ fn a_data_file_that_was_cut() {
         bytes.truncate(bytes.len() / 2);
     });
     let (run, summary) = salvaged(&client, &project, 45..=55);
-    run.says("cut short").says("the dump had 100 items");
+    run.says("truncated").says("the dump had 100 items");
     assert_eq!(
         (&summary["salvaged"]["promised"], &summary["items_rejected"]),
         (&100.into(), &1.into())
@@ -96,7 +96,7 @@ fn a_data_file_that_was_cut() {
     project
         .restoredb(["--source", path, "--table=copy"])
         .exits(12)
-        .says("mend it")
+        .says("correct it and write it as")
         .says("line 1");
 }
 
@@ -205,7 +205,7 @@ fn a_damaged_frame_is_passed_over() {
 
         let (run, summary) = salvaged(&client, &project, 30 - items..=30 - items);
         run.says("frame 1 of the data file")
-            .says(&format!("its {items} items with it"));
+            .says(&format!("is damaged ({items} items)"));
         assert_eq!(summary["salvaged"]["unreadable"], 1, "{summary:#}");
     }
 }
@@ -240,14 +240,14 @@ fn a_cut_frame_is_read_as_far_as_it_goes() {
     });
     let (run, _) = salvaged(&client, &project, 1..=items - 1);
     run.says("frame 1 of the data file")
-        .says("is cut")
+        .says("is truncated")
         .says("frame 2 of the data file");
 
     // Without the index, up to the damage.
     client.delete_if_there("copy");
     change(&project, "out/table-metadata.json", |all| all[10] ^= 1);
     let (run, _) = salvaged(&client, &project, 1..=items - 1);
-    run.says("nothing can be read from here on");
+    run.says("nothing after this point can be read");
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_file_of_another_tool_is_read_up_to_the_damage() {
     ]);
 
     run.exits(3)
-        .says("nothing can be read from here on")
+        .says("nothing after this point can be read")
         .says("2 items could be read");
     assert_eq!(client.items("copy").len(), 2);
 }

@@ -314,7 +314,7 @@ fn a_dead_proxy_is_named_and_not_the_endpoint() {
                 .exits(11)
                 .says(&format!("no connection to the proxy {address} (ALL_PROXY)"))
                 .never_says("s3cr3t")
-                .never_says("no answer from");
+                .never_says("no response from");
         }
     }
 }

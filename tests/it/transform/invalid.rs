@@ -22,7 +22,7 @@ fn invalid_transforms_are_rejected_before_any_request() {
             2,
             "--transform, line 1, column 5",
         ),
-        (&["--where", "nope"], 2, "there is no filter `nope`"),
+        (&["--where", "nope"], 2, "undefined filter `nope`"),
         (
             &["--transform", "no/file.jq"],
             2,
@@ -31,7 +31,7 @@ fn invalid_transforms_are_rejected_before_any_request() {
         (
             &["--transform-command", "no-such-program"],
             2,
-            "there is no program `no-such-program`",
+            "program not found: `no-such-program`",
         ),
         (&["--mask", "rules.toml"], 2, "rules.toml"),
         (&["--mask", "hash.toml"], 10, "DYNADUMP_MASK_KEY"),

@@ -236,7 +236,7 @@ fn files_of_items() {
         .verifydb(["items.jsonl"])
         .exits(0)
         .says("2 items")
-        .says("there is no schema");
+        .says("no schema: the keys of the items are not checked");
 
     project.write(
         "broken.jsonl",

@@ -34,13 +34,13 @@ impl ContainerSummary {
 
         if let Some(member) = self.continues {
             return Some(format!(
-                "{shown} is a part of a Scan: its `{member}` says that the table has more items"
+                "{shown} contains only part of a Scan: its `{member}` says that the table has more items"
             ));
         }
 
         let (count, items) = self.miscounted?;
         Some(format!(
-            "{shown} holds {items} items, and its `Count` says {count}"
+            "{shown} contains {items} items, but its `Count` is {count}"
         ))
     }
 }

@@ -227,15 +227,15 @@ fn damage_is_named_with_line_and_byte() {
     for (text, message) in [
         (
             format!("{{\"Items\":[\n{A},\n"),
-            format!("line 3, byte {}: the text ends too early", A.len() + 13),
+            format!("line 3, byte {}: unexpected end of text", A.len() + 13),
         ),
         (
             format!("{{\"Items\":[\n{A}\n]"),
-            format!("line 3, byte {}: the text ends too early", A.len() + 13),
+            format!("line 3, byte {}: unexpected end of text", A.len() + 13),
         ),
         (
             format!("{A}\n{{\"pk\":{{\"S\""),
-            format!("line 2, byte {}: the text ends too early", A.len() + 11),
+            format!("line 2, byte {}: unexpected end of text", A.len() + 11),
         ),
         (
             format!("{A}\n5"),
@@ -285,18 +285,15 @@ fn damage_is_named_with_line_and_byte() {
         ),
         (
             "pk,sk\n1,2".to_owned(),
-            "line 1, byte 0: neither an object nor an array: this is no file of items".to_owned(),
+            "line 1, byte 0: neither an object nor an array: not a file of items".to_owned(),
         ),
         (
             "{\"Items\":[],\"Items\":[]}".to_owned(),
-            "line 1, byte 20: Items stands twice in one document".to_owned(),
+            "line 1, byte 20: Items occurs twice in one document".to_owned(),
         ),
         (
             format!("{A}\n{{\"a\":[}}}}"),
-            format!(
-                "line 2, byte {}: a bracket that does not match the one that was opened",
-                A.len() + 7
-            ),
+            format!("line 2, byte {}: mismatched bracket", A.len() + 7),
         ),
         (
             "{\"pk\":{\"S\":\"a\nb\"}}".to_owned(),

@@ -10,7 +10,7 @@ use crate::limits;
 use bytes::{Bytes, BytesMut};
 use std::io::{ErrorKind as IoErrorKind, Read};
 
-const CUT_SHORT: &str = "the text ends too early";
+const CUT_SHORT: &str = "unexpected end of text";
 
 /// A window over the input.
 pub(crate) struct InputWindow<R> {
@@ -110,7 +110,7 @@ impl<R: Read> InputWindow<R> {
         Error::new(
             kind,
             format!(
-                "cannot read the items behind line {}, byte {}",
+                "cannot read the items after line {}, byte {}",
                 self.line, self.offset
             ),
         )
@@ -194,7 +194,7 @@ impl<R: Read> InputWindow<R> {
         let feeds = |to: usize| line_feeds(&self.rest()[..to.min(self.rest().len())]);
         match feeds(value) {
             begin if begin < feeds(at) => format!(
-                "{what}, in a value that begins on line {}",
+                "{what}, in a value that starts on line {}",
                 self.line + begin
             ),
             _ => what.to_owned(),
@@ -247,7 +247,7 @@ impl<R: Read> InputWindow<R> {
 
     fn cut_short(&self, what: impl std::fmt::Display) -> Error {
         self.damage_at(self.rest().len(), what)
-            .with_hint("the file was cut short: fetch or dump it again")
+            .with_hint("the file is truncated: copy it again or dump the table again")
     }
 }
 
@@ -271,7 +271,7 @@ fn too_long(place: &str) -> Error {
         "{place}: a value of more than {} MiB",
         limits::ITEM_TEXT_BYTES >> 20
     ))
-    .with_hint("no DynamoDB item is that long; is this a file of items, each an object of its own?")
+    .with_hint("no DynamoDB item is that long; the file must contain one object per item")
 }
 
 fn line_feeds(text: &[u8]) -> u64 {

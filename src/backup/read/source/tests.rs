@@ -254,7 +254,9 @@ fn links_out_of_a_dump_are_refused() {
         let error = refusal(&folder);
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(
-            error.to_string().contains("leads out of the dump"),
+            error
+                .to_string()
+                .contains("is a symbolic link to a file outside the dump"),
             "{error}"
         );
     }

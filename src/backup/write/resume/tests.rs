@@ -270,7 +270,7 @@ fn a_new_run_gives_the_old_one_up_and_a_run_under_way_is_not_interrupted() {
     assert!(error.to_string().contains("is being written"), "{error}");
     drop(writer);
     let error = resume_old();
-    assert!(error.to_string().contains("meanwhile"), "{error}");
+    assert!(error.to_string().contains("in the meantime"), "{error}");
     finish(resume(&target, PLAIN).unwrap().0);
     assert_eq!(
         (names(dir.path()), whole(&dir.path().join("dump"))),

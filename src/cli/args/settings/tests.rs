@@ -117,23 +117,23 @@ fn including_and_excluding_a_setting_is_rejected() {
     for (line, what) in [
         (
             "--with ttl,kms --without pitr,kms",
-            "--with kms and --without kms contradict each other",
+            "--with kms and --without kms cannot be used together",
         ),
         (
             "--settings-first stream --without stream",
-            "--settings-first stream and --without stream contradict each other",
+            "--settings-first stream and --without stream cannot be used together",
         ),
         (
             "--set kms-key=k --without kms",
-            "--set kms-key and --without kms contradict each other",
+            "--set kms-key and --without kms cannot be used together",
         ),
         (
             "--set table-class=standard --without class",
-            "--set table-class and --without class contradict each other",
+            "--set table-class and --without class cannot be used together",
         ),
         (
             "--set tag=a=b --without tags",
-            "--set tag and --without tags contradict each other",
+            "--set tag and --without tags cannot be used together",
         ),
     ] {
         assert_eq!(resolve_error(line, true).to_string(), what);

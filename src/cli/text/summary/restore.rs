@@ -400,7 +400,7 @@ mod tests {
             verified: read_back(312, 0, 0, &[]),
             boost: None,
             settings: Vec::new(),
-            not_restored: vec!["FutureField: this version does not know the field".to_owned()],
+            not_restored: vec!["FutureField: this version does not support the field".to_owned()],
             seconds: 2.0,
         }
     }
@@ -418,7 +418,7 @@ mod tests {
                 "  312 items written, 118.00 kB, 312 write units consumed (156 items/s, 59.00 kB/s)",
                 "  verified: all 312 items read back and equal, 40 read units consumed",
                 "Not restored:",
-                "  FutureField: this version does not know the field",
+                "  FutureField: this version does not support the field",
             ]
         );
 

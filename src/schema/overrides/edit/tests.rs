@@ -186,7 +186,7 @@ mod billing {
         assert_eq!(
             notes,
             [
-                "auto scaling left out: its bounds are for the dump's capacity",
+                "auto scaling not restored: its limits belong to the dump's capacity",
                 "GSI by-genre throughput: 1 RCU / 1 WCU instead of 7 RCU / 6 WCU",
                 "billing: provisioned 1 RCU / 1 WCU instead of provisioned 5 RCU / 4 WCU",
             ]
@@ -241,7 +241,7 @@ mod billing {
             (
                 FILMS,
                 "index-capacity = { by-poster = \"1:1\" }",
-                "by-poster has no capacity",
+                "by-poster is not a GSI",
             ),
         ] {
             let error = refused(document, toml);
@@ -355,7 +355,7 @@ mod key {
         assert_eq!(
             notes,
             [
-                "LSI by-poster dropped: it hangs on the old partition key id",
+                "LSI by-poster dropped: depends on the old partition key id",
                 "key director (S), made (N) instead of id (S), year (N)",
             ]
         );
@@ -370,7 +370,7 @@ mod key {
         );
         let OverriddenSchema { schema, notes, .. } = overridden(FILMS, "key-schema = \"id\"");
         assert!(names(&request(&schema), "LocalSecondaryIndexes").is_empty());
-        assert!(notes[0].contains("no sort key"), "{notes:?}");
+        assert!(notes[0].contains("an LSI requires a sort key"), "{notes:?}");
         let same = overridden(FILMS, "key-schema = \"id:S,year:N\"");
         assert!(differences(&parse(FILMS), &same.schema).is_empty() && same.notes.is_empty());
     }
@@ -396,8 +396,8 @@ mod key {
     #[test]
     fn a_key_that_is_none_is_refused() {
         for (key, what) in [
-            ("", "no name"),
-            ("a:S,", "no name"),
+            ("", "name is missing"),
+            ("a:S,", "name is missing"),
             (":S", "does not end with a type"),
             ("a:X", "does not end with a type"),
             ("unknown", "does not end with a type"),
