@@ -125,10 +125,9 @@ impl Environment {
         self.protected
     }
 
-    /// A warning if the setting that names the endpoint does not fit the name of the environment.
-    #[must_use]
-    pub fn endpoint_warning(&self) -> Option<String> {
-        protection::endpoint_warning(&self.name, &self.endpoint)
+    /// The setting that names the endpoint, if it is meant for local engines and this is an environment of production.
+    pub(crate) fn misplaced_endpoint(&self) -> Option<String> {
+        protection::misplaced_endpoint(&self.name, &self.endpoint)
     }
 
     /// Dump folder from which the embedded engine creates a missing database file.

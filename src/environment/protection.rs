@@ -39,22 +39,17 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
     Ok(wanted)
 }
 
-/// A warning if `LOCAL_AWS_ENDPOINT`, which is meant for local engines, names the endpoint of a production environment.
-pub(crate) fn endpoint_warning(name: &str, endpoint: &Endpoint) -> Option<String> {
+/// The source of `LOCAL_AWS_ENDPOINT`, which is meant for local engines, if it names the endpoint of a production environment.
+pub(crate) fn misplaced_endpoint(name: &str, endpoint: &Endpoint) -> Option<String> {
     let source = endpoint.source()?;
     if !is_production(name) || !source.is_key(keys::LOCAL_ENDPOINT) {
         return None;
     }
 
-    let setting = match source {
+    Some(match source {
         ValueSource::File { path, line, key } => format!("{key} in {} line {line}", path.display()),
         source => source.to_string(),
-    };
-
-    Some(format!(
-        "The endpoint of environment {name} is {endpoint} ({setting}). This variable is for local engines: remove it if {name} is \
-         an environment on AWS."
-    ))
+    })
 }
 
 fn yes_or_no(setting: &Sourced<String>) -> Result<bool> {

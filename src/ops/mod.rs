@@ -11,6 +11,7 @@ mod compare;
 mod cost;
 mod dry_run;
 pub mod dump;
+mod guard;
 mod identity;
 mod invalid_item;
 mod item_formatter;

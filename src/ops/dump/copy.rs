@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 use super::interrupted;
-use super::plan::{DumpPlan, masks_key};
+use super::plan::DumpPlan;
 use super::rejects::open_rejects;
 use super::segments::remaining_scans;
 use crate::backup::{SegmentProgress, TransformCounts};
@@ -55,7 +55,7 @@ pub(crate) async fn copy(
     let found = Arc::<OnceLock<CollisionReport>>::default();
     if let Some(detector) = collision_detector(plan)? {
         // With masked keys, a collision makes the dump useless, so the rest need not be read.
-        let detector = if masks_key(&plan.request, &plan.schema) {
+        let detector = if plan.request.masks_key(&plan.schema) {
             detector.noticing_early()
         } else {
             detector

@@ -60,19 +60,6 @@ impl InterruptedDump {
             obstacles: obstacles(origin, &requested),
         }
     }
-
-    /// Fails if the requested dump cannot resume it.
-    pub(crate) fn check_resumable(&self) -> Result<()> {
-        if self.obstacles.is_empty() {
-            return Ok(());
-        }
-
-        Err(Error::usage(
-            "the interrupted dump that lies there was of something else, or made in another way",
-        )
-        .with_details(self.obstacles.iter().cloned())
-        .with_hint("give the same options again, or omit --resume to start over"))
-    }
 }
 
 /// The identity of a dump: its table, and the options that decide its contents.

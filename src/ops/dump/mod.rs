@@ -30,6 +30,7 @@ use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::error::{Error, ErrorKind};
 use crate::ops::table_location::TableLocation;
 use crate::ops::{Cap, ContentScope};
+use crate::schema::TableSchema;
 use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;
 
@@ -85,6 +86,16 @@ impl DumpRequest {
             resume: false,
             state_dir: None,
         }
+    }
+
+    /// Whether a mask changes keys, so that two items could get the same one.
+    pub(crate) fn masks_key(&self, schema: &TableSchema) -> bool {
+        let masks = self.transform.masks();
+        masks.is_some_and(|masks| {
+            schema
+                .key_schema()
+                .is_ok_and(|key| masks.rules().change_key(&key))
+        })
     }
 }
 

@@ -10,11 +10,11 @@ use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::item::read_units;
-use crate::ops::identity::AccountRegion;
+use crate::ops::describe_existing;
+use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
 use crate::ops::scan_segments::{read_cap, segments_for};
 use crate::ops::table_location::TableLocation;
-use crate::ops::{ContentScope, describe_existing};
-use crate::schema::{TableSchema, account_of};
+use crate::schema::TableSchema;
 use crate::store::{Reader, Selection};
 
 /// The plan of a dump.
@@ -147,12 +147,9 @@ pub async fn plan(
         .with_proxy(store.proxy())
         .with_description(&schema);
     let max_read_units = read_cap(request.max_read_units, &location, &schema)?;
-    let questions = questions(&contents, &location, &request);
-
-    let mut warnings = warnings(&request, &schema);
-    warnings.extend(environment.endpoint_warning());
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
+    let mut warnings = Vec::new();
     let saved = find_for_request(&request, &mut warnings)?;
     let unfinished = saved.as_ref().map(|saved| {
         let origin = dump_origin(&location, &schema, &request, segments);
@@ -160,11 +157,17 @@ pub async fn plan(
         InterruptedDump::new(saved, origin, has_segments)
     });
 
-    if request.resume
-        && let Some(unfinished) = &unfinished
-    {
-        unfinished.check_resumable()?;
-    }
+    let findings = guard::dump(&DumpFacts {
+        request: &request,
+        connection: &Connection::new(environment),
+        replaced: Fact::Known(&contents),
+        table: Fact::Known(DumpedTable {
+            location: &location,
+            schema: &schema,
+        }),
+        interrupted: Fact::Known(unfinished.as_ref()),
+    })?;
+    warnings.extend(findings.warnings);
 
     let resume = request.resume;
     let plan = DumpPlan {
@@ -190,27 +193,10 @@ pub async fn plan(
         source: location,
         schema,
         request,
-        questions,
+        questions: findings.questions,
     };
 
     Ok(if resume { plan.resumed() } else { plan })
-}
-
-fn warnings(request: &DumpRequest, schema: &TableSchema) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if !schema.is_active() {
-        warnings.push(schema.activity());
-    }
-
-    // Collisions are found only among the items of one run, and masked keys must not be in a journal.
-    if masks_key(request, schema) {
-        warnings.push(
-            "a mask changes keys, all of which are compared at the end: the dump cannot be resumed"
-                .into(),
-        );
-    }
-
-    warnings
 }
 
 /// Gives the table's key to the transform and to the projection, which always includes it.
@@ -228,89 +214,12 @@ fn bind_to_table(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<
     }))
 }
 
-/// Whether a mask changes keys, so that two items could get the same one.
-pub(crate) fn masks_key(request: &DumpRequest, schema: &TableSchema) -> bool {
-    let masks = request.transform.masks();
-    masks.is_some_and(|masks| {
-        schema
-            .key_schema()
-            .is_ok_and(|key| masks.rules().change_key(&key))
-    })
-}
-
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
     }
 
     request.segments.unwrap_or_else(|| segments_for(bytes))
-}
-
-/// Whether the items of the dump will differ from those of the table.
-fn has_other_items(request: &DumpRequest) -> bool {
-    request.limit.is_some() || !request.transform.is_empty() || !request.selection.is_empty()
-}
-
-/// Questions about the replacement of an existing dump that may be worth more than the new one.
-fn questions(
-    contents: &TargetContents,
-    location: &TableLocation,
-    request: &DumpRequest,
-) -> Vec<Question> {
-    let TargetContents::Dump(old) = contents else {
-        return Vec::new();
-    };
-
-    let mut risks = Vec::new();
-    let part = match (request.content, has_other_items(request)) {
-        (ContentScope::SchemaOnly, _) => Some("would hold no items"),
-        (ContentScope::DataOnly, _) => Some("would hold no schema"),
-        (ContentScope::All, true) if request.limit.is_some() || !request.selection.is_empty() => {
-            Some("would be of a part of the table")
-        }
-        (ContentScope::All, true) => Some("would be of other items than the table's own"),
-        (ContentScope::All, false) => None,
-    };
-
-    if let Some(part) = part
-        && old.as_ref().is_none_or(|old| old.complete)
-    {
-        risks.push(format!(
-            "what stands there may be a whole dump, this one {part}"
-        ));
-    }
-
-    let pairs = old.iter().flat_map(|old| {
-        [
-            ("table", &old.table, &location.table),
-            ("environment", &old.environment, &location.environment),
-        ]
-    });
-
-    for (what, old, new) in pairs.filter(|(_, old, new)| old != new) {
-        risks.push(format!("the dump there is of {what} {old}, not {new}"));
-    }
-
-    if let Some(old) = old
-        .as_ref()
-        .filter(|old| old.environment == location.environment)
-    {
-        let from = AccountRegion {
-            account: old.table_arn.as_deref().and_then(account_of),
-            region: old.region.as_deref(),
-        };
-        let to = AccountRegion {
-            account: location.account.as_deref(),
-            region: location.region.as_deref(),
-        };
-        if from.differs_from(to) {
-            risks.push(format!(
-                "the dump to be replaced is of a table in {from}, not in {to}"
-            ));
-        }
-    }
-
-    risks.into_iter().map(Question::OtherRisk).collect()
 }
 
 /// The target as shown in plans and summaries.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::copy::{CopiedItems, copy};
 use super::interrupted::dump_origin;
-use super::plan::{DumpPlan, masks_key};
+use super::plan::DumpPlan;
 use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
 use super::{DumpSummary, DumpTransformSummary, interrupted};
@@ -58,7 +58,7 @@ pub async fn run(
         found,
     } = copy_items(store, &plan, state, journal.as_mut(), &reporter, &cancel).await?;
 
-    if found.collisions.count > 0 && masks_key(&plan.request, &plan.schema) {
+    if found.collisions.count > 0 && plan.request.masks_key(&plan.schema) {
         discard(state.writer, &plan).await?;
         return Err(collision_error(&found, &plan));
     }
@@ -178,7 +178,7 @@ fn open_journal(
     writer: &DumpWriter,
     reporter: &Arc<dyn Reporter>,
 ) -> Option<Journal> {
-    if !plan.request.content.includes_items() || masks_key(&plan.request, &plan.schema) {
+    if !plan.request.content.includes_items() || plan.request.masks_key(&plan.schema) {
         return None;
     }
 

@@ -33,7 +33,6 @@ mod transfer;
 mod transfer_totals;
 mod unit_caps;
 mod verify;
-mod warnings_and_questions;
 
 pub use crate::ops::sink::table::OnConflict;
 pub use crate::schema::When;

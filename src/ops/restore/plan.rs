@@ -14,7 +14,6 @@ use super::source_check::{check_before_writing, open_source};
 use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::UnitCaps;
-use super::warnings_and_questions::PlanFacts;
 use super::{
     OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint, SourceFacts,
     TableAction, VerifyMode,
@@ -25,6 +24,7 @@ use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::KeySchema;
 use crate::ops::cost::{WriteCost, WriteCostModel};
+use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting, TableSchema};
@@ -160,12 +160,16 @@ pub async fn plan(
     mut request: RestoreRequest,
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
-    let source = open_source(environment, &request, &reporter).await?;
+    let connection = Connection::new(environment);
+    guard::restore(&RestoreFacts::new(&request, &connection))?;
+
+    let source = open_source(&request, &reporter).await?;
     let table = request.target_table(environment, &source)?;
     let (source, mut state) =
-        TargetState::inspect(store, environment, &request, source, &table).await?;
-    let mut reconciliation =
-        Reconciliation::new(store, environment, &request, &source, &mut state).await?;
+        TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
+    let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
+    guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
+
     let mut destination = ItemDestination::new(&mut request, &source, &reconciliation, &state)?;
     let caps = UnitCaps::resolve(
         &request,
@@ -183,14 +187,15 @@ pub async fn plan(
     let facts = SourceFacts::new(&source, checked.as_ref());
     destination.cost_model = cost_model(&reconciliation, &state, caps.write);
 
-    let plan_facts = PlanFacts {
-        request: &request,
-        facts: &facts,
-        state: &state,
-        reconciliation: &reconciliation,
+    let guard_facts = RestoreFacts {
+        source: Fact::Known(CheckedSource::new(&facts, &source)),
+        ..table_facts(&request, &connection, &state, &reconciliation)
     };
-    let warnings = warnings(&plan_facts, environment, &source, checked.as_ref());
-    let approval = approval(&plan_facts, environment, &source);
+    let (found, approval) = findings(&guard_facts, environment, &table)?;
+    let read_warnings = checked
+        .as_ref()
+        .map_or(source.warnings(), |checked| &checked.warnings);
+    let warnings = [read_warnings, &found].concat();
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
@@ -221,6 +226,36 @@ pub async fn plan(
             reconciliation,
         ),
     })
+}
+
+/// The facts for the guard once the changes to the table are planned.
+fn table_facts<'a>(
+    request: &'a RestoreRequest,
+    connection: &'a Connection,
+    state: &'a TargetState,
+    reconciliation: &'a Reconciliation,
+) -> RestoreFacts<'a> {
+    RestoreFacts {
+        target: Fact::Known(state.facts()),
+        changes: Fact::Known(reconciliation.facts()),
+        ..RestoreFacts::new(request, connection)
+    }
+}
+
+/// The warnings of the guard, and the required confirmation: none if nothing is changed.
+fn findings(
+    facts: &RestoreFacts<'_>,
+    environment: &Environment,
+    table: &str,
+) -> Result<(Vec<String>, Approval)> {
+    let findings = guard::restore(facts)?;
+    let approval = if facts.has_changes() {
+        Approval::for_table(environment, table, findings.questions)
+    } else {
+        Approval::for_dump(Vec::new())
+    };
+
+    Ok((findings.warnings, approval))
 }
 
 /// Whether the restore reads items of the table: all of them to verify it, or those that conflict.
@@ -363,52 +398,6 @@ fn shape_of_new_table(
     }
 }
 
-fn warnings(
-    plan_facts: &PlanFacts<'_>,
-    environment: &Environment,
-    source: &Source,
-    checked: Option<&CheckSummary>,
-) -> Vec<String> {
-    let mut warnings = checked
-        .map_or(source.warnings(), |checked| &checked.warnings)
-        .to_vec();
-    warnings.extend(environment.endpoint_warning());
-    warnings.extend(plan_facts.warnings());
-    warnings.extend(verification_warnings(
-        plan_facts.request,
-        source,
-        plan_facts.state,
-    ));
-
-    warnings
-}
-
-/// The required confirmation: none if nothing is changed.
-fn approval(plan_facts: &PlanFacts<'_>, environment: &Environment, source: &Source) -> Approval {
-    if has_changes(plan_facts) {
-        let table = &plan_facts.state.place.table;
-        Approval::for_table(environment, table, plan_facts.questions(source))
-    } else {
-        Approval::for_dump(Vec::new())
-    }
-}
-
-/// Whether the restore changes anything in the environment.
-fn has_changes(plan_facts: &PlanFacts<'_>) -> bool {
-    let changes_table = match plan_facts.state.action {
-        TableAction::Keep => false,
-        TableAction::Add { .. } => {
-            let settings = &plan_facts.reconciliation.settings;
-            plan_facts.request.content.includes_items()
-                || !settings.before.is_empty()
-                || !settings.after.is_empty()
-        }
-        TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => true,
-    };
-
-    changes_table || plan_facts.reconciliation.boost.is_some()
-}
-
 /// How the result will be verified. Standard input cannot be read twice, so it cannot be compared.
 fn verification(request: &RestoreRequest, source: &Source, state: &TargetState) -> Verification {
     if !request.content.includes_items() {
@@ -420,41 +409,12 @@ fn verification(request: &RestoreRequest, source: &Source, state: &TargetState) 
         VerifyMode::Full if source.is_stream() => Verification::Acknowledged,
         VerifyMode::Full => Verification::Full,
         VerifyMode::Auto
-            if is_repeatable(request, state) && state.place.local && !source.is_stream() =>
+            if request.is_repeatable(state.resume.progress.is_some())
+                && state.place.local
+                && !source.is_stream() =>
         {
             Verification::Full
         }
         VerifyMode::Auto => Verification::Acknowledged,
     }
-}
-
-/// Whether the items can be transformed again with the same result: an external program, or the current time in a filter, may give
-/// another one. A resumed restore was partly transformed by an earlier run.
-fn is_repeatable(request: &RestoreRequest, state: &TargetState) -> bool {
-    let is_resumed = state.resume.progress.is_some();
-    !request.transform.has_commands() && (!is_resumed || request.transform.is_empty())
-}
-
-fn verification_warnings(
-    request: &RestoreRequest,
-    source: &Source,
-    state: &TargetState,
-) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if request.verify != VerifyMode::Full {
-        return warnings;
-    }
-
-    if !is_repeatable(request, state) {
-        warnings.push(
-            "the comparison transforms the dump once more: what does not come out the same twice differs"
-                .into(),
-        );
-    }
-
-    if request.content.includes_items() && source.is_stream() {
-        warnings.push("Standard input cannot be read twice: items will not be read back.".into());
-    }
-
-    warnings
 }

@@ -5,9 +5,9 @@ use super::settings::Settings;
 use super::target_state::TargetState;
 use super::{RestoreRequest, TableAction};
 use crate::backup::{self, Source};
-use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::item::KeySchema;
+use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
 use crate::schema::{
     Difference, IndexDifference, KeyMismatch, OverriddenSchema, Subject, TableSchema, differences,
@@ -37,6 +37,8 @@ pub(crate) struct Reconciliation {
     pub(crate) key: Option<KeySchema>,
     /// Settings that differ from the wanted schema and are not changed.
     pub(crate) differences: Vec<Difference>,
+    /// Both keys, if the existing table has another one.
+    pub(crate) key_mismatch: Option<KeyMismatch>,
     pub(crate) settings: Settings,
     pub(crate) boost: Option<TemporaryBoost>,
     pub(crate) planned_boost: Option<PlannedBoost>,
@@ -44,10 +46,9 @@ pub(crate) struct Reconciliation {
 
 impl Reconciliation {
     /// # Errors
-    /// The schema cannot be read or overridden; the keys differ; the table does not exist and may not or cannot be created.
+    /// The schema cannot be read or overridden; the table cannot be created from it.
     pub(crate) async fn new(
         store: &Reader,
-        environment: &Environment,
         request: &RestoreRequest,
         source: &Source,
         state: &mut TargetState,
@@ -67,7 +68,6 @@ impl Reconciliation {
             && request.content.includes_schema()
             && (state.is_own || request.apply_settings);
         let inputs = ReconcileInputs {
-            environment,
             request,
             table: &state.place.table,
             action: &state.action,
@@ -84,11 +84,32 @@ impl Reconciliation {
             applies_settings,
             key: changes.key,
             differences: changes.differences,
+            key_mismatch: changes.key_mismatch,
             settings: changes.settings,
             boost,
             planned_boost,
             wanted,
         })
+    }
+
+    /// The facts for the guard.
+    pub(crate) fn facts(&self) -> guard::TableChanges<'_> {
+        let boost = self.boost.as_ref().map(|boost| {
+            if boost.is_new {
+                BoostChange::Raised
+            } else {
+                BoostChange::Reverted
+            }
+        });
+
+        guard::TableChanges {
+            wanted: self.wanted.as_ref(),
+            key_mismatch: self.key_mismatch.as_ref(),
+            applies_settings: self.applies_settings,
+            has_setting_calls: !self.settings.before.is_empty() || !self.settings.after.is_empty(),
+            creates_with_kms_key: self.settings.creates_with_kms_key(),
+            boost,
+        }
     }
 
     /// The wanted schema, with the overrides.
@@ -108,7 +129,6 @@ impl Reconciliation {
 
 /// Inputs of the reconciliation.
 struct ReconcileInputs<'a> {
-    environment: &'a Environment,
     request: &'a RestoreRequest,
     table: &'a str,
     action: &'a TableAction,
@@ -125,6 +145,7 @@ struct ReconcileInputs<'a> {
 struct TableChanges {
     key: Option<KeySchema>,
     differences: Vec<Difference>,
+    key_mismatch: Option<KeyMismatch>,
     settings: Settings,
 }
 
@@ -197,15 +218,12 @@ impl ReconcileInputs<'_> {
             .wanted
             .map(|wanted| differences(wanted, existing))
             .unwrap_or_default();
-        if let Some(key) = found.key {
-            return Err(Error::schema_mismatch(format!(
-                "the key schema of table {} is not the dump's",
-                self.table
-            ))
-            .with_details(side_by_side(&key))
-            .with_hint(
-                "restore under another name with --table, or replace the table with --replace",
-            ));
+        // The guard refuses another key.
+        if found.key.is_some() {
+            return Ok(TableChanges {
+                key_mismatch: found.key,
+                ..TableChanges::default()
+            });
         }
 
         let settings = match self.wanted {
@@ -231,43 +249,23 @@ impl ReconcileInputs<'_> {
         Ok(TableChanges {
             key: Some(existing.key_schema()?),
             differences: found.settings,
+            key_mismatch: None,
             settings,
         })
     }
 
     /// The creation of a table that does not exist, or is replaced.
     fn new_table(&self) -> Result<TableChanges> {
-        let (table, environment) = (self.table, self.environment.name());
-        let state = match self.action {
-            TableAction::CreateWhenDeleted => "is being deleted",
-            _ => "does not exist",
-        };
-
-        if !self.request.create || !self.request.content.includes_schema() {
-            let flag = if self.request.create {
-                "--data-only"
-            } else {
-                "--no-create"
-            };
-
-            return Err(Error::not_found(format!(
-                "table {table} {state} in environment {environment}"
-            ))
-            .with_hint(format!("create it first, or leave out {flag}")));
-        }
-
+        // The guard refuses to create a table without a schema.
         let Some(schema) = self.wanted else {
-            return Err(Error::schema_mismatch(format!(
-                "table {table} {state} in environment {environment}, and the source has no schema to create it from"
-            ))
-            .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first"));
+            return Ok(TableChanges::default());
         };
 
-        let settings = Settings::plan(self.request, schema, None, table, self.same_table)?;
+        let settings = Settings::plan(self.request, schema, None, self.table, self.same_table)?;
         Ok(TableChanges {
             key: Some(schema.key_schema()?),
-            differences: Vec::new(),
             settings,
+            ..TableChanges::default()
         })
     }
 }
@@ -279,18 +277,4 @@ fn is_not_applied(subject: Subject) -> bool {
         Subject::Index(how) => how != IndexDifference::Throughput,
         Subject::Key | Subject::Setting(_) => false,
     }
-}
-
-/// The keys of dump and table in two columns.
-fn side_by_side(key: &KeyMismatch) -> Vec<String> {
-    let (dump, table) = (key.dump_lines(), key.table_lines());
-    let width = dump.iter().map(|line| line.chars().count()).max();
-    let width = width.unwrap_or(0) + 4;
-    let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
-    let rows = dump
-        .iter()
-        .zip(&table)
-        .map(|(dump, table)| row(dump, table));
-
-    std::iter::once(row("dump", "table")).chain(rows).collect()
 }

@@ -96,6 +96,12 @@ impl RestoreRequest {
         }
     }
 
+    /// Whether the items can be transformed again with the same result: an external program, or the current time in a filter, may give
+    /// another one. A resumed restore was partly transformed by an earlier run.
+    pub(crate) fn is_repeatable(&self, is_resumed: bool) -> bool {
+        !self.transform.has_commands() && (!is_resumed || self.transform.is_empty())
+    }
+
     /// The name of the target table: the requested one, or that of the dumped table.
     pub(crate) fn target_table(
         &self,

@@ -8,7 +8,7 @@ use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress};
 use crate::ops::run_blocking;
 use crate::ops::sink::table::RejectPaths;
@@ -200,38 +200,27 @@ pub(crate) struct ResumeDecision {
 
 impl ResumeDecision {
     /// Decides by the request and the search.
-    ///
-    /// # Errors
-    /// `--resume` was requested, and the interrupted restore cannot be resumed.
-    pub(crate) fn new(request: &RestoreRequest, found: ProgressMatch) -> Result<Self> {
+    pub(crate) fn new(request: &RestoreRequest, found: ProgressMatch) -> Self {
         // A repeated `--if-missing` would otherwise find the table of its interrupted run and do nothing.
         let resumes = request.resume || request.existing == ExistingTable::Keep;
         match found {
-            ProgressMatch::Absent => Ok(Self::start_over(None, false)),
+            ProgressMatch::Absent => Self::start_over(None, false),
             ProgressMatch::Resumable {
                 progress,
                 other_items,
-            } if resumes => Ok(Self {
+            } if resumes => Self {
                 progress: Some(*progress),
                 has_other_items: other_items.is_some(),
                 reason: other_items,
-            }),
+            },
             ProgressMatch::Resumable { .. } => {
                 let reason = "--resume would go on with it".to_owned();
-                Ok(Self::start_over(Some(reason), false))
-            }
-            ProgressMatch::NotResumable { reason, .. }
-                if request.resume && request.content.includes_items() =>
-            {
-                Err(Error::failed(format!(
-                    "the interrupted restore into this table cannot be resumed: {reason}"
-                ))
-                .with_hint("leave out --resume to write every item from the beginning"))
+                Self::start_over(Some(reason), false)
             }
             ProgressMatch::NotResumable {
                 reason,
                 has_other_items,
-            } => Ok(Self::start_over(Some(reason), has_other_items)),
+            } => Self::start_over(Some(reason), has_other_items),
         }
     }
 

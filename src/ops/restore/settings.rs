@@ -159,15 +159,10 @@ impl Settings {
         self
     }
 
-    /// The warning that the table may be created without its KMS key. Only local endpoints may lack encryption.
-    pub(crate) fn encryption_warning(&self, is_local: bool) -> Option<String> {
-        let encrypts = self
-            .at_creation
-            .iter()
-            .any(|call| call.setting == Setting::KMS);
-        (is_local && self.create.is_some() && encrypts).then(|| {
-            "A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.".into()
-        })
+    /// Whether the table is created with a KMS key.
+    pub(crate) fn creates_with_kms_key(&self) -> bool {
+        let mut at_creation = self.at_creation.iter();
+        self.create.is_some() && at_creation.any(|call| call.setting == Setting::KMS)
     }
 
     /// All planned settings, in the order in which they are applied.

@@ -4,20 +4,16 @@ use std::sync::Arc;
 
 use super::empty::{needs_item, nothing_to_write};
 use super::{RestoreRequest, TableAction};
-use crate::backup::{self, CheckSummary, Source, SourceSpec};
-use crate::environment::{Endpoint, Environment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::backup::{self, CheckSummary, Source};
+use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::ops::run_blocking;
 
 /// Opens the source. With `--salvage`, a damaged dump is opened to read what is readable.
 pub(crate) async fn open_source(
-    environment: &Environment,
     request: &RestoreRequest,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Source> {
-    refuse_vanishing_target(environment)?;
-    refuse_stream(request)?;
     let source = Source::open(&request.source);
     if !request.salvage {
         return source;
@@ -115,33 +111,4 @@ async fn check(
         Ok((source, Some(checked)))
     })
     .await
-}
-
-/// Refuses an in-memory database as the target: it would disappear with the process.
-fn refuse_vanishing_target(environment: &Environment) -> Result<()> {
-    match environment.endpoint() {
-        Endpoint::Embedded { file: None, .. } => Err(Error::usage(
-            "a restore into embedded: without a file would vanish when it ends",
-        )
-        .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db")),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses options that read the source twice for standard input.
-fn refuse_stream(request: &RestoreRequest) -> Result<()> {
-    let flag = if request.resume {
-        "--resume"
-    } else {
-        "--salvage"
-    };
-
-    if request.source == SourceSpec::Stdin && (request.resume || request.salvage) {
-        return Err(Error::usage(format!(
-            "{flag} needs a file: standard input can be read only once"
-        ))
-        .with_hint("save the items in a file first"));
-    }
-
-    Ok(())
 }

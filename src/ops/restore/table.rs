@@ -8,7 +8,7 @@ use super::TableOutcome;
 use super::table_action::TableAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::ops::until_cancelled;
+use crate::ops::{guard, until_cancelled};
 use crate::schema::{CreateTable, Progress, Setting, SettingCall, TableSchema};
 use crate::store::Writer;
 
@@ -183,7 +183,7 @@ impl TargetTable<'_> {
         let activity = |schema: &TableSchema| pending(schema).unwrap_or_else(|| schema.activity());
 
         match self.wait_until("ACTIVE", limit, is_over, activity).await? {
-            Some(schema) if schema.is_stuck() => Err(stuck(table, &schema)),
+            Some(schema) if schema.is_stuck() => Err(guard::stuck(table, &schema)),
             Some(schema) if schema.is_being_deleted() => {
                 Err(Error::not_found(format!("table {table} is being deleted"))
                     .with_hint("run the same command again to create the table when it is gone"))
@@ -294,15 +294,6 @@ fn deleted_but_not_created(table: &str, error: Error) -> Error {
         "run the same command again when the cause is gone: it creates the table from the dump",
     )
     .with_source(error)
-}
-
-/// The error for a table whose state does not become `ACTIVE` by itself.
-pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
-    Error::failed(format!(
-        "table {table} takes no items, and that does not pass: {}",
-        schema.activity()
-    ))
-    .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
 }
 
 /// The error if a wait for the table was interrupted.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::boost::LeftoverBoost;
 use super::identity::table_id;
 use super::resume::{self, ResumeDecision, SavedRestore};
-use super::table::stuck;
 use super::table_action::TableAction;
 use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
-use crate::error::{Error, Result};
-use crate::ops::journal::{RestoreJob, WrittenItems};
+use crate::error::Result;
+use crate::ops::guard::{self, Connection, Fact, RestoreFacts, Resume, Target};
+use crate::ops::journal::RestoreJob;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
 use crate::store::{Reader, ScanRequest};
@@ -39,11 +39,12 @@ impl TargetState {
     /// Inspects the target. Returns `source` after use.
     ///
     /// # Errors
-    /// Another restore is writing the table; the journal cannot be read; the requested action is not possible.
+    /// Another restore is writing the table; the journal cannot be read; the guard refuses the restore.
     pub(crate) async fn inspect(
         store: &Reader,
         environment: &Environment,
         request: &RestoreRequest,
+        connection: &Connection,
         source: Source,
         table: &str,
     ) -> Result<(Source, Self)> {
@@ -63,14 +64,14 @@ impl TargetState {
             resume::find_progress(saved.as_ref(), source, request, &place, existing.as_ref())
                 .await?;
 
-        let resume = ResumeDecision::new(request, found)?;
+        let resume = ResumeDecision::new(request, found);
         let unfinished = saved
             .filter(|saved| saved.is_of_table)
             .map(|saved| saved.job);
         let (existing, leftover_boost) =
             without_boost(existing, journal.as_ref(), unfinished.as_ref())?;
         let unfinished_creation = unfinished.as_ref().filter(|job| job.created);
-        let action = match table_action(request, existing.as_ref(), unfinished_creation, &resume)? {
+        let action = match table_action(request, existing.as_ref(), unfinished_creation, &resume) {
             TableAction::Create if is_being_deleted => TableAction::CreateWhenDeleted,
             action => action,
         };
@@ -87,37 +88,32 @@ impl TargetState {
             action,
         };
 
-        state.check(request, &source)?;
+        guard::restore(&RestoreFacts {
+            target: Fact::Known(state.facts()),
+            ..RestoreFacts::new(request, connection)
+        })?;
+
+        if state.action != TableAction::Keep && request.content.includes_items() {
+            source.check_has_items()?;
+        }
 
         Ok((source, Box::pin(state.with_settings(store)).await))
     }
 
-    /// Refuses a target into which the items cannot or must not be written.
-    fn check(&self, request: &RestoreRequest, source: &Source) -> Result<()> {
-        if let (TableAction::Add { .. }, Some(existing)) = (&self.action, &self.existing)
-            && existing.is_stuck()
-        {
-            return Err(stuck(&self.place.table, existing));
-        }
-
-        if self.action != TableAction::Keep && request.content.includes_items() {
-            source.check_has_items()?;
-        }
-
-        // `--if-missing` completes the table of an unfinished restore, but only with the items of that restore.
-        match &self.unfinished {
-            Some(contents)
-                if contents.created
-                    && request.existing == ExistingTable::Keep
-                    && self.resume.has_other_items =>
-            {
-                Err(created_by_other_restore(
-                    &self.place.table,
-                    contents,
-                    self.resume.reason.as_deref(),
-                ))
-            }
-            _ => Ok(()),
+    /// The facts for the guard.
+    pub(crate) fn facts(&self) -> Target<'_> {
+        Target {
+            place: &self.place,
+            existing: self.existing.as_ref(),
+            backups: self.backups,
+            action: &self.action,
+            unfinished: self.unfinished.as_ref(),
+            resume: Resume {
+                is_resumed: self.resume.progress.is_some(),
+                reason: self.resume.reason.as_deref(),
+                has_other_items: self.resume.has_other_items,
+            },
+            has_journal: self.journal.is_some(),
         }
     }
 
@@ -238,25 +234,6 @@ async fn has_no_item(store: &Reader, existing: &TableSchema, table: &str) -> Res
     Ok(store.scan(&request).await?.items.is_empty())
 }
 
-/// The error of `--if-missing` for a table that an unfinished restore of other items created.
-fn created_by_other_restore(table: &str, job: &RestoreJob, reason: Option<&str>) -> Error {
-    let source = &job.source;
-    let reason = reason.unwrap_or("it was of another dump");
-    let resume_hint = match &job.wrote {
-        WrittenItems::ItemsOf(_) => {
-            format!("to finish it, restore {source} again, with the options it had and --resume; ")
-        }
-        WrittenItems::Nothing | WrittenItems::Unknown => String::new(),
-    };
-
-    Error::failed(format!(
-        "table {table} was created by a restore of {source} that did not end; {reason}"
-    ))
-    .with_hint(format!(
-        "{resume_hint}to start over with this source, pass --replace instead of --if-missing"
-    ))
-}
-
 /// Separates the table from the boost that an unfinished restore left on it.
 fn without_boost(
     existing: Option<TableSchema>,
@@ -284,20 +261,16 @@ fn table_action(
     existing: Option<&TableSchema>,
     unfinished_creation: Option<&RestoreJob>,
     resume: &ResumeDecision,
-) -> Result<TableAction> {
+) -> TableAction {
     let Some(table) = existing else {
-        return Ok(TableAction::Create);
+        return TableAction::Create;
     };
 
     let items = table.description().item_count.unwrap_or(0);
     match request.existing {
-        ExistingTable::Keep if unfinished_creation.is_none() => Ok(TableAction::Keep),
-        ExistingTable::Add | ExistingTable::Keep => Ok(TableAction::Add { items }),
-        ExistingTable::Replace if resume.progress.is_some() => Ok(TableAction::Add { items }),
-        ExistingTable::Replace if table.description().is_deletion_protected() => Err(Error::usage(
-            "the target table has deletion protection, so it cannot be replaced",
-        )
-        .with_hint("lift it yourself if you are sure: `aws dynamodb update-table --no-deletion-protection-enabled`")),
-        ExistingTable::Replace => Ok(TableAction::Replace { items }),
+        ExistingTable::Keep if unfinished_creation.is_none() => TableAction::Keep,
+        ExistingTable::Add | ExistingTable::Keep => TableAction::Add { items },
+        ExistingTable::Replace if resume.progress.is_some() => TableAction::Add { items },
+        ExistingTable::Replace => TableAction::Replace { items },
     }
 }

@@ -1,0 +1,126 @@
+//! The rules for a restore.
+
+mod source;
+mod table_changes;
+mod target;
+mod unfinished;
+mod verification;
+
+pub(crate) use source::CheckedSource;
+pub(crate) use table_changes::{BoostChange, TableChanges};
+pub(crate) use target::{Target, stuck};
+pub(crate) use unfinished::Resume;
+
+use super::connection::{self, Connection};
+use super::{Fact, Finding, Findings};
+use crate::error::Result;
+use crate::ops::restore::{RestoreRequest, TableAction};
+
+/// What is known about a restore.
+#[derive(Debug)]
+pub(crate) struct RestoreFacts<'a> {
+    /// The options of the command.
+    pub(crate) request: &'a RestoreRequest,
+    pub(crate) connection: &'a Connection,
+    /// The table before the restore.
+    pub(crate) target: Fact<Target<'a>>,
+    /// The planned changes to the table.
+    pub(crate) changes: Fact<TableChanges<'a>>,
+    /// The dump, after its check.
+    pub(crate) source: Fact<CheckedSource<'a>>,
+}
+
+type Rule = fn(&RestoreFacts<'_>) -> Option<Finding>;
+
+/// Refusals, in the order in which they are certain.
+const REFUSALS: &[Rule] = &[
+    target::memory_is_lost,
+    source::stream_is_read_twice,
+    unfinished::cannot_be_resumed,
+    target::deletion_protection,
+    target::accepts_no_items,
+    unfinished::created_by_another_restore,
+    table_changes::missing_table,
+    table_changes::missing_schema,
+    table_changes::another_key,
+];
+
+const WARNINGS: &[Rule] = &[
+    unfinished::starts_over,
+    target::is_not_ready,
+    target::stream_has_consumers,
+    target::items_may_expire,
+    target::items_are_overwritten,
+    target::backups_remain,
+    source::incomplete,
+    table_changes::boost_with_auto_scaling,
+    table_changes::boost_without_journal,
+    table_changes::ignored_overrides,
+    table_changes::encryption_may_be_missing,
+    verification::transform_is_repeated,
+    verification::stream_is_not_read_back,
+];
+
+const QUESTIONS: &[Rule] = &[
+    source::unknown_origin,
+    source::cross_environment,
+    target::remote,
+    target::replacement,
+    source::incomplete_replacement,
+];
+
+impl<'a> RestoreFacts<'a> {
+    /// The facts of the first stage: the options and the environment.
+    pub(crate) fn new(request: &'a RestoreRequest, connection: &'a Connection) -> Self {
+        Self {
+            request,
+            connection,
+            target: Fact::Unknown,
+            changes: Fact::Unknown,
+            source: Fact::Unknown,
+        }
+    }
+
+    /// Whether the restore changes anything. If not, nothing needs to be confirmed.
+    pub(crate) fn has_changes(&self) -> bool {
+        let (Some(target), Some(changes)) = (self.target.known(), self.changes.known()) else {
+            return false;
+        };
+
+        let changes_table = match target.action {
+            TableAction::Keep => false,
+            TableAction::Add { .. } => {
+                self.request.content.includes_items() || changes.has_setting_calls
+            }
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => {
+                true
+            }
+        };
+
+        changes_table || changes.boost.is_some()
+    }
+
+    /// The target, if its table exists and the restore does not leave it alone.
+    fn existing_target(&self) -> Option<&Target<'a>> {
+        let target = self.target.known()?;
+        let is_used = target.existing.is_some() && *target.action != TableAction::Keep;
+        is_used.then_some(target)
+    }
+}
+
+/// Applies the rules for a restore.
+///
+/// # Errors
+/// The restore is refused.
+pub(crate) fn restore(facts: &RestoreFacts<'_>) -> Result<Findings> {
+    let mut findings = Findings::default();
+    findings.extend(facts, REFUSALS)?;
+    findings.extend(facts.connection, connection::RULES)?;
+    findings.extend(facts, WARNINGS)?;
+
+    if facts.has_changes() {
+        findings.extend(facts, QUESTIONS)?;
+    }
+
+    Ok(findings)
+}

@@ -1,0 +1,133 @@
+//! Rules about the dump that is restored.
+
+use super::RestoreFacts;
+use crate::backup::{Source, SourceSpec};
+use crate::environment::Question;
+use crate::error::Error;
+use crate::ops::guard::{Finding, warning};
+use crate::ops::identity::AccountRegion;
+use crate::ops::restore::{SourceFacts, TableAction};
+use crate::ops::table_location::TableLocation;
+
+/// The dump after its check.
+#[derive(Debug)]
+pub(crate) struct CheckedSource<'a> {
+    pub(crate) facts: &'a SourceFacts,
+    /// Whether it is damaged so that its metadata is lost.
+    pub(crate) lacks_metadata: bool,
+}
+
+impl<'a> CheckedSource<'a> {
+    pub(crate) fn new(facts: &'a SourceFacts, source: &Source) -> Self {
+        Self {
+            facts,
+            lacks_metadata: source.damage().is_some_and(|damage| damage.lacks_metadata),
+        }
+    }
+
+    /// The reasons why the dump is incomplete in parentheses, or nothing.
+    fn incompleteness_reasons(&self) -> String {
+        let reasons = self.facts.partial.join(", ");
+        if reasons.is_empty() {
+            reasons
+        } else {
+            format!(" ({reasons})")
+        }
+    }
+}
+
+/// Standard input can be read only once.
+pub(super) fn stream_is_read_twice(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let request = facts.request;
+    let flag = match (request.resume, request.salvage) {
+        (true, _) => "--resume",
+        (false, true) => "--salvage",
+        (false, false) => return None,
+    };
+
+    (request.source == SourceSpec::Stdin).then(|| {
+        let error = Error::usage(format!(
+            "{flag} needs a file: standard input can be read only once"
+        ))
+        .with_hint("save the items in a file first");
+        Finding::Refusal(error)
+    })
+}
+
+pub(super) fn incomplete(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let source = facts.source.known()?;
+    if source.facts.complete {
+        return None;
+    }
+
+    warning(format!(
+        "the dump is not a whole table{}",
+        source.incompleteness_reasons()
+    ))
+}
+
+pub(super) fn unknown_origin(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let source = facts.source.known()?;
+    (source.lacks_metadata && source.facts.environment.is_none()).then(|| {
+        let risk = "the damaged dump does not say which environment it is from";
+        Finding::Question(Question::OtherRisk(risk.to_owned()))
+    })
+}
+
+pub(super) fn cross_environment(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let (source, target) = (facts.source.known()?, facts.target.known()?);
+    let (source, target) = crossed_environments(source.facts, target.place)?;
+    Some(Finding::Question(Question::CrossEnvironment {
+        source,
+        target,
+    }))
+}
+
+/// Replacing a table from a source that is known to lack items.
+pub(super) fn incomplete_replacement(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let source = facts.source.known()?;
+    let target = facts.existing_target()?;
+    if !matches!(target.action, TableAction::Replace { .. }) {
+        return None;
+    }
+
+    let reason = match source.facts.salvage {
+        Some(_) => "the dump is damaged".to_owned(),
+        None if source.facts.complete => return None,
+        None => format!("the dump is incomplete{}", source.incompleteness_reasons()),
+    };
+
+    let risk = format!("{reason}: the new table will lack the items that the dump lacks");
+    Some(Finding::Question(Question::OtherRisk(risk)))
+}
+
+/// Source and target environment, if they differ. Because one name may stand for two places (`no-env` always may), account and region
+/// are compared as well, as far as they are known. Local engines invent accounts.
+fn crossed_environments(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
+    let source = facts.environment.as_deref();
+    if let Some(source) = source
+        && source != target.environment
+    {
+        return Some((source.to_owned(), target.environment.clone()));
+    }
+
+    // A local target may stand for any region, unless the dump is of an environment with the same name.
+    let [from, to] = [
+        (&facts.account, &facts.region),
+        (&target.account, &target.region),
+    ]
+    .map(|(account, region)| AccountRegion {
+        account: account.as_deref().filter(|_| !target.local),
+        region: region
+            .as_deref()
+            .filter(|_| source.is_some() || !target.local),
+    });
+
+    from.differs_from(to).then(|| {
+        let source = source.unwrap_or("unknown environment");
+        (
+            format!("{source} ({from})"),
+            format!("{} ({to})", target.environment),
+        )
+    })
+}

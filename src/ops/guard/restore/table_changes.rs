@@ -1,0 +1,146 @@
+//! Rules about the planned changes to the target table: its key, settings and capacity.
+
+use super::RestoreFacts;
+use crate::error::Error;
+use crate::ops::guard::Finding;
+use crate::ops::restore::TableAction;
+use crate::schema::{KeyMismatch, OverriddenSchema, TableSchema};
+
+/// The planned changes to the target table.
+#[derive(Debug, Default)]
+pub(crate) struct TableChanges<'a> {
+    /// The schema of the dump, or of the schema file, with the overrides.
+    pub(crate) wanted: Option<&'a OverriddenSchema>,
+    /// Both keys, if the existing table has another one.
+    pub(crate) key_mismatch: Option<&'a KeyMismatch>,
+    /// Whether the settings of the wanted schema are applied.
+    pub(crate) applies_settings: bool,
+    /// Whether calls change settings.
+    pub(crate) has_setting_calls: bool,
+    /// Whether the table is created with a KMS key.
+    pub(crate) creates_with_kms_key: bool,
+    pub(crate) boost: Option<BoostChange>,
+}
+
+/// A change of the capacity while items are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BoostChange {
+    /// The capacity is raised, and lowered at the end.
+    Raised,
+    /// The boost of an unfinished restore is reverted at the end.
+    Reverted,
+}
+
+/// A table that would have to be created, although the options forbid it.
+pub(super) fn missing_table(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let subject = created_table(facts)?;
+    let flag = if !facts.request.create {
+        "--no-create"
+    } else if facts.request.content.includes_schema() {
+        return None;
+    } else {
+        "--data-only"
+    };
+
+    let error =
+        Error::not_found(subject).with_hint(format!("create it first, or leave out {flag}"));
+    Some(Finding::Refusal(error))
+}
+
+pub(super) fn missing_schema(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let subject = created_table(facts)?;
+    facts.changes.known()?.wanted.is_none().then(|| {
+        let error = Error::schema_mismatch(format!(
+            "{subject}, and the source has no schema to create it from"
+        ))
+        .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first");
+        Finding::Refusal(error)
+    })
+}
+
+/// The table that is created, and its state as the beginning of a message.
+fn created_table(facts: &RestoreFacts<'_>) -> Option<String> {
+    let target = facts.target.known()?;
+    let state = match target.action {
+        TableAction::CreateWhenDeleted => "is being deleted",
+        TableAction::Create | TableAction::Replace { .. } => "does not exist",
+        TableAction::Add { .. } | TableAction::Keep => return None,
+    };
+
+    let place = target.place;
+    Some(format!(
+        "table {} {state} in environment {}",
+        place.table, place.environment
+    ))
+}
+
+pub(super) fn another_key(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let key = facts.changes.known()?.key_mismatch?;
+    let table = &facts.target.known()?.place.table;
+    let error =
+        Error::schema_mismatch(format!("the key schema of table {table} is not the dump's"))
+            .with_details(side_by_side(key))
+            .with_hint(
+                "restore under another name with --table, or replace the table with --replace",
+            );
+    Some(Finding::Refusal(error))
+}
+
+/// The keys of dump and table in two columns.
+fn side_by_side(key: &KeyMismatch) -> Vec<String> {
+    let (dump, table) = (key.dump_lines(), key.table_lines());
+    let width = dump.iter().map(|line| line.chars().count()).max();
+    let width = width.unwrap_or(0) + 4;
+    let row = |dump: &str, table: &str| format!("{dump:width$}{table}");
+    let rows = dump
+        .iter()
+        .zip(&table)
+        .map(|(dump, table)| row(dump, table));
+
+    std::iter::once(row("dump", "table")).chain(rows).collect()
+}
+
+/// Auto scaling may interfere with a boost.
+pub(super) fn boost_with_auto_scaling(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let is_raised = facts.changes.known()?.boost == Some(BoostChange::Raised);
+    let is_scaled = target.existing.is_some_and(TableSchema::has_auto_scaling);
+    let keeps_table = matches!(target.action, TableAction::Add { .. });
+    (is_raised && is_scaled && keeps_table).then(|| {
+        Finding::Warning(
+            "the table has auto scaling, which may change the boosted capacity".to_owned(),
+        )
+    })
+}
+
+/// Without a journal, the next restore does not know of the boost.
+pub(super) fn boost_without_journal(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let is_raised = facts.changes.known()?.boost == Some(BoostChange::Raised);
+    (is_raised && !facts.target.known()?.has_journal).then(|| {
+        Finding::Warning(
+            "there is no folder for state: the boost stays if this run is killed".to_owned(),
+        )
+    })
+}
+
+/// Overrides have no effect on a table whose settings are not changed.
+pub(super) fn ignored_overrides(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let (target, changes) = (facts.target.known()?, facts.changes.known()?);
+    let wanted = changes.wanted?;
+    let is_ignored = !changes.applies_settings && *target.action != TableAction::Keep;
+    (is_ignored && wanted.has_overrides && !wanted.notes.is_empty()).then(|| {
+        Finding::Warning(
+            "the table exists: its settings stay, whatever is to be changed on the way".to_owned(),
+        )
+    })
+}
+
+/// Only local endpoints may create a table without its KMS key.
+pub(super) fn encryption_may_be_missing(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let is_local = facts.target.known()?.place.local;
+    (is_local && facts.changes.known()?.creates_with_kms_key).then(|| {
+        Finding::Warning(
+            "A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.".to_owned(),
+        )
+    })
+}

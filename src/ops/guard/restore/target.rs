@@ -1,0 +1,164 @@
+//! Rules about the target table of a restore.
+
+use super::RestoreFacts;
+use super::unfinished::Resume;
+use crate::environment::Question;
+use crate::error::Error;
+use crate::ops::guard::{Finding, warning};
+use crate::ops::journal::RestoreJob;
+use crate::ops::restore::{OnConflict, TableAction};
+use crate::ops::table_location::TableLocation;
+use crate::schema::TableSchema;
+
+/// The target before the restore.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) place: &'a TableLocation,
+    /// `None` if the table does not exist, or is being deleted.
+    pub(crate) existing: Option<&'a TableSchema>,
+    /// Number of on-demand backups of a table that will be replaced, if known.
+    pub(crate) backups: Option<usize>,
+    pub(crate) action: &'a TableAction,
+    /// An unfinished restore of this table.
+    pub(crate) unfinished: Option<&'a RestoreJob>,
+    pub(crate) resume: Resume<'a>,
+    /// Whether the restore can keep a journal.
+    pub(crate) has_journal: bool,
+}
+
+/// An in-memory database would disappear with the process.
+pub(super) fn memory_is_lost(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    facts.connection.is_in_memory.then(|| {
+        let error =
+            Error::usage("a restore into embedded: without a file would vanish when it ends")
+                .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db");
+        Finding::Refusal(error)
+    })
+}
+
+pub(super) fn deletion_protection(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let is_protected = target.existing?.description().is_deletion_protected();
+    let is_replaced = matches!(target.action, TableAction::Replace { .. });
+    (is_replaced && is_protected).then(|| {
+        let error = Error::usage("the target table has deletion protection, so it cannot be replaced")
+            .with_hint("lift it yourself if you are sure: `aws dynamodb update-table --no-deletion-protection-enabled`");
+        Finding::Refusal(error)
+    })
+}
+
+pub(super) fn accepts_no_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let existing = target.existing?;
+    let is_used = matches!(target.action, TableAction::Add { .. });
+    (is_used && existing.is_stuck()).then(|| Finding::Refusal(stuck(&target.place.table, existing)))
+}
+
+/// The error for a table whose status forbids writes and does not change by itself.
+pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
+    Error::failed(format!(
+        "table {table} takes no items, and that does not pass: {}",
+        schema.activity()
+    ))
+    .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
+}
+
+pub(super) fn is_not_ready(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.existing_target()?;
+    let existing = target.existing.filter(|existing| !existing.is_active())?;
+    if target.action.creates() {
+        return None;
+    }
+
+    warning(format!(
+        "the table is not ready and is waited for: {}",
+        existing.activity()
+    ))
+}
+
+/// The existing table that items are written into.
+fn added_to<'a>(facts: &RestoreFacts<'a>) -> Option<&'a TableSchema> {
+    let target = facts.target.known()?;
+    let is_added_to = matches!(target.action, TableAction::Add { .. });
+    target
+        .existing
+        .filter(|_| is_added_to && facts.request.content.includes_items())
+}
+
+pub(super) fn stream_has_consumers(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    added_to(facts)?.description().stream()?;
+    warning("the table has a live stream: its consumers will see every restored item")
+}
+
+pub(super) fn items_may_expire(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let attribute = added_to(facts)?.ttl_attribute()?;
+    warning(format!(
+        "the table has TTL on {attribute}: items whose time has passed may expire at once"
+    ))
+}
+
+pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let existing = added_to(facts)?;
+    let target = facts.target.known()?;
+    // After an unfinished restore of the same items, the table holds only equal ones.
+    let has_only_own_items = target.unfinished.is_some() && !target.resume.has_other_items;
+    let has_items = existing.description().item_count.unwrap_or(0) > 0;
+    let overwrites = facts.request.on_conflict == OnConflict::Overwrite;
+
+    (has_items && overwrites && !has_only_own_items).then(|| {
+        Finding::Warning("items with the same key are overwritten, newer ones too".to_owned())
+    })
+}
+
+pub(super) fn backups_remain(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.existing_target()?;
+    let count = target.backups.filter(|count| *count > 0)?;
+    let plural = if count == 1 { "" } else { "s" };
+    warning(format!(
+        "{count} on-demand backup{plural} of the old table stay"
+    ))
+}
+
+pub(super) fn remote(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let place = facts.target.known()?.place;
+    (!place.local).then(|| {
+        Finding::Question(Question::RemoteTarget {
+            place: place.location(),
+        })
+    })
+}
+
+pub(super) fn replacement(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let existing = target.existing?;
+    matches!(target.action, TableAction::Replace { .. }).then(|| {
+        Finding::Question(Question::ReplaceTable {
+            table: target.place.table.clone(),
+            losses: losses(existing, target.backups),
+        })
+    })
+}
+
+/// Everything that is lost with a table that is replaced.
+fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
+    let has_pitr = existing.has_point_in_time_recovery();
+    let settings = match has_pitr {
+        Some(_) => "its settings and tags",
+        None => "its settings, tags and point-in-time history",
+    };
+    let mut losses = vec![settings.to_owned()];
+    if existing.description().stream().is_some() {
+        losses.push("its stream, with every record not read yet".to_owned());
+    }
+
+    match (has_pitr, backups) {
+        (Some(true), _) => losses
+            .push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
+        (Some(false), Some(0)) => {
+            losses.push("every way back: there is no backup of it".to_owned());
+        }
+        (Some(false) | None, _) => {}
+    }
+
+    losses
+}

@@ -1,0 +1,80 @@
+//! Rules about an unfinished restore of the same table.
+
+use super::RestoreFacts;
+use crate::error::Error;
+use crate::ops::guard::{Finding, warning};
+use crate::ops::journal::WrittenItems;
+use crate::ops::restore::ExistingTable;
+
+/// How the restore relates to an interrupted one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Resume<'a> {
+    /// Whether it is resumed.
+    pub(crate) is_resumed: bool,
+    /// Why it is not resumed, or why the table may hold other items.
+    pub(crate) reason: Option<&'a str>,
+    /// Whether the table may hold items of another source.
+    pub(crate) has_other_items: bool,
+}
+
+pub(super) fn cannot_be_resumed(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let resume = facts.target.known()?.resume;
+    let reason = resume.reason.filter(|_| !resume.is_resumed)?;
+    let is_requested = facts.request.resume && facts.request.content.includes_items();
+    is_requested.then(|| {
+        let error = Error::failed(format!(
+            "the interrupted restore into this table cannot be resumed: {reason}"
+        ))
+        .with_hint("leave out --resume to write every item from the beginning");
+        Finding::Refusal(error)
+    })
+}
+
+/// `--if-missing` completes the table of an unfinished restore, but only with the items of that restore.
+pub(super) fn created_by_another_restore(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let job = target.unfinished.filter(|job| job.created)?;
+    if facts.request.existing != ExistingTable::Keep || !target.resume.has_other_items {
+        return None;
+    }
+
+    let (table, source) = (&target.place.table, &job.source);
+    let reason = target.resume.reason.unwrap_or("it was of another dump");
+    let resume_hint = match &job.wrote {
+        WrittenItems::ItemsOf(_) => {
+            format!("to finish it, restore {source} again, with the options it had and --resume; ")
+        }
+        WrittenItems::Nothing | WrittenItems::Unknown => String::new(),
+    };
+
+    let error = Error::failed(format!(
+        "table {table} was created by a restore of {source} that did not end; {reason}"
+    ))
+    .with_hint(format!(
+        "{resume_hint}to start over with this source, pass --replace instead of --if-missing"
+    ));
+    Some(Finding::Refusal(error))
+}
+
+pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.existing_target()?;
+    target.unfinished?;
+    let resume = target.resume;
+    if resume.is_resumed || !facts.request.content.includes_items() {
+        return None;
+    }
+
+    let keeps_other_items = resume.has_other_items && !target.action.creates();
+    let consequence = if keeps_other_items {
+        "the items that it wrote stay"
+    } else {
+        "every item is written again"
+    };
+
+    let reason = resume
+        .reason
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    warning(format!(
+        "an earlier restore into this table did not end; {consequence}{reason}"
+    ))
+}

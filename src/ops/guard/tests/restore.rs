@@ -1,0 +1,656 @@
+//! A restore: facts and options, and the findings.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::lines;
+use crate::backup::SourceSpec;
+use crate::ops::ContentScope;
+use crate::ops::guard::{
+    BoostChange, CheckedSource, Connection, Fact, RestoreFacts, Resume, TableChanges, Target,
+    restore,
+};
+use crate::ops::journal::{RestoreIdentity, RestoreJob, WrittenItems};
+use crate::ops::restore::{
+    ExistingTable, OnConflict, RestoreRequest, Salvage, SourceFacts, TableAction, VerifyMode,
+};
+use crate::ops::table_location::TableLocation;
+use crate::schema::{KeyMismatch, OverriddenSchema, Overrides, TableSchema, differences};
+use crate::transform::{CommandSpec, Transform};
+
+/// Options and facts. By default, a complete dump of `local` creates the missing table `films` in `local`.
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
+struct Scene {
+    request: RestoreRequest,
+    connection: Connection,
+    place: TableLocation,
+    existing: Option<TableSchema>,
+    backups: Option<usize>,
+    action: TableAction,
+    unfinished: Option<RestoreJob>,
+    resume: Resume<'static>,
+    has_journal: bool,
+    wanted: Option<OverriddenSchema>,
+    key_mismatch: Option<KeyMismatch>,
+    applies_settings: bool,
+    has_setting_calls: bool,
+    creates_with_kms_key: bool,
+    boost: Option<BoostChange>,
+    source: SourceFacts,
+    lacks_metadata: bool,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let wanted = schema(&json!({}));
+        Self {
+            request: RestoreRequest::new(SourceSpec::path("out")),
+            connection: Connection {
+                environment: "local".to_owned(),
+                endpoint: "http://localhost:8000".to_owned(),
+                ..Connection::default()
+            },
+            place: TableLocation {
+                environment: "local".to_owned(),
+                table: "films".to_owned(),
+                account: None,
+                region: Some("eu-west-1".to_owned()),
+                endpoint: Some("http://localhost:8000".to_owned()),
+                protected: false,
+                local: true,
+                credentials: "none".to_owned(),
+                sources: Vec::new(),
+            },
+            existing: None,
+            backups: None,
+            action: TableAction::Create,
+            unfinished: None,
+            resume: Resume::default(),
+            has_journal: true,
+            wanted: wanted.overridden(&Overrides::default()).ok(),
+            key_mismatch: None,
+            applies_settings: true,
+            has_setting_calls: false,
+            creates_with_kms_key: false,
+            boost: None,
+            source: source(),
+            lacks_metadata: false,
+        }
+    }
+
+    /// The target is in AWS.
+    fn remote(&mut self) {
+        self.place.environment = "staging".to_owned();
+        self.place.account = Some("123456789012".to_owned());
+        self.place.endpoint = None;
+        self.place.local = false;
+        self.source.environment = Some("staging".to_owned());
+    }
+
+    /// The table exists with 312 items and these fields.
+    fn exists(&mut self, fields: Value) {
+        self.existing = Some(schema(&fields));
+        self.action = TableAction::Add { items: 312 };
+        self.applies_settings = false;
+    }
+
+    /// The same, and the table is replaced.
+    fn replaced(&mut self, fields: Value) {
+        self.exists(fields);
+        self.request.existing = ExistingTable::Replace;
+        self.action = TableAction::Replace { items: 312 };
+        self.applies_settings = true;
+    }
+
+    /// A restore that created the table has not finished.
+    fn unfinished(&mut self, wrote: WrittenItems) {
+        self.exists(json!({}));
+        self.unfinished = Some(RestoreJob {
+            table: "films".to_owned(),
+            environment: "local".to_owned(),
+            endpoint: None,
+            since: Utc::now(),
+            source: "other".to_owned(),
+            created: true,
+            wrote,
+            table_id: None,
+            boost: None,
+            progress: None,
+        });
+    }
+
+    fn findings(&self) -> Vec<String> {
+        let target = Target {
+            place: &self.place,
+            existing: self.existing.as_ref(),
+            backups: self.backups,
+            action: &self.action,
+            unfinished: self.unfinished.as_ref(),
+            resume: self.resume,
+            has_journal: self.has_journal,
+        };
+        let changes = TableChanges {
+            wanted: self.wanted.as_ref(),
+            key_mismatch: self.key_mismatch.as_ref(),
+            applies_settings: self.applies_settings,
+            has_setting_calls: self.has_setting_calls,
+            creates_with_kms_key: self.creates_with_kms_key,
+            boost: self.boost,
+        };
+        let source = CheckedSource {
+            facts: &self.source,
+            lacks_metadata: self.lacks_metadata,
+        };
+
+        lines(restore(&RestoreFacts {
+            target: Fact::Known(target),
+            changes: Fact::Known(changes),
+            source: Fact::Known(source),
+            ..RestoreFacts::new(&self.request, &self.connection)
+        }))
+    }
+}
+
+/// A table with the key `id`.
+fn schema(fields: &Value) -> TableSchema {
+    let mut document = json!({"Table": {
+        "TableName": "films",
+        "TableStatus": "ACTIVE",
+        "ItemCount": 312,
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    }});
+    let table = fields.get("Table").and_then(Value::as_object);
+    for (name, value) in table.into_iter().flatten() {
+        document["Table"][name] = value.clone();
+    }
+
+    let sections = fields.as_object().into_iter().flatten();
+    for (name, value) in sections.filter(|(name, _)| *name != "Table") {
+        document[name] = value.clone();
+    }
+
+    TableSchema::parse(document.to_string().as_bytes()).expect("a schema")
+}
+
+/// A complete dump.
+fn source() -> SourceFacts {
+    SourceFacts {
+        path: "out".to_owned(),
+        kind: "dump",
+        environment: Some("local".to_owned()),
+        table: Some("films".to_owned()),
+        account: None,
+        region: Some("eu-west-1".to_owned()),
+        started_at: None,
+        finished_at: None,
+        items: Some(312),
+        bytes: Some(118_000),
+        complete: true,
+        partial: Vec::new(),
+        transformed: false,
+        mask_rules_sha256: None,
+        salvage: None,
+    }
+}
+
+/// Items of a source that is known.
+fn items_of_other() -> WrittenItems {
+    WrittenItems::ItemsOf(Box::new(RestoreIdentity {
+        source: "other".to_owned(),
+        data_sha256: "0".repeat(64),
+        on_conflict: OnConflict::default(),
+        salvage: false,
+        transform: None,
+    }))
+}
+
+fn sends_items_to_a_program(request: &mut RestoreRequest) {
+    let command = CommandSpec::new("cat");
+    request.transform = Transform::new().command(command).expect("a program");
+}
+
+type Row = (&'static str, fn(&mut Scene), &'static [&'static str]);
+
+#[test]
+fn each_finding_follows_from_its_facts() {
+    for (name, change, expected) in REFUSED.iter().chain(WARNED).chain(ASKED) {
+        let mut scene = Scene::new();
+        change(&mut scene);
+        assert_eq!(scene.findings(), *expected, "{name}");
+    }
+}
+
+const OVERWRITES: &str = "warning: items with the same key are overwritten, newer ones too";
+
+const REFUSED: &[Row] = &[
+    (
+        "the target is in memory",
+        |scene| scene.connection.is_in_memory = true,
+        &["refused (Usage): a restore into embedded: without a file would vanish when it ends"],
+    ),
+    (
+        "standard input is to be resumed",
+        |scene| {
+            scene.request.source = SourceSpec::Stdin;
+            scene.request.resume = true;
+        },
+        &["refused (Usage): --resume needs a file: standard input can be read only once"],
+    ),
+    (
+        "standard input is to be salvaged",
+        |scene| {
+            scene.request.source = SourceSpec::Stdin;
+            scene.request.salvage = true;
+        },
+        &["refused (Usage): --salvage needs a file: standard input can be read only once"],
+    ),
+    (
+        "--resume, and the interrupted restore does not fit",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.request.resume = true;
+            scene.resume.reason = Some("it was of another dump");
+        },
+        &[
+            "refused (Failed): the interrupted restore into this table cannot be resumed: it was of another dump",
+        ],
+    ),
+    (
+        "--resume --schema-only",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.request.resume = true;
+            scene.request.content = ContentScope::SchemaOnly;
+            scene.resume.reason = Some("it was of another dump");
+        },
+        &[],
+    ),
+    (
+        "--replace, and the table has deletion protection",
+        |scene| scene.replaced(json!({"Table": {"DeletionProtectionEnabled": true}})),
+        &["refused (Usage): the target table has deletion protection, so it cannot be replaced"],
+    ),
+    (
+        "deletion protection, and items are added",
+        |scene| scene.exists(json!({"Table": {"DeletionProtectionEnabled": true}})),
+        &[OVERWRITES],
+    ),
+    (
+        "the table cannot be written",
+        |scene| scene.exists(json!({"Table": {"TableStatus": "ARCHIVED"}})),
+        &[
+            "refused (Failed): table films takes no items, and that does not pass: table is ARCHIVED",
+        ],
+    ),
+    (
+        "--if-missing, and an unfinished restore of another dump created the table",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.request.existing = ExistingTable::Keep;
+            scene.resume.reason = Some("it was of another dump");
+            scene.resume.has_other_items = true;
+        },
+        &[
+            "refused (Failed): table films was created by a restore of other that did not end; it was of another dump",
+        ],
+    ),
+    (
+        "--no-create, and there is no table",
+        |scene| scene.request.create = false,
+        &["refused (NotFound): table films does not exist in environment local"],
+    ),
+    (
+        "--data-only, and the table is being deleted",
+        |scene| {
+            scene.request.content = ContentScope::DataOnly;
+            scene.action = TableAction::CreateWhenDeleted;
+        },
+        &["refused (NotFound): table films is being deleted in environment local"],
+    ),
+    (
+        "there is no schema to create the table from",
+        |scene| scene.wanted = None,
+        &[
+            "refused (SchemaMismatch): table films does not exist in environment local, and the source has no schema to create it from",
+        ],
+    ),
+    (
+        "the table has another key",
+        |scene| {
+            scene.exists(json!({}));
+            let other = schema(&json!({"Table": {
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
+            }}));
+            scene.key_mismatch = differences(&schema(&json!({})), &other).key;
+        },
+        &["refused (SchemaMismatch): the key schema of table films is not the dump's"],
+    ),
+];
+
+const WARNED: &[Row] = &[
+    ("nothing is dangerous", |_| {}, &[]),
+    (
+        "an environment of production has the endpoint of a local engine",
+        |scene| {
+            scene.connection.environment = "prod".to_owned();
+            scene.connection.misplaced_endpoint = Some("LOCAL_AWS_ENDPOINT in x line 3".to_owned());
+        },
+        &[
+            "warning: The endpoint of environment prod is http://localhost:8000 (LOCAL_AWS_ENDPOINT in x line 3). This variable is for \
+           local engines: remove it if prod is an environment on AWS.",
+        ],
+    ),
+    (
+        "items are added to items",
+        |scene| scene.exists(json!({})),
+        &[OVERWRITES],
+    ),
+    (
+        "items are added to an empty table",
+        |scene| scene.exists(json!({"Table": {"ItemCount": 0}})),
+        &[],
+    ),
+    (
+        "--on-conflict skip",
+        |scene| {
+            scene.exists(json!({}));
+            scene.request.on_conflict = OnConflict::Skip;
+        },
+        &[],
+    ),
+    (
+        "--if-missing, and the table exists",
+        |scene| {
+            scene.exists(json!({"Table": {"TableStatus": "UPDATING"}}));
+            scene.action = TableAction::Keep;
+        },
+        &[],
+    ),
+    (
+        "an unfinished restore is resumed",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.resume.is_resumed = true;
+        },
+        &[],
+    ),
+    (
+        "an unfinished restore is not resumed",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.resume.reason = Some("--resume would go on with it");
+        },
+        &[
+            "warning: an earlier restore into this table did not end; every item is written again (--resume would go on with it)",
+        ],
+    ),
+    (
+        "the items of an unfinished restore of another dump remain",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.resume.reason = Some("it was of another dump");
+            scene.resume.has_other_items = true;
+        },
+        &[
+            "warning: an earlier restore into this table did not end; the items that it wrote stay (it was of another dump)",
+            OVERWRITES,
+        ],
+    ),
+    (
+        "the table is being changed",
+        |scene| scene.exists(json!({"Table": {"TableStatus": "UPDATING", "ItemCount": 0}})),
+        &["warning: the table is not ready and is waited for: table is UPDATING"],
+    ),
+    (
+        "the table has a stream",
+        |scene| {
+            let stream = json!({"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"});
+            scene.exists(json!({"Table": {"StreamSpecification": stream, "ItemCount": 0}}));
+        },
+        &["warning: the table has a live stream: its consumers will see every restored item"],
+    ),
+    (
+        "the table has TTL",
+        |scene| {
+            let ttl = json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "until"});
+            scene.exists(json!({"TimeToLive": ttl, "Table": {"ItemCount": 0}}));
+        },
+        &["warning: the table has TTL on until: items whose time has passed may expire at once"],
+    ),
+    (
+        "the dump is a part of a table",
+        |scene| {
+            scene.source.complete = false;
+            scene.source.partial = vec!["limit 100".to_owned()];
+        },
+        &["warning: the dump is not a whole table (limit 100)"],
+    ),
+    (
+        "a boost of a table with auto scaling",
+        |scene| {
+            scene
+                .exists(json!({"AutoScaling": {"ScalableTargets": []}, "Table": {"ItemCount": 0}}));
+            scene.boost = Some(BoostChange::Raised);
+        },
+        &["warning: the table has auto scaling, which may change the boosted capacity"],
+    ),
+    (
+        "a boost without a state directory",
+        |scene| {
+            scene.boost = Some(BoostChange::Raised);
+            scene.has_journal = false;
+        },
+        &["warning: there is no folder for state: the boost stays if this run is killed"],
+    ),
+    (
+        "an earlier boost is reverted without a state directory",
+        |scene| {
+            scene.boost = Some(BoostChange::Reverted);
+            scene.has_journal = false;
+        },
+        &[],
+    ),
+    (
+        "overrides, and the table keeps its settings",
+        |scene| {
+            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            let wanted = scene.wanted.as_mut().expect("a schema");
+            wanted.has_overrides = true;
+            wanted.notes = vec!["billing".to_owned()];
+        },
+        &["warning: the table exists: its settings stay, whatever is to be changed on the way"],
+    ),
+    (
+        "a KMS key at a local endpoint",
+        |scene| scene.creates_with_kms_key = true,
+        &[
+            "warning: A local endpoint may not support encryption. If it refuses the KMS key, the table is created without it.",
+        ],
+    ),
+    (
+        "--verify full with a program",
+        |scene| {
+            scene.request.verify = VerifyMode::Full;
+            sends_items_to_a_program(&mut scene.request);
+        },
+        &[
+            "warning: the comparison transforms the dump once more: what does not come out the same twice differs",
+        ],
+    ),
+    (
+        "--verify full of standard input",
+        |scene| {
+            scene.request.verify = VerifyMode::Full;
+            scene.request.source = SourceSpec::Stdin;
+        },
+        &["warning: Standard input cannot be read twice: items will not be read back."],
+    ),
+];
+
+const ASKED: &[Row] = &[
+    (
+        "the environments differ",
+        |scene| scene.source.environment = Some("prod".to_owned()),
+        &["question: Source: prod → Target: local"],
+    ),
+    (
+        "the environments differ, and nothing is written",
+        |scene| {
+            scene.exists(json!({}));
+            scene.action = TableAction::Keep;
+            scene.source.environment = Some("prod".to_owned());
+        },
+        &[],
+    ),
+    (
+        "the environments have the same name in two regions",
+        |scene| scene.source.region = Some("us-east-1".to_owned()),
+        &["question: Source: local (us-east-1) → Target: local (eu-west-1)"],
+    ),
+    (
+        "the environments have the same name in two accounts",
+        |scene| {
+            scene.remote();
+            scene.source.account = Some("000000000001".to_owned());
+        },
+        &[
+            "question: Source: staging (000000000001 eu-west-1) → Target: staging (123456789012 eu-west-1)",
+            "question: Remote target: AWS, account 123456789012 in eu-west-1",
+        ],
+    ),
+    (
+        "a local engine invents an account",
+        |scene| {
+            scene.source.account = Some("000000000001".to_owned());
+            scene.place.account = Some("000000000000".to_owned());
+        },
+        &[],
+    ),
+    (
+        "the source does not tell its environment",
+        |scene| scene.source.environment = None,
+        &[],
+    ),
+    (
+        "the damaged dump does not tell its environment",
+        |scene| {
+            scene.source.environment = None;
+            scene.lacks_metadata = true;
+        },
+        &["question: the damaged dump does not say which environment it is from"],
+    ),
+    (
+        "the target is remote",
+        Scene::remote,
+        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+    ),
+    (
+        "settings of a remote table are changed",
+        |scene| {
+            scene.remote();
+            scene.exists(json!({}));
+            scene.request.content = ContentScope::SchemaOnly;
+            scene.has_setting_calls = true;
+        },
+        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+    ),
+    (
+        "--schema-only, and a remote table has all settings",
+        |scene| {
+            scene.remote();
+            scene.exists(json!({}));
+            scene.request.content = ContentScope::SchemaOnly;
+        },
+        &[],
+    ),
+    (
+        "only the boost of an unfinished restore is reverted",
+        |scene| {
+            scene.remote();
+            scene.exists(json!({}));
+            scene.request.content = ContentScope::SchemaOnly;
+            scene.boost = Some(BoostChange::Reverted);
+        },
+        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+    ),
+    (
+        "--replace, and nothing is known about backups",
+        |scene| scene.replaced(json!({})),
+        &[
+            "question: table \"films\" and its items will be deleted, and with it its settings, tags and point-in-time history",
+        ],
+    ),
+    (
+        "--replace, and there is no backup",
+        |scene| {
+            let stream = json!({"StreamEnabled": true});
+            scene.replaced(json!({
+                "ContinuousBackups": {"ContinuousBackupsStatus": "ENABLED"},
+                "Table": {"StreamSpecification": stream},
+            }));
+            scene.backups = Some(0);
+        },
+        &[
+            "question: table \"films\" and its items will be deleted, and with it its settings and tags, its stream, with every record not \
+           read yet, every way back: there is no backup of it",
+        ],
+    ),
+    (
+        "--replace, and there are backups",
+        |scene| {
+            let pitr = json!({"PointInTimeRecoveryStatus": "ENABLED"});
+            scene.replaced(json!({"ContinuousBackups": {"PointInTimeRecoveryDescription": pitr}}));
+            scene.backups = Some(2);
+        },
+        &[
+            "warning: 2 on-demand backups of the old table stay",
+            "question: table \"films\" and its items will be deleted, and with it its settings and tags, its point-in-time history (AWS \
+             keeps one last backup for 35 days)",
+        ],
+    ),
+    (
+        "--replace with a part of a table",
+        |scene| {
+            scene.replaced(json!({"ContinuousBackups": {}}));
+            scene.source.complete = false;
+        },
+        &[
+            "warning: the dump is not a whole table",
+            "question: table \"films\" and its items will be deleted, and with it its settings and tags",
+            "question: the dump is incomplete: the new table will lack the items that the dump lacks",
+        ],
+    ),
+    (
+        "--replace with a damaged dump",
+        |scene| {
+            scene.replaced(json!({"ContinuousBackups": {}}));
+            scene.source.salvage = Some(Salvage {
+                promised: Some(2),
+                readable: 1,
+                unreadable: 1,
+            });
+        },
+        &[
+            "question: table \"films\" and its items will be deleted, and with it its settings and tags",
+            "question: the dump is damaged: the new table will lack the items that the dump lacks",
+        ],
+    ),
+];
+
+#[test]
+fn a_refusal_needs_only_the_facts_of_its_stage() {
+    let mut scene = Scene::new();
+    scene.connection.is_in_memory = true;
+    let facts = RestoreFacts::new(&scene.request, &scene.connection);
+    assert_eq!(
+        lines(restore(&facts)),
+        ["refused (Usage): a restore into embedded: without a file would vanish when it ends"]
+    );
+
+    scene.connection.is_in_memory = false;
+    scene.request.create = false;
+    let facts = RestoreFacts::new(&scene.request, &scene.connection);
+    assert!(lines(restore(&facts)).is_empty(), "nothing is known yet");
+}
