@@ -124,7 +124,7 @@ impl Error {
         &self.0.details
     }
 
-    /// What to do next, if known.
+    /// The next step for the user, if known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()

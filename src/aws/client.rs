@@ -174,7 +174,7 @@ impl AwsClient {
         // Boxed, because it is rarely needed and must not enlarge the future of every call.
         let error = Box::pin(self.read_error(response, request.max_error_bytes, context)).await;
         if error.class == ErrorClass::Transient {
-            // A server that fails may be about to go away: the next attempt uses another connection.
+            // A failing server may be shutting down: the next attempt uses another connection.
             if let Some(connection) = connection.get() {
                 connection.poison();
             }

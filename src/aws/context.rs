@@ -10,7 +10,7 @@ use super::redact::RequestSecrets;
 /// Longest request ID. DynamoDB's have 52 characters.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
-/// What was called, and what the service calls it.
+/// The operation that was called, and the service's name for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// Name of the service for people.

@@ -61,7 +61,7 @@ impl CachedCredentials {
 
         let provided = match self.provide().await {
             Ok(credentials) => credentials,
-            // A provider that fails for a moment is no reason to stop while the old credentials are valid.
+            // A temporary failure of the provider does not matter while the old credentials are valid.
             Err(error) => match cached.as_ref() {
                 Some(old) if old.is_valid(now) => old.credentials.clone(),
                 _ => return Err(error),

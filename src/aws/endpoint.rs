@@ -31,7 +31,7 @@ pub(super) struct Endpoints {
     last: Mutex<Option<(ResolvedFor, Arc<Destination>)>>,
 }
 
-/// What an endpoint depends on.
+/// Inputs of the endpoint rules.
 #[derive(Debug, PartialEq, Eq)]
 struct ResolvedFor {
     service: Service,
@@ -68,7 +68,7 @@ impl Endpoints {
         }
     }
 
-    /// Names every endpoint in error messages, for an engine whose URL tells nobody anything.
+    /// Names every endpoint in error messages, for an engine whose URL is meaningless to users.
     pub(super) fn with_name(mut self, name: Option<String>) -> Self {
         self.name = name;
         self

@@ -35,7 +35,7 @@ pub(crate) async fn decompress(body: Bytes, max_bytes: usize) -> Result<Bytes, R
     })?
 }
 
-/// Decompresses at most `max_bytes`, whatever length the body declares.
+/// Decompresses at most `max_bytes`, regardless of the length that the body declares.
 fn decompress_within(max_bytes: usize, body: &[u8]) -> Result<Bytes, RequestError> {
     let mut text = take_buffer(declared_length(body).min(max_bytes));
     // Several gzip members in one body are allowed. Reading one byte more than the maximum detects

@@ -355,7 +355,7 @@ impl Broken {
     }
 }
 
-/// What to do about a profile that does not exist.
+/// The hint for a profile that does not exist.
 fn missing_hint(name: &str, profiles: &ProfileSet) -> String {
     let config = config_file();
     if has_section(&config, name) {

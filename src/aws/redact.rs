@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 /// Shorter texts, such as the key `test` of local engines, are not secret, and occur in other words.
 const MIN_SECRET_LENGTH: usize = 8;
 
-/// What a request was signed with: the credentials and the signature.
+/// The secrets in a signed request: the credentials and the signature.
 #[derive(Clone, Default)]
 pub(super) struct RequestSecrets {
     credentials: Option<Credentials>,

@@ -11,10 +11,10 @@ use crate::error::{Error, Result};
 
 const ENDPOINT_URL: &str = "endpoint_url";
 
-/// Prefix of environment variables that nobody sets: the process environment has been searched before.
+/// Prefix of environment variables that are never set: the process environment has been searched before.
 const NO_VARIABLE: &str = "DYNADUMP_UNSET";
 
-/// Reads the profile. One that does not exist has no settings: whatever needs its credentials reports that.
+/// Reads the profile. One that does not exist has no settings; the error is reported when its credentials are needed.
 ///
 /// # Errors
 /// The shared AWS configuration cannot be parsed.

@@ -110,7 +110,7 @@ async fn send(client: &AwsClient, request: Request<'_>) -> Result<Bytes, error::
     Ok(client.send(request).await?.read().await?.text)
 }
 
-/// What a signature covers: method, URL, headers, scope and names of the signed headers. What only the SDK sends is left out.
+/// Inputs of a signature: method, URL, headers, scope and names of the signed headers. What only the SDK sends is left out.
 fn canonical(request: &HttpRequest) -> Vec<String> {
     let is_of_the_sdk = |name: &str| name.starts_with("amz-sdk-") || name.ends_with("user-agent");
     let authorization = request.headers().get("authorization").unwrap();

@@ -10,7 +10,7 @@ pub struct KeyCollisions {
 }
 
 impl KeyCollisions {
-    /// Adds an item. The lowest numbers are listed, in whatever order the items are added; at most `listed`.
+    /// Adds an item. The lowest numbers are listed, independently of the order of the items; at most `listed`.
     pub(crate) fn add(&mut self, earlier: u64, number: u64, listed: usize) {
         self.count += 1;
 

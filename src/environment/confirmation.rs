@@ -54,7 +54,7 @@ pub enum Question {
     ReplaceTable {
         /// The table.
         table: String,
-        /// What is lost besides the items, each as a fragment (`its 2 tags`).
+        /// Losses in addition to the items, each as a fragment (`its 2 tags`).
         losses: Vec<String>,
     },
     /// Any other risk, as a statement: `the dump in x is complete, this one would not be`.
@@ -211,7 +211,7 @@ impl Approval {
         }
     }
 
-    /// The error if nobody can answer the questions, with the flag that answers them as hint.
+    /// The error if the questions cannot be answered; its hint is the flag that answers them.
     #[must_use]
     pub fn unanswered(&self) -> Error {
         let (what, flag) = match (&self.target, self.protected_target()) {

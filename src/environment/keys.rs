@@ -166,7 +166,7 @@ pub(crate) fn recognized(key: &str) -> Option<&'static str> {
         .find(|known| *known == key)
 }
 
-/// The key that `key` most likely stands for: another program's name for it, or another spelling.
+/// The key that `key` most likely means: another program's name for it, or another spelling.
 pub(crate) fn canonical_name(key: &str) -> Option<&'static str> {
     let is_known_as = |(known, others): &(&str, &[&str])| {
         is_spelling_of(key, known) || others.iter().any(|other| is_spelling_of(key, other))

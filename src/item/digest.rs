@@ -33,7 +33,7 @@ pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     Ok(xxh3_128(&encoder.out))
 }
 
-/// The digest of a set of items, whatever their order: how many, and the sum of their digests.
+/// The order-independent digest of a set of items: their number, and the sum of their digests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SetDigest {
     items: u64,

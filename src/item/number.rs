@@ -143,7 +143,7 @@ fn digits(text: &str) -> (&str, &str) {
     )
 }
 
-/// An exponent beyond 17 digits could overflow together with the digits' own weight. Zero is zero whatever its exponent.
+/// An exponent beyond 17 digits could overflow together with the digits' own weight. Zero is zero with any exponent.
 fn exponent(text: &str, zero: bool) -> Result<i64, NumberError> {
     let (negative, rest) = sign(text);
     let (power, rest) = digits(rest);

@@ -22,7 +22,7 @@ const MAX_PIECE_BYTES: usize = 128 * 1024;
 /// Cache misses after which the trie is used only while it has more hits than misses.
 const MIN_MISSES_TO_JUDGE: u32 = 128;
 
-/// Index that stands for "no node"; the root is never a child or sibling.
+/// Index that means "no node"; the root is never a child or sibling.
 const NO_NODE: u32 = 0;
 
 /// The continuation after a piece of text between two values.

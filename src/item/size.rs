@@ -12,7 +12,7 @@ use super::json::lexer::{JsonString, Lexer};
 use super::type_tag::TypeTag;
 use super::value::{MAX_NESTING, checked_number};
 
-/// Bytes that a map or list takes whatever it holds.
+/// Overhead of a map or list, in bytes.
 const CONTAINER: u64 = 3;
 /// Bytes that each element of a map or list takes in addition to its own size.
 const ELEMENT: u64 = 1;

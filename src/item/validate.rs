@@ -26,7 +26,7 @@ pub fn validate(item: &[u8]) -> Result<(), ItemError> {
     }
 }
 
-/// Checks that `line` is exactly one JSON object in which no attribute name occurs twice, whatever its values say. A line that passes
+/// Checks that `line` is exactly one JSON object in which no attribute name occurs twice; values are not checked. A line that passes
 /// can be placed in a request as an item: it cannot end there and continue as something else, and its key is the one that was read.
 ///
 /// # Errors

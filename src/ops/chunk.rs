@@ -13,7 +13,7 @@ use crate::item::Items;
 use crate::store::{PageMemoryPermit, ScanPage, WireBytes};
 use crate::transform::Outcome;
 
-/// What reading a chunk has cost.
+/// The cost of reading a chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct ReadCost {
     pub(crate) read_units: f64,
@@ -28,9 +28,9 @@ pub(crate) struct Chunk<P> {
     /// The hash of each item's key, if the source computed it while it checked the items; otherwise empty. It does not apply to the
     /// output of a transform.
     pub(crate) key_hashes: Vec<Option<u128>>,
-    /// What a transform made of each item; `None` without a transform.
+    /// The result of a transform for each item; `None` without a transform.
     pub(crate) outcomes: Option<Vec<Outcome>>,
-    /// What comes after the items and cannot be read, if the source is damaged there.
+    /// The unreadable part after the items, if the source is damaged there.
     pub(crate) unreadable: Option<Unreadable>,
     pub(crate) lane: usize,
     /// Where the lane continues after these items. `None` if a later chunk has to be settled, too: this one is a part of a page, or

@@ -180,7 +180,7 @@ fn decode([identity @ .., a, b, c, d, e, f, g, h]: [u8; 24]) -> (u128, u64) {
     (u128::from_le_bytes(identity), u64::from_le_bytes(number))
 }
 
-/// What a [`CollisionObserver`] has found.
+/// The result of a [`CollisionObserver`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CollisionReport {
     pub(crate) collisions: KeyCollisions,

@@ -26,7 +26,7 @@ pub(crate) async fn check_not_recreated(
         None => Err(Error::failed(format!(
             "table {table} was deleted meanwhile"
         ))),
-        // This comes before the status: a recreated table may already be on its way to deletion again.
+        // This comes before the status: a recreated table may already be being deleted again.
         Some(now) if now.is_different_table(before) => Err(recreated_error(table)),
         Some(now) if now.is_being_deleted() => {
             Err(Error::failed(format!("table {table} is being deleted")))

@@ -43,7 +43,7 @@ pub async fn load(
     .await
 }
 
-/// Creates the database file. If another process has created it meanwhile, that file is used: it may
+/// Creates the database file. If another process has created it in the meantime, that file is used: it may
 /// contain writes already.
 fn create_file(file: &Path, sample: &Path) -> Result<()> {
     database_of(sample)?.publish(file).map(drop)

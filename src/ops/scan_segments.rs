@@ -30,7 +30,7 @@ const MAX_SEGMENTS: u64 = 1024;
 /// flight, but not to be in each of 40 partitions that throttle: those that wait for their partition request nothing.
 pub(crate) const MAX_CONCURRENT_SEGMENTS: u32 = 64;
 
-/// What a parallel Scan reads from: a table, or what a test has scripted.
+/// The source of a parallel Scan: a table, or a script of a test.
 pub(crate) trait ScanPages: Clone + Send + Sync + 'static {
     /// Reads one page.
     ///

@@ -45,7 +45,7 @@ impl Scripted {
         }
     }
 
-    /// Blocks until nobody holds a page.
+    /// Blocks until no page is in memory.
     pub(crate) fn all_rooms_return(&self) {
         until("all memory is free again", || {
             self.rooms.available_permits() == ROOMS as usize

@@ -14,7 +14,7 @@ use super::source::ChunkStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 
-/// What takes the chunks of a source: a dump, a table, a digest, a count.
+/// Takes the chunks of a source: a dump, a table, a digest, a count.
 pub(crate) trait Sink<P>: Send {
     /// Whether the next chunk can be taken.
     fn has_room(&self) -> bool;
@@ -40,7 +40,7 @@ pub(crate) trait Sink<P>: Send {
     /// Starts to make durable what is settled. `None` if there is nothing from which a later run could continue.
     ///
     /// # Errors
-    /// What belongs to it cannot be written.
+    /// The items or their state cannot be written.
     fn settle(&mut self) -> Result<Option<Settling<P>>> {
         Ok(None)
     }
@@ -49,7 +49,7 @@ pub(crate) trait Sink<P>: Send {
     /// run can continue.
     ///
     /// # Errors
-    /// What is needed to continue cannot be saved.
+    /// The state needed to continue cannot be saved.
     fn stop(&mut self) -> impl Future<Output = Result<()>> + Send;
 }
 

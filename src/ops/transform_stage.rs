@@ -114,7 +114,7 @@ struct Forwarding<P> {
 }
 
 impl<P> Forwarding<P> {
-    /// Passes chunks on until they end, the limit is reached, an observer has seen enough, they cannot be read, or nobody receives them.
+    /// Passes chunks on until they end, the limit is reached, an observer has seen enough, they cannot be read, or the receiver is gone.
     fn run(mut self, mut chunks: impl Iterator<Item = Result<Chunk<P>>>) {
         while !self.ends_early() {
             let Some(chunk) = chunks.next() else {

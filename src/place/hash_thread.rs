@@ -97,12 +97,12 @@ fn hash_blocks(
                 block.clear();
 
                 if let Some(used) = used {
-                    // After the last block, nobody receives them.
+                    // After the last block, the receiver is gone.
                     let _ = used.send(block);
                 }
             }
             HashCommand::State(reply) => {
-                // Sending fails only if the requester has failed meanwhile.
+                // Sending fails only if the requester has failed in the meantime.
                 let _ = reply.send(hasher.clone());
             }
         }

@@ -55,7 +55,7 @@ pub enum LockRefusal {
         /// A description of the process.
         holder: String,
     },
-    /// The lock file cannot be created: no folder for a journal.
+    /// The lock file cannot be created: there is no folder for it.
     NoPlace(Error),
     /// The lock file exists and cannot be locked.
     Failed(Error),
@@ -230,7 +230,7 @@ impl LockedJournal {
     }
 }
 
-/// What exists at the path of a journal.
+/// The content found at the path of a journal.
 #[derive(Debug, PartialEq, Eq)]
 enum FoundFile {
     Nothing,

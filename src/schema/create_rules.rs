@@ -1,4 +1,4 @@
-//! Checks a schema for what DynamoDB refuses in a `CreateTable` request, whatever the account's quotas are. Used before a table is
+//! Checks a schema for what DynamoDB rejects in a `CreateTable` request, independently of the account's quotas. Used before a table is
 //! deleted and recreated; in all other cases DynamoDB itself reports the problem, in better words.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
 

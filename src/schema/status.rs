@@ -60,7 +60,7 @@ impl TableSchema {
 
 fn index_activity(name: &str, status: Option<&str>, backfilling: Option<bool>) -> Option<String> {
     let status = status.unwrap_or(ACTIVE);
-    // An index that is being filled is not ready, whatever its status.
+    // An index that is backfilling is not ready, even if its status is `ACTIVE`.
     match backfilling {
         Some(true) => Some(format!("index {name} is {status} (backfilling)")),
         _ => (status != ACTIVE).then(|| format!("index {name} is {status}")),

@@ -103,7 +103,7 @@ fn substitute_arns(body: &str, arns: &TableArns) -> Result<String, String> {
 }
 
 /// Whether an error says that the table already has the setting: either an earlier call succeeded
-/// and its response was lost, or the message says so whatever was called before.
+/// and its response was lost, or the message says so for any call.
 fn is_already_applied(call: &SettingCall, error: &RequestError, calls: u32) -> bool {
     let contains = |text: &str| error.message.to_ascii_lowercase().contains(text);
     let is_invalid = error.class == ErrorClass::Invalid;

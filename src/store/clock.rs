@@ -164,7 +164,7 @@ impl RunningClock {
                     return;
                 }
 
-                // Sleeps in short steps, because running time may lag behind the wall clock.
+                // Sleeps in short steps, because the monotonic clock may be slower than the wall clock.
                 sleep(remaining.min(TICK)).await;
             }
         };

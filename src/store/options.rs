@@ -19,7 +19,7 @@ pub struct StoreOptions {
     pub concurrency: Option<usize>,
     /// Whether Scan pages are requested compressed.
     pub wire_compression: WireCompression,
-    /// What to do when the embedded engine's database file is missing.
+    /// How to handle a missing database file of the embedded engine.
     pub missing_database: MissingDatabase,
     /// Initial content of a database in memory, of an environment without a database file or with
     /// [`MissingDatabase::InMemory`].
@@ -29,7 +29,7 @@ pub struct StoreOptions {
     pub reporter: Arc<dyn Reporter>,
 }
 
-/// What to do when the embedded engine's database file is missing.
+/// How to handle a missing database file of the embedded engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissingDatabase {
     /// Fail: there is nothing to read.

@@ -2,7 +2,7 @@
 //!
 //! If the condition fails, the table has an item with this key. It may be an equal one, written
 //! earlier by anyone, or by a call whose response was lost. DynamoDB returns the existing item; if
-//! an engine does not, it is read. If it is not found, it was deleted meanwhile, and the write is
+//! an engine does not, it is read. If it is not found, it was deleted in the meantime, and the write is
 //! repeated, a few times: an engine may contradict itself forever. Equal items are not a conflict.
 //! Equality is DynamoDB's: sets are unordered, and numbers are compared by value.
 

@@ -29,14 +29,14 @@ const MAX_SKEW_ERRORS: u32 = 3;
 const MAX_NOT_FOUND: u32 = 4;
 const NOT_FOUND_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a call is about.
+/// The subject of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CallTarget<'a> {
     /// The account.
     Account,
     /// A table as such.
     Table(&'a str),
-    /// The items of a table, which may leave `ACTIVE` meanwhile. Its status explains errors.
+    /// The items of a table, which may leave `ACTIVE` in the meantime. Its status explains errors.
     Items(&'a str),
 }
 
@@ -221,7 +221,7 @@ impl RetryContext<'_> {
                     return Ok(error);
                 };
 
-                // Items must not be written to a table that somebody else has created.
+                // Items must not be written to a table that someone else has created.
                 if self.client.is_recreated(table, &found) {
                     return Err(error.because_table_was_recreated());
                 }

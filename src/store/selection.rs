@@ -522,7 +522,7 @@ mod tests {
             let expected = format!(r#","ProjectionExpression":{expected},"#);
             assert!(members.starts_with(&expected), "{key}, {paths}: {members}");
 
-            // The last path is the key, whatever stands for it.
+            // The last path is the key, with or without a placeholder.
             let placeholder = expected
                 .trim_end_matches("\",")
                 .rsplit([' ', '"'])

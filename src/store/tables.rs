@@ -14,7 +14,7 @@ use crate::aws::{ApiOperation, ResponseBody};
 use crate::error::{Error, Result};
 use crate::schema::{CreateTable, Setting};
 
-/// What to do after a failed `CreateTable`.
+/// The next step after a failed `CreateTable`.
 enum CreateDecision {
     /// An earlier call has created the table.
     AlreadyCreated,

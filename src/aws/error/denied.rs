@@ -61,7 +61,7 @@ impl<'a> Denial<'a> {
         })
     }
 
-    /// What the user can do about it; `target` was the operation's.
+    /// Advice for the user; `target` was the operation's.
     pub(super) fn hint(&self, target: &str) -> String {
         let action = self.action;
         let resource = match self.resource {

@@ -126,7 +126,7 @@ impl RequestError {
         )
     }
 
-    /// The reason why the call failed: its table existed and was deleted meanwhile.
+    /// The reason why the call failed: its table existed and was deleted in the meantime.
     pub(crate) fn because_table_was_deleted(self, message: &str) -> Self {
         Self {
             call: self.call,

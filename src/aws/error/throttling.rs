@@ -127,7 +127,7 @@ impl RequestError {
             .map(|throttling| throttling.cause)
     }
 
-    /// What can be done about the limit that the request exceeded, if the error names it.
+    /// Advice on the limit that the request exceeded, if the error names it.
     pub(crate) fn throttling_advice(&self) -> Option<String> {
         self.throttling.as_deref().map(Throttling::advice)
     }

@@ -51,7 +51,7 @@ impl NetworkFailure {
         self.cause.as_deref()
     }
 
-    /// What to do next.
+    /// The next step for the user.
     pub(in crate::aws) fn hint(&self) -> &str {
         &self.hint
     }

@@ -116,7 +116,7 @@ impl Source {
     }
 }
 
-/// Opens an existing folder. Retries if it is replaced meanwhile.
+/// Opens an existing folder. Retries if it is replaced in the meantime.
 fn open_folder(path: &Path) -> Result<Source> {
     let mut opened = Err(Error::failed(format!(
         "`{}` is being replaced repeatedly",

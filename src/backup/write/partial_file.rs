@@ -2,7 +2,7 @@
 //!
 //! Other programs use this name too, and their files must not be removed. A file is ours if an
 //! earlier run has left proof of it: its journal, or its lock file, which a killed run could not
-//! remove and which a failed run without a journal keeps. An empty file is no loss to anybody.
+//! remove and which a failed run without a journal keeps. An empty file contains nothing to lose.
 
 use std::fs;
 use std::io;

@@ -101,7 +101,7 @@ impl DumpWriter {
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): the data does not match the progress, and
-    /// nothing is changed; another run has written to the target meanwhile; what `watch` says; those
+    /// nothing is changed; another process has written to the target in the meantime; what `watch` says; those
     /// of [`begin`](Self::begin).
     pub fn resume(
         target: &DumpTarget,
@@ -122,7 +122,7 @@ impl DumpWriter {
             JournalFile::of_dump(&path, options.state_dir.as_deref()),
         )?;
 
-        // Inspect again under the lock: another run may have written there meanwhile.
+        // Inspect again under the lock: another process may have written there in the meantime.
         allowed(&path)?;
         if journal.file().stamp() != *planned {
             return Err(Error::failed(format!(
@@ -167,7 +167,7 @@ impl DumpWriter {
         let file = JournalFile::of_dump(&target, options.state_dir.as_deref());
         let journal = lock_dump(&target, file)?;
 
-        // Inspect again under the lock: another run may have written there meanwhile.
+        // Inspect again under the lock: another process may have written there in the meantime.
         inspect_target(&target)?;
         journal.remove()?;
         recover(&target)?;
@@ -205,7 +205,7 @@ impl DumpWriter {
         let target = prepare_target(path, inspect_file_target)?;
         let partial = PartialFile::begin(&target, options.state_dir.as_deref())?;
 
-        // Inspect again under the lock: another run may have written there meanwhile.
+        // Inspect again under the lock: another process may have written there in the meantime.
         inspect_file_target(&target)?;
         partial.journal().remove()?;
         let output = Output::create(partial.path(), options.access)?;

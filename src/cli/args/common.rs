@@ -103,7 +103,7 @@ pub(crate) struct CallArgs {
     wire_compression: WireCompression,
 }
 
-/// What is printed, and how.
+/// Output options.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {

@@ -376,7 +376,7 @@ fn item_estimate(items: u64, local: bool) -> String {
     }
 }
 
-/// What happens to the target table.
+/// The action on the target table.
 fn action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "missing, and will be created".to_owned(),
@@ -399,7 +399,7 @@ fn action(action: &TableAction, local: bool) -> String {
     }
 }
 
-/// What happens to the capacity of the target table during the restore.
+/// The boost of the target table during the restore.
 fn boost(boost: &PlannedBoost) -> String {
     match boost {
         PlannedBoost::Raise { to, back_to } => {

@@ -217,7 +217,7 @@ pub(crate) async fn compare(
 }
 
 impl CompareResult {
-    /// What was read of both sides.
+    /// The totals of both sides.
     fn of_sides<P, Q>(source: &SourceRecords<P>, target: &SourceRecords<Q>) -> Self {
         let mut result = Self {
             without_key: source.without_key,

@@ -130,7 +130,7 @@ fn find_interrupted(target: &DumpTarget, state_dir: Option<&Path>) -> Result<Opt
         return Ok(None);
     }
 
-    // Before it is read: a journal that is replaced meanwhile is detected under the lock.
+    // Before it is read: a journal that is replaced in the meantime is detected under the lock.
     let stamp = journal.stamp();
     let restart = |error: Error| error.with_hint(RESTART_HINT);
     let Some(content) = journal.read().map_err(restart)? else {

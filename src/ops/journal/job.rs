@@ -6,7 +6,7 @@ use super::dump_job::DumpJob;
 use super::restore_job::RestoreJob;
 use crate::error::{Error, Result};
 
-/// What a journal describes.
+/// The job that a journal describes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Job {

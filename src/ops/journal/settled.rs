@@ -1,4 +1,4 @@
-//! What a sink has settled: the positions of all lanes, and what the sink needs to continue from there.
+//! The settled state of a sink: the positions of all lanes, and the data it needs to continue from there.
 
 use chrono::Utc;
 
@@ -7,14 +7,14 @@ use crate::backup::{DataFileState, DumpProgress, ScanProgress, SegmentProgress};
 use crate::error::Result;
 use crate::ops::sink::table::{RejectFileSize, RestoreCounts, WriteCosts};
 
-/// What a sink has settled, at one moment.
+/// A snapshot of what a sink has settled.
 pub(crate) struct Settled<P> {
     /// For each lane, the position before which everything is settled.
     pub(crate) positions: Vec<P>,
     pub(crate) state: SinkState,
 }
 
-/// What a sink needs to continue.
+/// The data a sink needs to continue.
 pub(crate) enum SinkState {
     Dump(Box<SettledDump>),
     Table(Box<SettledTable>),

@@ -1,4 +1,4 @@
-//! Applies the temporary boost to the table, and reverts it when the restore ends, for whatever reason.
+//! Applies the temporary boost to the table, and reverts it when the restore ends, for any reason.
 //!
 //! If the table cannot be boosted, that is a warning: the items can be written anyway. If the boost cannot be reverted, that is a
 //! failure: it costs money. An engine that accepts a change and shows other billing keeps no capacity, so nothing is paid for: this is

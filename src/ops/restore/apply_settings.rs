@@ -99,7 +99,7 @@ impl<'a> SettingsApplier<'a> {
         self.outcomes.push(SettingOutcome::new(planned, failure));
     }
 
-    /// Looks again for settings that no description has shown: it may lag behind. Those that it still does not show were ignored.
+    /// Looks again for settings that no description has shown: it is eventually consistent. Those that it still does not show were ignored.
     pub(crate) async fn confirm(&mut self) -> Result<()> {
         if self.unconfirmed.is_empty() {
             return Ok(());

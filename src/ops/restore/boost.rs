@@ -91,7 +91,7 @@ pub(crate) struct LeftoverBoost {
 }
 
 impl LeftoverBoost {
-    /// The boost in a journal, if the table still has it. If somebody changed the billing since, that change is kept. A table that is
+    /// The boost in a journal, if the table still has it. A later change of the billing by someone else is kept. A table that is
     /// still being updated may yet get the boost.
     ///
     /// # Errors

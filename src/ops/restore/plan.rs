@@ -37,7 +37,7 @@ pub struct RestorePlan {
     pub source: SourceFacts,
     /// The target table.
     pub target: TableLocation,
-    /// What happens to the table itself.
+    /// The action on the table itself.
     pub action: TableAction,
     /// Keys, indexes and billing of the table that will be created, as labels and values. Empty if none is created.
     pub table: Vec<(String, String)>,
@@ -104,7 +104,7 @@ pub(crate) struct PreparedRestore {
     pub(crate) keeps_journal: bool,
 }
 
-/// What a running restore knows about the table.
+/// The state of the table during a restore.
 pub(crate) struct RunState {
     /// Whether this restore, or the unfinished one before it, created the table.
     pub(crate) created: bool,

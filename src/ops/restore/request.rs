@@ -24,7 +24,7 @@ pub struct RestoreRequest {
     pub source: SourceSpec,
     /// The target table; `None` for the table that the dump names.
     pub table: Option<String>,
-    /// What to do if the target table exists.
+    /// How to handle an existing target table.
     pub existing: ExistingTable,
     /// Whether a missing table may be created.
     pub create: bool,
@@ -42,7 +42,7 @@ pub struct RestoreRequest {
     pub content: ContentScope,
     /// Items per `BatchWriteItem` call, 1 to 25.
     pub batch_size: usize,
-    /// What to do with an item whose key the table already has.
+    /// How to handle an item whose key exists in the table.
     pub on_conflict: OnConflict,
     /// Whether to stop at the first rejected item.
     pub strict: bool,
@@ -122,7 +122,7 @@ impl RestoreRequest {
     }
 }
 
-/// What to do if the target table exists.
+/// How to handle an existing target table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExistingTable {

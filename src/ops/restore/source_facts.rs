@@ -38,7 +38,7 @@ pub struct SourceFacts {
     pub transformed: bool,
     /// SHA-256 of the rules with which it was masked.
     pub mask_rules_sha256: Option<String>,
-    /// What is readable of a damaged dump.
+    /// The readable part of a damaged dump.
     pub salvage: Option<Salvage>,
 }
 

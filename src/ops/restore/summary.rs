@@ -59,7 +59,7 @@ pub struct RestoreSummary {
     pub source: String,
     /// The target table.
     pub target: TableLocation,
-    /// What was done to the table: `created`, `added-to`, `replaced`, `kept`.
+    /// The action on the table: `created`, `added-to`, `replaced`, `kept`.
     pub table: TableOutcome,
     /// Items read from the dump.
     pub items_read: u64,
@@ -93,7 +93,7 @@ pub struct RestoreSummary {
     pub resumed: Option<ResumePoint>,
     /// Whether the source says that it holds the whole table.
     pub source_complete: bool,
-    /// What was readable of a damaged dump.
+    /// The readable part of a damaged dump.
     pub salvaged: Option<Salvage>,
     /// Bytes of item text written.
     pub data_bytes: u64,
@@ -115,7 +115,7 @@ pub struct RestoreSummary {
     pub seconds: f64,
 }
 
-/// What was done to the table.
+/// The action that was taken on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TableOutcome {

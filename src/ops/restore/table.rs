@@ -96,7 +96,7 @@ impl TargetTable<'_> {
         Ok(())
     }
 
-    /// Waits until the table, which somebody else is deleting, is gone.
+    /// Waits until a table that someone else is deleting is gone.
     async fn wait_until_deleted(&self) -> Result<()> {
         let table = self.name;
         self.reporter.report(Event::Info(format!(

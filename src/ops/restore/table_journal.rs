@@ -45,7 +45,7 @@ impl TableJournal {
         }
     }
 
-    /// Locks the table against other restores. `None` if no folder for a journal, which is reported.
+    /// Locks the table against other restores. `None` if there is no folder for a journal, which is reported.
     ///
     /// # Errors
     /// Another restore is writing the table, or has written it since this one was planned; there are a journal or a lock file, which

@@ -199,7 +199,7 @@ async fn read_journal(
 }
 
 /// Whether a journal is about the existing table. A restore records the ID of a table that it created before it writes the first item,
-/// so a table with items whose ID is not recorded was created by somebody else.
+/// so a table with items whose ID is not recorded was created by someone else.
 async fn is_of_table(
     store: &Reader,
     existing: &TableSchema,

@@ -41,7 +41,7 @@ pub(crate) struct ItemTransfer {
     collisions: Arc<OnceLock<CollisionReport>>,
 }
 
-/// What was transferred, and how it ended.
+/// Result of a transfer.
 pub(crate) struct TransferOutcome {
     pub(crate) totals: TransferTotals,
     pub(crate) result: Result<()>,

@@ -65,7 +65,7 @@ pub(crate) fn scratch_records() -> Result<ScratchRecords> {
     ScratchPartitions::new(SCRATCH_MEMORY)
 }
 
-/// What a digest is made of.
+/// The input of a digest.
 #[derive(Debug, Clone)]
 pub(crate) struct DigestOptions {
     pub(crate) key: KeySchema,
@@ -177,7 +177,7 @@ impl<P> DigestWorker<P> {
             return Ok(());
         }
 
-        // Equal digests make items with the same key equal, whatever else they contain.
+        // Items with equal digests have equal keys.
         let digest = if self.options.keys_only {
             Ok(0)
         } else {

@@ -11,7 +11,7 @@ use crate::ops::transfer::{Sink, SinkProgress};
 /// Chunks that wait for the thread: enough to hide the time in which it gets one.
 const MAX_CHUNKS: usize = 4;
 
-/// What a thread does with the chunks of a transfer.
+/// Work that a thread does on the chunks of a transfer.
 pub(crate) trait ChunkWorker<P>: Send + Sized + 'static {
     /// The result after the last chunk.
     type Output: Send + 'static;
@@ -39,7 +39,7 @@ pub(crate) trait ChunkWorker<P>: Send + Sized + 'static {
     /// Ends the work before the last chunk. Returns what is settled, so that a later run can continue.
     ///
     /// # Errors
-    /// What was added cannot be completed.
+    /// The added items cannot be completed.
     fn stop(self) -> Result<Option<Settled<P>>> {
         Ok(None)
     }
@@ -64,7 +64,7 @@ type WorkerThread<P, T> = JoinHandle<Result<WorkerEnd<P, T>>>;
 
 /// A sink that passes its chunks to a worker on a thread.
 pub(crate) struct WorkerSink<P, W: ChunkWorker<P>> {
-    /// What the thread does, for the error if it panics.
+    /// The thread's task, for the error if it panics.
     name: &'static str,
     chunks: Option<mpsc::UnboundedSender<Message<P>>>,
     /// Number of chunks that are not processed.
@@ -72,7 +72,7 @@ pub(crate) struct WorkerSink<P, W: ChunkWorker<P>> {
     settled: mpsc::UnboundedReceiver<SinkProgress>,
     thread: Option<WorkerThread<P, W::Output>>,
     output: Option<W::Output>,
-    /// What was settled when the worker was stopped.
+    /// The settled state when the worker was stopped.
     last_settled: Option<Settled<P>>,
 }
 

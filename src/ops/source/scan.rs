@@ -22,7 +22,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct ScanSource<S> {
     store: S,
     requests: Vec<ScanRequest>,
-    /// Number of items after which nobody needs more: pages get no larger than that.
+    /// Maximum number of items that are needed; it also limits the page size.
     limit_hint: Option<u64>,
     max_pages: usize,
 }

@@ -92,7 +92,7 @@ enum Reader {
     },
 }
 
-/// What a lane consists of.
+/// The content of a lane.
 enum LanePiece {
     Item(LaneItem),
     Unreadable {
@@ -102,7 +102,7 @@ enum LanePiece {
     },
 }
 
-/// What was read from a lane in one step.
+/// The result of one read from a lane.
 struct LaneChunk {
     chunk: Option<Chunk<u64>>,
     /// Set at the end of the lane, or where it cannot be read.

@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use crate::ops::chunk::Chunk;
 
-/// What a source sends.
+/// A message from a source.
 #[expect(clippy::large_enum_variant, reason = "nearly all messages are chunks")]
 enum Message<P> {
     Chunk(Chunk<P>),
     /// One more lane was read to its end.
     LaneEnd,
-    /// All lanes end before their last chunk: a limit was reached, or nobody needs more.
+    /// All lanes end before their last chunk: a limit was reached, or no more items are needed.
     Limit,
 }
 
@@ -39,7 +39,7 @@ impl<P> ChunkSlot<'_, P> {
 }
 
 impl<P> ChunkSender<P> {
-    /// Waits until the stream has room for a chunk. `None` if nobody receives it any more.
+    /// Waits until the stream has room for a chunk. `None` if the receiver is gone.
     pub(crate) async fn reserve(&self) -> Option<ChunkSlot<'_, P>> {
         self.0.reserve().await.ok().map(ChunkSlot)
     }
@@ -55,12 +55,12 @@ impl<P> ChunkSender<P> {
         let _ = self.0.send(Err(error)).await;
     }
 
-    /// Sends a chunk from a thread. Returns whether somebody receives it.
+    /// Sends a chunk from a thread. Returns whether the receiver still exists.
     pub(crate) fn blocking_send(&self, chunk: Chunk<P>) -> bool {
         self.0.blocking_send(Ok(Message::Chunk(chunk))).is_ok()
     }
 
-    /// Whether nobody receives chunks any more.
+    /// Whether the receiver is gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
@@ -70,7 +70,7 @@ impl<P> ChunkSender<P> {
         let _ = self.0.blocking_send(Ok(Message::LaneEnd));
     }
 
-    /// Ends all lanes, because a limit was reached or nobody needs more.
+    /// Ends all lanes, because a limit was reached or no more items are needed.
     pub(crate) fn blocking_end_at_limit(&self) {
         let _ = self.0.blocking_send(Ok(Message::Limit));
     }
@@ -140,7 +140,7 @@ impl<P> ChunkStream<P> {
         self.is_limited
     }
 
-    /// Ends what reads, and drops the chunks that nobody has taken: they hold memory that others may wait for.
+    /// Ends what reads, and drops the chunks not yet received: they hold memory that others may wait for.
     pub(crate) fn close(&mut self) {
         // What a task sends before it notices is dropped with the channel.
         let (_, closed) = mpsc::channel(1);

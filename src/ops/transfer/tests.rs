@@ -16,10 +16,10 @@ use crate::transform::Transform;
 
 const PAGES_PER_SEGMENT: u32 = 12;
 
-/// What the table answers to a Scan.
+/// The table's response to a Scan.
 type TableScript = fn(&ScanRequest) -> Answer;
 
-/// What a sink under test does with the first chunk that it takes.
+/// The reaction of a sink under test to its first chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Script {
     TakesAll,
@@ -145,7 +145,7 @@ async fn run(
         .await
         .unwrap_or_else(|_| panic!("hangs: {segments} segments, room for {max_pages}"));
 
-    // Both sides have ended, whatever happened: nobody holds a page.
+    // Both sides have ended in each case: no page is in memory.
     tokio::task::spawn_blocking(move || store.all_rooms_return())
         .await
         .expect("all memory is free");

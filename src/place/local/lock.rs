@@ -5,7 +5,7 @@
 //!
 //! A holder has an exclusive lock. Whoever only asks tries a shared one, which does not keep
 //! others from asking. A process that wants the lock tells the two apart by trying a shared lock
-//! as well: if it gets that one, nobody holds the file, and it tries again.
+//! as well: if it gets that one, no process holds the file, and it tries again.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};

@@ -30,7 +30,7 @@ pub(crate) fn unknown_fields(known: &[&KnownFields], value: &RawValue, path: &st
     unknown
 }
 
-/// Collects unknown fields. The depth of recursion is that of [`KnownFields`], whatever the document holds.
+/// Collects unknown fields. The depth of recursion is that of [`KnownFields`], not of the document.
 fn collect_unknown(
     known: &[&KnownFields],
     value: &RawValue,

@@ -237,7 +237,7 @@ fn put_on_demand(edit: &mut SchemaEdit, table: &Description, overrides: &Overrid
 }
 
 fn set_mode(edit: &mut SchemaEdit, mode: &str) {
-    // Both forms at once would cannot be used together; `Description` prefers the summary.
+    // The two forms would contradict each other; `Description` prefers the summary.
     edit.table.remove("BillingMode");
     edit.table.set(
         "BillingModeSummary",

@@ -78,7 +78,7 @@ fn put_class(edit: &mut SchemaEdit, overrides: &Overrides) {
         TableClass::Standard => STANDARD,
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
     };
-    // Both forms at once would cannot be used together; `Description` prefers the summary.
+    // The two forms would contradict each other; `Description` prefers the summary.
     edit.table.remove("TableClass");
     edit.table.set(
         "TableClassSummary",

@@ -104,7 +104,7 @@ fn remove_present(
     let present = (spec.actions)(existing, target).calls;
     let is_present = |call: &SettingCall| {
         present.iter().any(|other| match &call.adds {
-            // Adding it again does not change it, whatever its body.
+            // Adding it again does not change it.
             Some(what) => other.adds.as_ref() == Some(what),
             None => are_equal_bodies(&other.body, &call.body),
         })

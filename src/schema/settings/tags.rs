@@ -16,7 +16,7 @@ use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
 use crate::schema::wording;
 
-/// Prefix tags managed by AWS, which cannot be set.
+/// Prefix of tags managed by AWS, which cannot be set.
 pub(crate) const AWS_TAG_PREFIX: &str = "aws:";
 
 /// Tags shown in one line.

@@ -4,7 +4,7 @@
 //! A table is a token bucket that fills with `W` units per second and keeps what is not used
 //! (DynamoDB: up to 300 seconds' worth). When it throttles, the bucket is empty. Between two
 //! throttled calls it has therefore accepted exactly what flowed in: accepted units divided by time
-//! is `W`, whatever was requested. A single throttled call says little; the rates are measurements
+//! is `W`, independently of the requested units. A single throttled call says little; the rates are measurements
 //! of at least ten calls.
 //!
 //! ```text

@@ -76,7 +76,7 @@ impl RateCap {
             bucket.reserved
         };
 
-        // Earlier calls that settle meanwhile move the reservation in either direction.
+        // Earlier calls that settle in the meantime move the reservation in either direction.
         loop {
             let owed = end - self.refilled().earned;
             if owed <= 0.0 {

@@ -52,14 +52,14 @@ pub(super) struct WriteRanges(Mutex<State>);
 #[derive(Debug)]
 struct State {
     rates: Vec<Arc<RangeRate>>,
-    /// What the last refusal with a reason named; `None` before the first one.
+    /// The limit named by the last refusal with a reason; `None` before the first one.
     refused_by: Option<RefusedBy>,
     /// Units that all ranges have accepted since a point in time.
     measured: f64,
     since: Instant,
 }
 
-/// What has refused a request.
+/// The limit that refused a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RefusedBy {
     Partition,

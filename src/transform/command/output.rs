@@ -142,7 +142,7 @@ impl OutputReader {
     /// Waits for the process to end and reports the error, if any: as the result of `failed_job`,
     /// or after the last job.
     fn finish(&mut self, failed_job: Option<u64>, error: Option<OutputError>) {
-        // A process whose output has ended is ending. Any other one would go on.
+        // A process whose output has ended is exiting; any other process would continue.
         if !matches!(error, None | Some(OutputError::Missing(_))) {
             self.shared.kill(&mut self.shared.lock(), RunState::Killed);
         }

@@ -25,7 +25,7 @@ pub(crate) struct SharedProcess {
     pub(crate) changed: Condvar,
 }
 
-/// What has been sent, and whether the process still runs.
+/// The items sent so far, and whether the process still runs.
 pub(crate) struct ProcessState {
     /// Jobs that were sent and not yet answered, oldest first.
     pub(crate) pending: VecDeque<NumberedJob>,

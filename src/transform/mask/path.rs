@@ -27,7 +27,7 @@ pub(crate) struct AttributePath {
     text: String,
 }
 
-/// What to do with a value after it was visited.
+/// The action on a value after a visit.
 pub(crate) enum Edit {
     Keep,
     /// Remove it from its map or list.

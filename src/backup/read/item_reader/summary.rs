@@ -1,4 +1,4 @@
-//! Facts about a file of items besides the items.
+//! Facts about a file of items other than the items.
 
 use super::container::ItemContainer;
 

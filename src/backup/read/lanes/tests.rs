@@ -87,7 +87,7 @@ fn key_hashes_are_those_of_the_items() {
             .all(|(found, expected)| found.is_some() && found == expected)
     );
 
-    // An attribute that is missing or has another type is no key.
+    // An attribute that is missing or has another type is not a key.
     for (name, kind) in [("pk", KeyType::N), ("absent", KeyType::S)] {
         let key = KeySchema {
             partition: attribute(name, kind),

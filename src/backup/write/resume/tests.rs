@@ -43,7 +43,7 @@ fn options(kind: DataFile) -> DumpOptions {
     }
 }
 
-/// Progress after so many pages.
+/// Progress after `pages` pages.
 fn after(pages: usize) -> ScanProgress {
     ScanProgress {
         started_at: DateTime::UNIX_EPOCH,

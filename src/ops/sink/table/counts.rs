@@ -36,7 +36,7 @@ pub(crate) struct RestoreCounts {
     pub(crate) bytes: u64,
 }
 
-/// What the calls have cost.
+/// The cost of the calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WriteCosts {
     pub(crate) write_units: f64,

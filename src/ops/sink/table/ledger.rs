@@ -89,7 +89,7 @@ struct OpenChunk<P> {
     originals: Option<Items>,
     /// Entries for the files, by the index of the item.
     entries: BTreeMap<usize, SmallVec<[RejectedEntry; 1]>>,
-    /// What comes after the items and cannot be read.
+    /// The unreadable part after the items.
     unreadable: Option<Unreadable>,
     /// Bytes of item text that are kept in memory.
     kept_bytes: usize,

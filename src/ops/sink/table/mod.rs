@@ -19,7 +19,7 @@ pub(crate) use counts::{RestoreCounts, WriteCosts};
 pub(crate) use rejects::{RejectFileSize, RejectFiles, RejectPaths};
 pub(crate) use sink::{TableSink, TableStart, WriteOptions};
 
-/// What to do with an item whose key the table already has.
+/// How to handle an item whose key exists in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]

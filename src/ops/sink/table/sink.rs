@@ -54,7 +54,7 @@ pub(crate) struct TableStart<P> {
     pub(crate) costs: WriteCosts,
 }
 
-/// What was written, when nothing is in flight any more.
+/// The written items, when no request is in flight any more.
 pub(crate) struct TableResult {
     pub(crate) counts: RestoreCounts,
     pub(crate) costs: WriteCosts,

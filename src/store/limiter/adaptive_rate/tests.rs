@@ -126,7 +126,7 @@ impl RandomThrottling {
     }
 }
 
-/// A table with one or more partitions, behind a network.
+/// A table with one or more partitions and a network delay.
 struct SimulatedTable {
     random: Option<RandomThrottling>,
     /// The costs of pages.

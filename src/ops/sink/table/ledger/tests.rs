@@ -25,7 +25,7 @@ fn outcome(kind: u8, item: Bytes) -> ItemOutcome {
     }
 }
 
-/// What a transform makes of the item with this number.
+/// The result of a transform for the item with this number.
 fn transformed(kind: u8, number: usize) -> Outcome {
     match kind {
         0 => Outcome::Unchanged,
