@@ -9,28 +9,43 @@ use std::fmt;
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Kind of an error. Each command maps it to a documented exit code.
+/// Kind of an error. Each kind has an exit code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Any other failure (exit 1).
+    /// Any other failure.
     Failed,
-    /// Contradictory or invalid request, or one for something that does not exist (exit 2).
+    /// Contradictory or invalid request, or one for something that does not exist.
     Usage,
-    /// An item was rejected, and the run was told to stop in that case (exit 3).
+    /// An item was rejected, and the run was told to stop in that case.
     Rejected,
-    /// A question was answered with no, or not at all (exit 4).
+    /// A question was answered with no, or not at all.
     NotConfirmed,
-    /// Problem with env files, credentials, permissions or the account (exit 10).
+    /// Problem with env files, credentials, permissions or the account.
     Environment,
-    /// Missing table or dump, or an endpoint that does not respond (exit 11).
+    /// Missing table or dump, or an endpoint that does not respond.
     NotFound,
-    /// Damaged or incomplete dump, or one of a newer format (exit 12).
+    /// Damaged or incomplete dump, or one of a newer format.
     Damaged,
-    /// Items that do not match the table's schema, or a missing schema (exit 13).
+    /// Items that do not match the table's schema, or a missing schema.
     SchemaMismatch,
-    /// Interrupted run, which can be repeated or resumed (exit 130).
+    /// Interrupted run, which can be repeated or resumed.
     Interrupted,
+}
+
+impl ErrorKind {
+    /// All kinds, in the order of their exit codes.
+    pub const ALL: [Self; 9] = [
+        Self::Failed,
+        Self::Usage,
+        Self::Rejected,
+        Self::NotConfirmed,
+        Self::Environment,
+        Self::NotFound,
+        Self::Damaged,
+        Self::SchemaMismatch,
+        Self::Interrupted,
+    ];
 }
 
 /// An error: what happened, its cause, and a hint for the user. The pointer keeps `Result` small.

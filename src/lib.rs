@@ -59,7 +59,7 @@
 //!
 //! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],
 //! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`],
-//! [`limits`] and `similar`.
+//! [`field`], [`limits`] and `similar`.
 
 mod aws;
 pub mod backup;
@@ -68,6 +68,7 @@ pub mod cli;
 pub mod environment;
 pub mod error;
 pub mod event;
+pub mod field;
 pub mod item;
 pub mod limits;
 pub mod ops;

@@ -2,13 +2,21 @@
 
 /// Minimum similarity (Jaro-Winkler) of a suggested name.
 const MIN_SIMILARITY: f64 = 0.7;
+/// A name that is less similar than the best one by more than this is not suggested. Names often have a prefix in common.
+const MAX_GAP: f64 = 0.1;
 const MAX_SUGGESTIONS: usize = 5;
 
-/// The names most similar to `wanted`, the best first.
-pub(crate) fn similar_names<'a>(
+/// `did you mean A or B?`, with the names most similar to `wanted`, the best first. `None` if no name is similar.
+pub(crate) fn did_you_mean<'a>(
     wanted: &str,
     names: impl IntoIterator<Item = &'a str>,
-) -> Vec<&'a str> {
+) -> Option<String> {
+    let similar = similar_names(wanted, names);
+
+    (!similar.is_empty()).then(|| format!("did you mean {}?", similar.join(" or ")))
+}
+
+fn similar_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     let mut rated: Vec<(f64, &str)> = names
         .into_iter()
@@ -28,8 +36,10 @@ pub(crate) fn similar_names<'a>(
 
     // By name too: the order of the names may be random.
     rated.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let best = rated.first().map_or(0.0, |(similarity, _)| *similarity);
     rated
         .into_iter()
+        .take_while(|(similarity, _)| best - similarity <= MAX_GAP)
         .take(MAX_SUGGESTIONS)
         .map(|(_, name)| name)
         .collect()
@@ -42,8 +52,22 @@ mod tests {
     #[test]
     fn similar_names_are_suggested_best_first() {
         let names = ["orders", "Music", "music-archive", "zebra"];
-        assert_eq!(similar_names("musik", names), ["Music", "music-archive"]);
-        assert_eq!(similar_names("order", names), ["orders"]);
-        assert!(similar_names("quux", names).is_empty());
+        assert_eq!(
+            did_you_mean("musik", names).as_deref(),
+            Some("did you mean Music or music-archive?")
+        );
+        assert_eq!(
+            did_you_mean("order", names).as_deref(),
+            Some("did you mean orders?")
+        );
+        assert_eq!(did_you_mean("quux", names), None);
+        assert_eq!(
+            did_you_mean(
+                "DYNADUMP_PROTECT",
+                ["DYNADUMP_ACCOUNT", "DYNADUMP_PROTECTED"]
+            )
+            .as_deref(),
+            Some("did you mean DYNADUMP_PROTECTED?")
+        );
     }
 }

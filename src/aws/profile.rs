@@ -11,7 +11,7 @@ use super::shared_files::{
 };
 use crate::environment::{Credentials, Endpoint, Environment, ValueSource};
 use crate::error::{Error, Result};
-use crate::similar::similar_names;
+use crate::similar::did_you_mean;
 
 /// A profile, followed through its `source_profile` settings to the one that has credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,10 +331,8 @@ impl Broken {
                 located(&profile)
             ))
             .with_hint(
-                match similar_names(&session, profiles.sso_sessions()).as_slice() {
-                    [] => format!("`aws configure sso-session` adds it to {config}"),
-                    similar => format!("did you mean {}?", similar.join(", ")),
-                },
+                did_you_mean(&session, profiles.sso_sessions())
+                    .unwrap_or_else(|| format!("`aws configure sso-session` adds it to {config}")),
             ),
             Self::LoginSession { profile } => Error::environment(format!(
                 "{} uses `aws login` (login_session), which is not supported",
@@ -365,13 +363,12 @@ fn missing_hint(name: &str, profiles: &ProfileSet) -> String {
         );
     }
 
-    match similar_names(name, profiles.profiles()).as_slice() {
-        [] => format!(
+    match did_you_mean(name, profiles.profiles()) {
+        Some(similar) => {
+            format!("{similar} `aws configure list-profiles` lists all profiles")
+        }
+        None => format!(
             "`aws configure list-profiles` lists the profiles; `aws configure sso --profile {name}` adds this one"
-        ),
-        similar => format!(
-            "did you mean {}? `aws configure list-profiles` lists all profiles",
-            similar.join(", ")
         ),
     }
 }

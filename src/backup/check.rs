@@ -4,12 +4,10 @@
 //! [`check`] stops at the first damage; [`inspect`] lists all damage and checks keys too.
 
 pub(crate) mod results;
-mod set_digest;
 
 use std::path::Path;
 
 use self::results::{CheckSummary, Inspection, InspectionDepth, PROGRESS_ITEMS};
-use self::set_digest::SetDigestCheck;
 use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{LineCounts, count_lines};
@@ -239,15 +237,6 @@ impl<'a> SourceChecker<'a> {
     /// Counts items by lines. Data with another layout is read item by item, to report what is
     /// wrong.
     fn check_lines(&mut self) -> Result<()> {
-        // A digest of the items can only be verified by parsing each of them.
-        let has_digest = self
-            .source
-            .metadata()
-            .is_some_and(|metadata| metadata.set_digest.is_some());
-        if has_digest {
-            return self.check_items(None);
-        }
-
         let mut sha256 = Vec::new();
         let mut totals = LineCounts::default();
         for part in self.source.parts() {
@@ -303,23 +292,12 @@ impl<'a> SourceChecker<'a> {
             ));
         }
 
-        let mut digest = self
-            .source
-            .metadata()
-            .and_then(|metadata| metadata.set_digest.clone())
-            .map(SetDigestCheck::new);
         let mut sha256 = Vec::new();
         let mut totals = LineCounts::default();
         let mut is_complete = true;
         for part in self.source.parts() {
             let seen = StreamHash::default();
-            is_complete &= self.check_part(
-                part,
-                &seen,
-                &mut totals,
-                digest.as_mut(),
-                keys.as_deref_mut(),
-            )?;
+            is_complete &= self.check_part(part, &seen, &mut totals, keys.as_deref_mut())?;
 
             // Before the counts: a wrong checksum explains a wrong count.
             sha256.push(self.check_sha256(part, &seen)?);
@@ -331,10 +309,7 @@ impl<'a> SourceChecker<'a> {
         }
 
         self.compare_with_foreign_count(totals.items);
-        self.check_counts(totals)?;
-        let result = digest.map_or(Ok(()), |digest| digest.finish(self.source));
-
-        self.report(result)
+        self.check_counts(totals)
     }
 
     /// Checks the items of a part and adds them to `totals`. Returns whether it was read to its end.
@@ -343,7 +318,6 @@ impl<'a> SourceChecker<'a> {
         part: &Part,
         seen: &StreamHash,
         totals: &mut LineCounts,
-        mut digest: Option<&mut SetDigestCheck>,
         mut keys: Option<&mut DuplicateKeyFinder>,
     ) -> Result<bool> {
         let text = part
@@ -358,10 +332,6 @@ impl<'a> SourceChecker<'a> {
             {
                 Ok(Some(item)) => {
                     self.check_item(part.path(), &item, totals.items, keys.as_deref_mut())?;
-                    if let Some(digest) = &mut digest {
-                        digest.add(&item.text);
-                    }
-
                     totals.items += 1;
                     totals.text_bytes += item.text.len() as u64;
                 }

@@ -52,8 +52,6 @@ pub struct MetadataDraft {
     pub segments: u32,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
-    /// An order-independent digest of the items, in hex.
-    pub set_digest: Option<String>,
     /// Settings of the table that could not be read, with the reason.
     pub not_captured: Vec<String>,
 }
@@ -106,9 +104,6 @@ pub struct Metadata {
     pub data_bytes: u64,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
-    /// An order-independent digest of the items, in hex.
-    #[serde(default)]
-    pub set_digest: Option<String>,
     /// Settings of the table that could not be read.
     #[serde(default)]
     pub not_captured: Vec<String>,
@@ -340,7 +335,6 @@ pub(crate) mod tests {
             consistent_read: false,
             segments: 1,
             consumed_read_units: 12.5,
-            set_digest: None,
             not_captured: vec!["tags: access denied".into()],
         }
     }
@@ -398,7 +392,6 @@ pub(crate) mod tests {
             items: 3,
             data_bytes: 40,
             consumed_read_units: draft.consumed_read_units,
-            set_digest: draft.set_digest,
             not_captured: draft.not_captured,
             files: BTreeMap::from([("table-data.jsonl.zst".into(), entry)]),
         }

@@ -1,6 +1,6 @@
 //! Exit codes. Scripts rely on them: existing codes never change their meaning.
 //!
-//! `--help` and README.md list them.
+//! [`of_error`] is the only table; `--help` is derived from it, and a test compares README.md with it.
 
 use std::fmt::Write as _;
 
@@ -9,134 +9,117 @@ use crate::error::ErrorKind;
 /// Success.
 pub const DONE: u8 = 0;
 /// A failure without a code of its own.
-pub const FAILED: u8 = 1;
+pub const FAILED: u8 = of_error(ErrorKind::Failed).code;
 /// The command line is invalid.
-pub const USAGE: u8 = 2;
+pub const USAGE: u8 = of_error(ErrorKind::Usage).code;
 /// Finished, but some items were rejected or differ, or some settings could not be applied.
-pub const PARTIAL: u8 = 3;
-/// A prompt was declined, or there was no terminal to prompt on.
-pub const NOT_CONFIRMED: u8 = 4;
-/// A problem with the env file, credentials, permissions or account.
-pub const ENVIRONMENT: u8 = 10;
-/// The table or dump does not exist, or the endpoint cannot be reached.
-pub const NOT_FOUND: u8 = 11;
+pub const PARTIAL: u8 = of_error(ErrorKind::Rejected).code;
 /// The dump is damaged, incomplete or of a newer format.
-pub const DAMAGED: u8 = 12;
-/// The items do not match the table's schema, or there is no schema.
-pub const SCHEMA: u8 = 13;
-/// Interrupted by a signal; 128 + SIGINT, as shells report it.
-pub const INTERRUPTED: u8 = 130;
+pub const DAMAGED: u8 = of_error(ErrorKind::Damaged).code;
 
-/// All codes with their descriptions for `--help`, in ascending order.
-const MEANINGS: [(u8, &str); 10] = [
-    (DONE, "done"),
-    (FAILED, "failed"),
-    (
-        USAGE,
-        "usage: the command line contradicts itself or cannot be understood",
-    ),
-    (
-        PARTIAL,
-        "finished, but some items were rejected or differ, or settings failed; they are listed",
-    ),
-    (
-        NOT_CONFIRMED,
-        "not confirmed: the answer was no, or nobody was there to answer",
-    ),
-    (
-        ENVIRONMENT,
-        "environment file, credentials, permissions or account",
-    ),
-    (
-        NOT_FOUND,
-        "table or dump not found, or endpoint not reachable",
-    ),
-    (
-        DAMAGED,
-        "dump damaged, incomplete, unfinished or of a newer format",
-    ),
-    (SCHEMA, "the schema does not fit, or there is none"),
-    (INTERRUPTED, "interrupted; the message says how to go on"),
-];
+/// The exit code of a kind of error.
+#[derive(Debug, Clone, Copy)]
+pub struct ExitCode {
+    /// The number.
+    pub code: u8,
+    /// The name of the kind in the `--json` report.
+    pub kind: &'static str,
+    /// The meaning, for `--help` and README.md.
+    pub meaning: &'static str,
+}
 
-/// The exit code for a kind of error.
+/// The exit code of a kind of error.
 #[must_use]
-pub fn exit_code(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Failed => FAILED,
-        ErrorKind::Usage => USAGE,
-        ErrorKind::Rejected => PARTIAL,
-        ErrorKind::NotConfirmed => NOT_CONFIRMED,
-        ErrorKind::Environment => ENVIRONMENT,
-        ErrorKind::NotFound => NOT_FOUND,
-        ErrorKind::Damaged => DAMAGED,
-        ErrorKind::SchemaMismatch => SCHEMA,
-        ErrorKind::Interrupted => INTERRUPTED,
+pub const fn of_error(kind: ErrorKind) -> ExitCode {
+    let (code, kind, meaning) = match kind {
+        ErrorKind::Failed => (1, "failed", "failed"),
+        ErrorKind::Usage => (
+            2,
+            "usage",
+            "usage: the command line is invalid or contradicts itself",
+        ),
+        ErrorKind::Rejected => (
+            3,
+            "rejected",
+            "finished, but some items were rejected or differ, or settings failed; they are listed",
+        ),
+        ErrorKind::NotConfirmed => (
+            4,
+            "not-confirmed",
+            "not confirmed: the answer was no, or there was no terminal to ask on",
+        ),
+        ErrorKind::Environment => (
+            10,
+            "environment",
+            "environment file, credentials, permissions or account",
+        ),
+        ErrorKind::NotFound => (
+            11,
+            "not-found",
+            "table or dump not found, or endpoint not reachable",
+        ),
+        ErrorKind::Damaged => (
+            12,
+            "damaged",
+            "dump damaged, incomplete, unfinished or in a newer format",
+        ),
+        ErrorKind::SchemaMismatch => (13, "schema-mismatch", "schema incompatible or missing"),
+        // 128 + SIGINT, as shells report it.
+        ErrorKind::Interrupted => (
+            130,
+            "interrupted",
+            "interrupted; the message says how to resume",
+        ),
+    };
+
+    ExitCode {
+        code,
+        kind,
+        meaning,
     }
 }
 
-/// The name of a kind of error in the `--json` report.
-pub(crate) fn kind_name(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Failed => "failed",
-        ErrorKind::Usage => "usage",
-        ErrorKind::Rejected => "rejected",
-        ErrorKind::NotConfirmed => "not-confirmed",
-        ErrorKind::Environment => "environment",
-        ErrorKind::NotFound => "not-found",
-        ErrorKind::Damaged => "damaged",
-        ErrorKind::SchemaMismatch => "schema-mismatch",
-        ErrorKind::Interrupted => "interrupted",
-    }
+/// All exit codes with their meanings, in ascending order.
+fn meanings() -> impl Iterator<Item = (u8, &'static str)> {
+    let errors = ErrorKind::ALL.into_iter().map(of_error);
+
+    std::iter::once((DONE, "done")).chain(errors.map(|exit| (exit.code, exit.meaning)))
 }
 
 /// The section of `--help` that lists the exit codes.
 pub(crate) fn help() -> String {
-    MEANINGS
-        .iter()
-        .fold("EXIT CODES".to_owned(), |mut text, (code, meaning)| {
-            let _ = write!(text, "\n  {code:>3}  {meaning}");
-            text
-        })
+    meanings().fold("EXIT CODES".to_owned(), |mut text, (code, meaning)| {
+        let _ = write!(text, "\n  {code:>3}  {meaning}");
+        text
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn every_error_kind_has_a_listed_code_and_a_unique_name() {
-        let kinds = [
-            ErrorKind::Failed,
-            ErrorKind::Usage,
-            ErrorKind::Rejected,
-            ErrorKind::NotConfirmed,
-            ErrorKind::Environment,
-            ErrorKind::NotFound,
-            ErrorKind::Damaged,
-            ErrorKind::SchemaMismatch,
-            ErrorKind::Interrupted,
-        ];
+    fn every_kind_of_error_has_its_own_code_and_name() {
+        let exits = ErrorKind::ALL.map(of_error);
+        let names: BTreeSet<_> = exits.iter().map(|exit| exit.kind).collect();
 
-        let mut codes: Vec<u8> = kinds.into_iter().map(exit_code).collect();
-        let mut names: Vec<_> = kinds.into_iter().map(kind_name).collect();
-        assert!(
-            codes
-                .iter()
-                .all(|code| *code != DONE && MEANINGS.iter().any(|(listed, _)| listed == code))
-        );
-
-        codes.sort_unstable();
-        codes.dedup();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!((codes.len(), names.len()), (kinds.len(), kinds.len()));
+        assert!(meanings().is_sorted_by(|(code, _), (next, _)| code < next));
+        assert_eq!(names.len(), exits.len());
     }
 
     #[test]
-    fn help_lists_the_codes_in_order() {
-        assert!(MEANINGS.is_sorted_by_key(|(code, _)| *code));
+    fn readme_lists_the_codes_with_the_words_of_the_help() {
+        let readme = include_str!("../../README.md");
+        let table: String = meanings()
+            .map(|(code, meaning)| format!("| {code} | {meaning} |\n"))
+            .collect();
+
+        assert!(
+            readme.contains(&format!("| code | meaning |\n| --- | --- |\n{table}\n")),
+            "README.md must contain\n{table}"
+        );
         assert!(help().starts_with("EXIT CODES\n    0  done\n    1  failed\n    2  usage"));
-        assert!(help().ends_with("\n  130  interrupted; the message says how to go on"));
     }
 }

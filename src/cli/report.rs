@@ -75,7 +75,7 @@ pub(crate) fn exit_code(outcome: &Result<CommandOutcome>) -> u8 {
         }) => exit::PARTIAL,
         Ok(CommandOutcome::Damaged(_)) => exit::DAMAGED,
         Ok(CommandOutcome::Unread) => exit::FAILED,
-        Err(error) => exit::exit_code(error.kind()),
+        Err(error) => exit::of_error(error.kind()).code,
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn text(
         Ok(CommandOutcome::Unread) => {}
         Err(error) => {
             report.error = Some(ErrorReport {
-                kind: exit::kind_name(error.kind()),
+                kind: exit::of_error(error.kind()).kind,
                 message: error.to_string(),
                 details: error.details(),
                 causes: error.causes().collect(),

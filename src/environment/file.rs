@@ -109,7 +109,7 @@ impl EnvFile {
 
         if keys::has_own_prefix(&key) {
             return Err(Error::environment(format!("{at}: unknown key {key}"))
-                .with_hint(format!("did you mean {}?", keys::closest_own_key(&key))));
+                .with_hint(keys::own_key_hint(&key)));
         }
 
         Ok(())

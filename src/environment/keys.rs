@@ -1,5 +1,7 @@
 //! Keys that this program reads from env files and the process environment. All others are ignored.
 
+use crate::similar::did_you_mean;
+
 pub(crate) const TABLE: &str = "DYNAMODB_TABLE";
 pub(crate) const REGION: &str = "AWS_REGION";
 pub(crate) const DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
@@ -195,16 +197,13 @@ pub(crate) fn has_own_prefix(key: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
 }
 
-/// This program's own key with the smallest edit distance to `key`.
-pub(crate) fn closest_own_key(key: &str) -> &'static str {
-    // All own keys are in upper case.
-    let key = key.to_ascii_uppercase();
-    let distance = |known: &&str| strsim::damerau_levenshtein(known, &key);
-    KEYS.into_iter()
-        .map(|(known, _)| known)
-        .filter(|known| has_own_prefix(known))
-        .min_by_key(distance)
-        .unwrap_or(PROTECTED)
+/// The hint about an unknown key with this program's prefix: similar own keys, or all of them.
+pub(crate) fn own_key_hint(key: &str) -> String {
+    let own = KEYS.map(|(known, _)| known);
+    let own = own.into_iter().filter(|known| has_own_prefix(known));
+
+    did_you_mean(key, own.clone())
+        .unwrap_or_else(|| format!("the keys are {}", own.collect::<Vec<_>>().join(", ")))
 }
 
 #[cfg(test)]

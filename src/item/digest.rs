@@ -1,4 +1,4 @@
-//! A 128-bit digest of the content of an item, and of a set of items in any order.
+//! A 128-bit digest of the content of an item.
 //!
 //! All encodings of an item have the same digest: the order of attributes and of set elements, the spelling of numbers, JSON escapes
 //! and whitespace make no difference; the order of a list and the types do. Every part is written with its type and its length
@@ -12,7 +12,6 @@ use super::json::lexer::{JsonString, Lexer};
 use super::number::Number;
 use super::type_tag::TypeTag;
 use super::value::{MAX_NESTING, append_binary, checked_number};
-use std::fmt;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The digest of one item.
@@ -31,40 +30,6 @@ pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     lexer.finish()?;
 
     Ok(xxh3_128(&encoder.out))
-}
-
-/// The order-independent digest of a set of items: their number, and the sum of their digests.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SetDigest {
-    items: u64,
-    sum: u128,
-}
-
-impl SetDigest {
-    /// Adds the digest of one item.
-    pub fn add(&mut self, digest: u128) {
-        self.items += 1;
-        self.sum = self.sum.wrapping_add(digest);
-    }
-
-    /// Adds another set.
-    pub fn merge(&mut self, other: Self) {
-        self.items += other.items;
-        self.sum = self.sum.wrapping_add(other.sum);
-    }
-
-    /// Number of items that were added.
-    #[must_use]
-    pub fn items(&self) -> u64 {
-        self.items
-    }
-}
-
-/// 48 hexadecimal digits: the number of items, then the sum.
-impl fmt::Display for SetDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:032x}", self.items, self.sum)
-    }
 }
 
 /// Writes the canonical form: a type letter (capitals for DynamoDB's types, small letters for plain JSON), then the length or
@@ -396,26 +361,6 @@ mod tests {
         );
 
         assert!(item_digest(deep.replace(":}", ":1}").as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn a_set_has_no_order_but_a_count() {
-        let sum = |digests: &[u128]| {
-            let mut set = SetDigest::default();
-            for digest in digests {
-                set.add(*digest);
-            }
-
-            set
-        };
-
-        assert_eq!(sum(&[u128::MAX, 2, 7]), sum(&[7, u128::MAX, 2]));
-        assert_ne!(sum(&[1, 2]), sum(&[3]));
-        let mut merged = sum(&[1]);
-        merged.merge(sum(&[2, 3]));
-        assert_eq!(merged, sum(&[3, 2, 1]));
-        assert_eq!(merged.items(), 3);
-        assert_eq!(merged.to_string(), format!("{:016x}{:032x}", 3, 6));
     }
 
     proptest! {

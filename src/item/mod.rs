@@ -25,7 +25,7 @@ mod type_tag;
 mod validate;
 mod value;
 
-pub use digest::{SetDigest, item_digest};
+pub use digest::item_digest;
 pub use error::{ItemError, ItemErrorKind};
 pub use json::compact::{compact, has_line_breaks};
 pub use json::scanner::{JsonScanError, JsonScanner, MAX_JSON_DEPTH, ScanStatus};

@@ -39,8 +39,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::TableSchema;
-use crate::similar::similar_names;
+use crate::similar::did_you_mean;
 use crate::store::Reader;
 
 /// The parts of a table that an operation transfers.
@@ -121,12 +122,15 @@ async fn table_not_found(store: &Reader, environment: &Environment, table: &str)
     let listed = store.table_names().await;
     let is_empty = listed.as_ref().is_ok_and(Vec::is_empty);
     let names = listed.unwrap_or_default();
-    let similar = similar_names(table, names.iter().map(String::as_str));
-    error.with_hint(match (similar.as_slice(), is_empty) {
-        ([], true) => "this environment has no tables; check its endpoint, region and credentials".to_owned(),
-        ([], false) => {
-            "check DYNAMODB_TABLE in the env file, or pass --table; `aws dynamodb list-tables` lists them".to_owned()
+    let similar = did_you_mean(table, names.iter().map(String::as_str));
+    error.with_hint(similar.unwrap_or_else(|| {
+        if is_empty {
+            "this environment has no tables; check its endpoint, region and credentials".to_owned()
+        } else {
+            format!(
+                "check DYNAMODB_TABLE in the env file, or pass {}; `aws dynamodb list-tables` lists the tables",
+                Field::Table
+            )
         }
-        (similar, _) => format!("did you mean {}?", similar.join(", ")),
-    })
+    }))
 }

@@ -226,10 +226,9 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
     let is_deleting = |index: &IndexWords<'_>| {
         // Only GSIs have a status.
         let indexes = table.global_secondary_indexes.iter();
-        index.kind == "GSI"
-            && indexes
-                .filter(|other| other.is_being_deleted())
-                .any(|other| other.index_name == index.name)
+        indexes
+            .filter(|other| other.is_being_deleted())
+            .any(|other| other.index_name == index.name)
     };
 
     for index in &dumped {

@@ -15,6 +15,7 @@ use super::stage::Stage;
 use super::step::TransformStep;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
+use crate::field::Field;
 use crate::item::{KeyAttribute, KeySchema, Sample};
 
 /// A sequence of steps: the sample first, then filters, conditions and commands in the order in
@@ -52,34 +53,15 @@ pub struct Transform {
 /// An option that added a step.
 #[derive(Debug, Clone)]
 struct TransformOption {
-    kind: OptionKind,
+    field: Field,
     /// Its value; for masks, the SHA-256 of the rules and the fingerprint of the key.
     value: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OptionKind {
-    Sample,
-    Where,
-    Filter,
-    Command,
-    Mask,
-}
-
-impl OptionKind {
-    fn flag(self) -> &'static str {
-        match self {
-            Self::Sample => "--sample",
-            Self::Where => "--where",
-            Self::Filter => "--transform",
-            Self::Command => "--transform-command",
-            Self::Mask => "--mask",
-        }
-    }
-
+impl TransformOption {
     /// Whether it only selects items.
-    fn selects(self) -> bool {
-        matches!(self, Self::Sample | Self::Where)
+    fn selects(&self) -> bool {
+        matches!(self.field, Field::Sample | Field::Where)
     }
 }
 
@@ -104,7 +86,7 @@ impl Transform {
     #[must_use]
     pub fn sample(mut self, sample: Sample) -> Self {
         self.sample = Some(sample);
-        self.with_option(OptionKind::Sample, format!("{}%", sample.percent()))
+        self.with_option(Field::Sample, format!("{}%", sample.percent()))
     }
 
     /// Sets the key schema of the table that items are read from and written to, and the key
@@ -146,7 +128,7 @@ impl Transform {
         let condition = Condition::compile(name, code)?;
         let stage = ConditionStage(condition);
 
-        Ok(self.with_option(OptionKind::Where, code).stage(stage))
+        Ok(self.with_option(Field::Where, code).stage(stage))
     }
 
     /// Runs a jq filter on each item. Errors call the filter `name`.
@@ -156,7 +138,7 @@ impl Transform {
     /// where.
     pub fn filter(self, name: &str, code: &str) -> Result<Self> {
         let filter = Filter::compile(name, code)?;
-        Ok(self.with_option(OptionKind::Filter, code).stage(filter))
+        Ok(self.with_option(Field::Filter, code).stage(filter))
     }
 
     /// Sends each item through a program.
@@ -168,7 +150,7 @@ impl Transform {
         let command = TransformCommand::new(spec)?;
         self.steps.push(TransformStep::Command(command));
 
-        Ok(self.with_option(OptionKind::Command, line))
+        Ok(self.with_option(Field::Command, line))
     }
 
     /// Masks items after all other steps, regardless of the order of calls.
@@ -181,7 +163,7 @@ impl Transform {
         );
 
         self.masks = Some(Arc::new(masks));
-        self.with_option(OptionKind::Mask, identity)
+        self.with_option(Field::Mask, identity)
     }
 
     /// The masks, if any.
@@ -202,7 +184,7 @@ impl Transform {
         let mut hash = Sha256::new();
         for option in &self.options {
             // The length separates the value from the next option.
-            hash.update(option.kind.flag());
+            hash.update(option.field.name());
             hash.update((option.value.len() as u64).to_le_bytes());
             hash.update(&option.value);
         }
@@ -213,7 +195,7 @@ impl Transform {
     /// Whether items may be changed, not only skipped.
     #[must_use]
     pub fn changes_items(&self) -> bool {
-        self.options.iter().any(|option| !option.kind.selects())
+        self.options.iter().any(|option| !option.selects())
     }
 
     /// Whether filters or commands may change items. Masks do not count.
@@ -221,7 +203,7 @@ impl Transform {
     pub fn has_filters_or_commands(&self) -> bool {
         self.options
             .iter()
-            .any(|option| matches!(option.kind, OptionKind::Filter | OptionKind::Command))
+            .any(|option| matches!(option.field, Field::Filter | Field::Command))
     }
 
     /// Whether there is a command. The same item may then have another outcome the next time.
@@ -229,27 +211,29 @@ impl Transform {
     pub fn has_commands(&self) -> bool {
         self.options
             .iter()
-            .any(|option| option.kind == OptionKind::Command)
+            .any(|option| option.field == Field::Command)
     }
 
-    /// The options that select items (`--sample`, `--where`): flag and value.
-    pub fn selection_options(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    /// The options that only select items: the sample and the conditions, with their values.
+    pub fn selections(&self) -> impl Iterator<Item = (Field, &str)> {
         self.options
             .iter()
-            .filter(|option| option.kind.selects())
-            .map(|option| (option.kind.flag(), option.value.as_str()))
+            .filter(|option| option.selects())
+            .map(|option| (option.field, option.value.as_str()))
     }
 
-    /// One line per step, for plans: flag and value.
+    /// One line per step, for plans: option and value.
     pub fn descriptions(&self) -> impl Iterator<Item = String> {
-        let steps = self.options.iter().map(|option| match option.kind {
-            OptionKind::Mask => {
-                // Not the fingerprint of the key, which is the second word.
-                let sha256 = option.value.split(' ').next().unwrap_or_default();
-                format!("--mask with the rules of SHA-256 {sha256}")
-            }
-            kind => format!("{} {}", kind.flag(), option.value),
-        });
+        let steps = self
+            .options
+            .iter()
+            .map(|option| match (option.field, self.masks()) {
+                (Field::Mask, Some(masks)) => {
+                    let sha256 = masks.rules().sha256();
+                    format!("{} with the rules of SHA-256 {sha256}", Field::Mask)
+                }
+                (field, _) => format!("{field} {}", option.value),
+            });
 
         steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
     }
@@ -303,9 +287,9 @@ impl Transform {
             .collect()
     }
 
-    fn with_option(mut self, kind: OptionKind, value: impl Into<String>) -> Self {
+    fn with_option(mut self, field: Field, value: impl Into<String>) -> Self {
         self.options.push(TransformOption {
-            kind,
+            field,
             value: value.into(),
         });
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::super::testing::{TWO, draft_of, dump, items, names, open};
 use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
-use crate::item::{SetDigest, item_digest};
 
 fn outcome(folder: &Path) -> Result<CheckSummary> {
     check(&open(folder)?, &mut |_, _| {})
@@ -260,21 +259,6 @@ fn damage_in_several_places_is_listed() {
     }
 
     assert_eq!(found.findings_total, 3);
-}
-
-#[test]
-fn the_digest_of_the_set_counts_where_there_is_one() {
-    let (_dir, folder) = dumps().next().unwrap();
-    let mut set = SetDigest::default();
-    for text in TWO.iter().rev() {
-        set.add(item_digest(text.as_bytes()).unwrap());
-    }
-
-    for (said, findings) in [(set.to_string(), 0), (SetDigest::default().to_string(), 1)] {
-        let mut source = open(&folder).unwrap();
-        source.metadata.as_mut().unwrap().set_digest = Some(said);
-        assert_eq!(inspected(&source).findings_total, findings);
-    }
 }
 
 proptest::proptest! {

@@ -107,7 +107,6 @@ pub(crate) fn complete_metadata(
         } else {
             0.0
         },
-        set_digest: draft.set_digest,
         not_captured: draft.not_captured,
         files: entry.into_iter().collect::<BTreeMap<_, _>>(),
     }

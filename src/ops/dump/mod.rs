@@ -131,14 +131,23 @@ pub struct DumpSummary {
     pub complete: bool,
     /// Result of the transform, if there was one.
     pub transformed: Option<DumpTransformSummary>,
-    /// Settings of the table that could not be read, with the reasons.
-    pub not_captured: Vec<String>,
+    /// Settings of the table that could not be read.
+    pub not_captured: Vec<NotCaptured>,
     /// Start of the scan (RFC 3339, UTC). A Scan is not a point-in-time snapshot: items were read between start and end.
     pub started_at: chrono::DateTime<chrono::Utc>,
     /// End of the scan (RFC 3339, UTC).
     pub finished_at: chrono::DateTime<chrono::Utc>,
     /// Wall time of this run in seconds.
     pub seconds: f64,
+}
+
+/// Settings that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotCaptured {
+    /// The section of the schema that lacks them.
+    pub section: String,
+    /// Why they could not be read.
+    pub reason: String,
 }
 
 /// Result of the transform of a dump.

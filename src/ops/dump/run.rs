@@ -14,13 +14,14 @@ use super::interrupted::dump_origin;
 use super::plan::DumpPlan;
 use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
-use super::{DumpSummary, DumpTransformSummary, interrupted};
+use super::{DumpSummary, DumpTransformSummary, NotCaptured, interrupted};
 use crate::backup::{
     DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
     SegmentProgress, TransformCounts,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::field::Field;
 use crate::ops::collision_detector::CollisionReport;
 use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
@@ -75,6 +76,7 @@ pub async fn run(
         wire,
     } = state;
     let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
+    let not_captured = not_captured(&schema);
     let schema = plan.request.content.includes_schema().then_some(schema);
     let finished = run_blocking("writing the dump", move || {
         writer.finish(schema.as_ref(), draft)
@@ -101,7 +103,7 @@ pub async fn run(
         items_before: resumed.items,
         data_bytes_before: resumed.bytes,
         complete: metadata.complete,
-        not_captured: metadata.not_captured,
+        not_captured,
         started_at: progress.started_at,
         finished_at,
         seconds: started.elapsed().as_secs_f64(),
@@ -412,6 +414,14 @@ fn dump_options(plan: &DumpPlan) -> DumpOptions {
     }
 }
 
+fn not_captured(schema: &TableSchema) -> Vec<NotCaptured> {
+    let sections = schema.not_captured().into_iter();
+
+    sections
+        .map(|(section, reason)| NotCaptured { section, reason })
+        .collect()
+}
+
 fn metadata(
     plan: &DumpPlan,
     schema: &TableSchema,
@@ -421,15 +431,15 @@ fn metadata(
 ) -> MetadataDraft {
     let mut partial = BTreeMap::new();
     let transform = &plan.request.transform;
-    for (option, text) in transform.selection_options() {
+    for (field, text) in transform.selections() {
         // A condition may contain a value that is masked.
-        let value = if transform.masks().is_some() && option == "--where" {
+        let value = if transform.masks().is_some() && field == Field::Where {
             true.into()
         } else {
             text.into()
         };
 
-        partial.insert(option.trim_start_matches('-').to_owned(), value);
+        partial.insert(field.name().to_owned(), value);
     }
 
     let selection = [("filter", &plan.filter), ("projection", &plan.projection)];
@@ -479,11 +489,9 @@ fn metadata(
         consistent_read: plan.consistent_read,
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,
-        set_digest: None,
-        not_captured: schema
-            .not_captured()
+        not_captured: not_captured(schema)
             .iter()
-            .map(|(section, reason)| format!("{section}: {reason}"))
+            .map(|NotCaptured { section, reason }| format!("{section}: {reason}"))
             .collect(),
     }
 }

@@ -73,7 +73,7 @@ impl Settings {
         same_table: bool,
     ) -> Result<Self> {
         let creation = wanted.creation(table, &request.settings, same_table)?;
-        let calls = wanted.settings_plan(table, &request.settings, same_table, existing, true);
+        let calls = wanted.settings_plan(table, &request.settings, same_table, existing);
         Ok(Self {
             not_restored: creation.not_recreated.clone(),
             create: existing.is_none().then_some(creation),
@@ -93,7 +93,7 @@ impl Settings {
         same_table: bool,
     ) -> Self {
         let choice = &request.settings;
-        let plan = wanted.settings_plan(table, choice, same_table, Some(existing), true);
+        let plan = wanted.settings_plan(table, choice, same_table, Some(existing));
         let calls = plan.before.into_iter().chain(plan.after);
         let requested = calls.filter(|call| choice.with.contains(&call.setting));
         let skipped = requested.map(|call| SkippedSetting {

@@ -5,11 +5,9 @@ use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
 use crate::schema::TableSchema;
 use crate::schema::vector_indexes::VECTOR_INDEXES;
+use crate::similar::did_you_mean;
 
 const ALL: &str = "all";
-
-/// Minimum similarity of a name that a hint proposes; 1 means equal.
-const ALIKE: f64 = 0.7;
 
 const KINDS: [(&str, &str); 3] = [
     ("GSI", "GlobalSecondaryIndexes"),
@@ -63,10 +61,7 @@ pub(crate) fn drop_unwanted(
         edit.retain_elements(field, |name| {
             let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
                 "by --drop-index"
-            } else if kind == "GSI"
-                && deleting.contains(&name)
-                && !only_indexes.iter().any(|kept| kept == name)
-            {
+            } else if deleting.contains(&name) && !only_indexes.iter().any(|kept| kept == name) {
                 "was being deleted when the table was dumped"
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
                 "not among --set only-index"
@@ -92,13 +87,13 @@ pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()>
         return Ok(());
     }
 
-    let alike = |known: &&String| strsim::jaro_winkler(known, name) >= ALIKE;
-    let near: Vec<_> = names.iter().filter(alike).map(String::as_str).collect();
-    let hint = match (names.is_empty(), near.is_empty()) {
-        (true, _) => "it has none".to_owned(),
-        (false, true) => format!("its indexes are {}", names.join(", ")),
-        (false, false) => format!("did you mean {}?", near.join(" or ")),
-    };
+    let hint = did_you_mean(name, names.iter().map(String::as_str)).unwrap_or_else(|| {
+        if names.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("its indexes are {}", names.join(", "))
+        }
+    });
 
     Err(Error::usage(format!("{flag}: the table has no index `{name}`")).with_hint(hint))
 }

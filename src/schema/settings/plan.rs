@@ -35,7 +35,7 @@ pub struct SettingsPlan {
 impl TableSchema {
     /// Plans the calls that apply the settings of this schema to the table `table`. `existing` is the current table, sections
     /// included; `None` for a table that [`creation`](Self::creation) creates with the same `choice`. Settings of an existing
-    /// table are changed only with `apply_to_existing`, and only if they differ. Settings missing from the dump are left alone.
+    /// table are changed only if they differ. Settings missing from the dump are left alone.
     #[must_use]
     pub fn settings_plan(
         &self,
@@ -43,13 +43,8 @@ impl TableSchema {
         choice: &SettingChoice,
         same_table: bool,
         existing: Option<&TableSchema>,
-        apply_to_existing: bool,
     ) -> SettingsPlan {
         let mut plan = SettingsPlan::default();
-        if existing.is_some() && !apply_to_existing {
-            return plan;
-        }
-
         let target = SettingTarget {
             table,
             choice,

@@ -45,11 +45,11 @@ fn choice(with: &[Setting], without: &[Setting], first: &[Setting]) -> SettingCh
 }
 
 fn copied(schema: &TableSchema, choice: &SettingChoice) -> SettingsPlan {
-    schema.settings_plan("copy", choice, false, None, false)
+    schema.settings_plan("copy", choice, false, None)
 }
 
 fn restored(schema: &TableSchema) -> SettingsPlan {
-    schema.settings_plan("music", &SettingChoice::default(), true, None, false)
+    schema.settings_plan("music", &SettingChoice::default(), true, None)
 }
 
 fn creation(schema: &TableSchema, choice: &SettingChoice, same_table: bool) -> Value {
@@ -312,13 +312,7 @@ mod rules {
                 .any(|call| call.setting == setting("replicas"))
         );
 
-        let none = schema.settings_plan(
-            "music",
-            &choice(&[], &every_setting(), &[]),
-            true,
-            None,
-            false,
-        );
+        let none = schema.settings_plan("music", &choice(&[], &every_setting(), &[]), true, None);
         assert!(none.before.is_empty() && none.after.is_empty() && none.at_creation.is_empty());
         assert_eq!(none.skipped.len(), every_setting().len());
         assert!(
@@ -335,7 +329,7 @@ mod rules {
             let body = creation(&schema, choice, same_table);
             let there = ["TableClass", "SSESpecification", "Tags", "WarmThroughput"]
                 .map(|field| body.get(field).is_some());
-            let plan = schema.settings_plan("copy", choice, same_table, None, false);
+            let plan = schema.settings_plan("copy", choice, same_table, None);
             let named = [
                 setting("class"),
                 setting("kms"),
@@ -436,7 +430,6 @@ mod rules {
             &choice(&[], &[setting("stream")], &[]),
             true,
             None,
-            false,
         );
 
         assert_eq!(bodies(&plan.after, setting("policy")).len(), 1);
@@ -648,7 +641,6 @@ mod calls {
             &SettingChoice::default(),
             true,
             Some(&parse(EVERYTHING)),
-            true,
         );
 
         let [call] = &plan.after[..] else {
@@ -798,7 +790,7 @@ proptest! {
             let all = choice(&every_setting(), &[], &[]);
             let _ = (schema.summary_lines(), schema.not_captured(), differences(&schema, &whole));
             let _ = schema.creation("t", &all, true).map(|request| request.without("WarmThroughput"));
-            for call in schema.settings_plan("t", &all, true, Some(&whole), true).after {
+            for call in schema.settings_plan("t", &all, true, Some(&whole)).after {
                 prop_assert!(serde_json::from_str::<Value>(&call.body).is_ok());
             }
             let overrides = Overrides { read_capacity: Some(1), no_tags: true, ..Overrides::default() };
@@ -811,21 +803,7 @@ mod existing {
     use super::*;
 
     fn applied(dump: &TableSchema, table: &TableSchema) -> SettingsPlan {
-        dump.settings_plan("music", &SettingChoice::default(), true, Some(table), true)
-    }
-
-    #[test]
-    fn an_existing_table_is_left_alone_unless_asked() {
-        let dump = parse(EVERYTHING);
-        let plan = dump.settings_plan(
-            "music",
-            &SettingChoice::default(),
-            true,
-            Some(&parse(BARE)),
-            false,
-        );
-
-        assert!(plan.before.is_empty() && plan.after.is_empty() && plan.skipped.is_empty());
+        dump.settings_plan("music", &SettingChoice::default(), true, Some(table))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynadump::backup::{Source, SourceSpec};
-use dynadump::item::{SetDigest, item_digest};
+use dynadump::item::item_digest;
 
 use crate::support::client::{Item, Items, b, n, s};
 use crate::support::engine::Engine;
@@ -59,7 +59,7 @@ const MORE: [(&str, Content); 3] = [
 ];
 
 /// Every damaged one, and what is said of it by both commands.
-const DAMAGED: [(&str, &[&str]); 38] = [
+const DAMAGED: [(&str, &[&str]); 37] = [
     ("flipped-bit", &["table-data.json", "SHA-256"]),
     ("flipped-bit-in-schema", &["table-schema.json", "SHA-256"]),
     ("flipped-bit-in-summary", &["dump-summary.txt", "SHA-256"]),
@@ -97,7 +97,6 @@ const DAMAGED: [(&str, &[&str]); 38] = [
     ("fewer-items", &["contains 2 items", "says 3"]),
     ("more-items", &["contains 3 items", "says 2"]),
     ("wrong-count", &["contains 3 items", "`Count` is 4"]),
-    ("wrong-set-digest", &["the items", "digest"]),
     ("two-data-files", &["lists more than one data file"]),
     ("file-elsewhere", &["contains 0 items", "says 3"]),
     ("lines-not-json.jsonl", &["lines-not-json.jsonl", "line 2"]),
@@ -296,17 +295,19 @@ fn sorted(mut items: Vec<Item>) -> Vec<Item> {
     items
 }
 
+/// The number of items and the sum of their digests, which does not depend on their order.
 fn digest_of(path: &Path) -> String {
     let source = Source::open(&SourceSpec::path(path)).expect("a good source");
-    let mut digest = SetDigest::default();
+    let (mut count, mut sum) = (0_u64, 0_u128);
     if source.has_items() {
         let mut items = source.items().expect("items");
         while let Some(item) = items.next_item().expect("an item") {
-            digest.add(item_digest(&item.text).expect("an item"));
+            count += 1;
+            sum = sum.wrapping_add(item_digest(&item.text).expect("an item"));
         }
     }
 
-    digest.to_string()
+    format!("{count:016x}{sum:032x}")
 }
 
 #[test]

@@ -48,7 +48,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// What every layer may use. These use nothing of the crate but each other.
-const COMMON: [&str; 4] = ["error", "event", "limits", "similar"];
+const COMMON: [&str; 5] = ["error", "event", "field", "limits", "similar"];
 
 /// Crates that one layer alone may name.
 const OWNED_CRATES: [(&str, &str); 10] = [

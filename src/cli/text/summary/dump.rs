@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{NO_REASON, key_collisions};
+use super::key_collisions;
 use crate::cli::text::format;
 use crate::ops::ContentScope;
-use crate::ops::dump::{DumpSummary, DumpTransformSummary};
+use crate::ops::dump::{DumpSummary, DumpTransformSummary, NotCaptured};
 
 /// The summary of a dump, headline first.
 pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> {
@@ -26,10 +26,10 @@ pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> 
 
     if !summary.not_captured.is_empty() {
         lines.push("Not captured:".to_owned());
-        // Each line is `setting: reason`.
-        let parse = |line| str::split_once(line, ": ").unwrap_or((line, NO_REASON));
-        let settings = summary.not_captured.iter().map(|line| parse(line.as_str()));
-        lines.extend(format::grouped_by_reason(settings));
+        let settings = summary.not_captured.iter();
+        lines.extend(format::grouped_by_reason(settings.map(
+            |NotCaptured { section, reason }| (section.as_str(), reason.as_str()),
+        )));
     }
 
     lines
@@ -201,8 +201,10 @@ mod tests {
 
     #[test]
     fn dump_lists_settings_that_were_not_captured() {
-        let not_captured =
-            vec!["ContinuousBackups: AccessDeniedException: eve is not authorized".to_owned()];
+        let not_captured = vec![NotCaptured {
+            section: "ContinuousBackups".to_owned(),
+            reason: "AccessDeniedException: eve is not authorized".to_owned(),
+        }];
         let lines = dump(
             &DumpSummary {
                 not_captured,

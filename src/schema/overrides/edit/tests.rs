@@ -192,7 +192,7 @@ mod billing {
             ]
         );
 
-        let plan = schema.settings_plan("music", &SettingChoice::default(), true, None, false);
+        let plan = schema.settings_plan("music", &SettingChoice::default(), true, None);
         assert!(
             !plan
                 .after
@@ -432,7 +432,7 @@ mod others {
             "alias/films"
         );
         assert_eq!(notes, ["encryption with KMS key alias/films"]);
-        let plan = schema.settings_plan("t", &SettingChoice::default(), false, None, false);
+        let plan = schema.settings_plan("t", &SettingChoice::default(), false, None);
         assert!(
             !plan
                 .skipped
