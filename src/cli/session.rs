@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Arguments, CommonOptions};
+use super::args::{self, Arguments, CommonOptions};
 use super::exit;
 use super::report::{self, CommandOutcome};
 use super::terminal::output::{Console, write_data};
@@ -19,6 +19,7 @@ use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
+use crate::field::name_fields_with;
 use crate::ops;
 use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
 
@@ -44,6 +45,8 @@ where
     A: Arguments<C>,
     F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
+    name_fields_with(args::flag);
+
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(notice) => {

@@ -4,6 +4,7 @@
 
 mod common;
 mod dump;
+mod flags;
 mod overrides;
 mod restore;
 mod settings;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use dump::{DumpArgs, DumpCommand};
+pub(crate) use flags::flag;
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
 pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
 
