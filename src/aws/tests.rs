@@ -416,7 +416,7 @@ async fn errors_never_repeat_what_a_request_was_signed_with() {
 }
 
 #[tokio::test]
-async fn an_error_names_what_was_really_called_and_the_id_that_the_service_gave_it() {
+async fn an_error_names_the_url_called_and_the_request_id() {
     const ID: &str = "BT2JCLSEHU4QJ5F5NO9ACJMA33VV4KQNSO5AEMVJF66Q9ASUAAJG";
     let account = SharedCredentialsProvider::new(credentials(Some("123456789012")));
     let id = vec![("x-amzn-requestid", ID.to_owned())];

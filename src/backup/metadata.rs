@@ -447,7 +447,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_with_a_way_out() {
+    fn a_newer_format_is_refused_with_a_hint() {
         assert_eq!(
             parse(br#"{"format_version": 2, "anything": 1}"#, "m").unwrap(),
             MetadataFile::Newer(2)

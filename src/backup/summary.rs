@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_dump_says_so_and_no_name_steers_a_terminal() {
+    fn an_incomplete_dump_is_marked_and_names_are_escaped() {
         let mut metadata = super::super::metadata::tests::metadata();
         metadata.environment = "pr\u{1b}[2Jod\n".into();
         let text = render(&metadata);

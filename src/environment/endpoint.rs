@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_of_a_local_environment_goes_elsewhere() {
+    fn a_local_environment_calls_no_other_host() {
         let source = ValueSource::Process(keys::DYNAMODB_ENDPOINT);
         for (url, expected) in [
             ("http://127.0.0.1:8000", true),

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_value() {
+    fn every_notation_of_a_value() {
         for (text, value) in [
             ("AWS_PROFILE=a", "a"),
             ("  export AWS_PROFILE = a  # it's", "a"),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_env_files() {
+    fn files_other_than_env_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let message = |path: &Path| {
@@ -357,7 +357,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_ever_taken_from_the_process(
+        fn nothing_is_read_from_the_process_environment(
             parts in prop::collection::vec(
                 prop::sample::select(vec!["'", "\"", "\\", "$HOME", "${HOME}", "$PATH", "{", " ", "\t", "#", "a", "=", "\n"]),
                 0..24,

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_another_program_stands_for_one_key_and_is_not_read_itself() {
+    fn a_key_of_another_program_suggests_one_of_ours_and_is_not_read() {
         for (known, others) in KEYS {
             assert_eq!(canonical_name(known), None, "{known}");
             assert_eq!(canonical_name(&known.to_ascii_lowercase()), Some(known));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_mean_something_else_are_not_taken_for_ours() {
+    fn keys_with_another_meaning_are_not_taken_as_ours() {
         for key in [
             "API_KEY",
             "SECRET_KEY",

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_examples_leave_behind_is_seen() {
+    fn placeholders_of_examples_are_detected() {
         for value in [
             "your-aws-access-key-id",
             "YOUR_SECRET_ACCESS_KEY",

@@ -96,7 +96,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_variable_that_is_no_text_is_an_error_when_it_is_asked_for() {
+    fn a_variable_that_is_not_utf8_is_an_error_when_it_is_used() {
         use std::os::unix::ffi::OsStrExt;
 
         let process =

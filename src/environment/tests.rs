@@ -590,7 +590,7 @@ fn a_file_that_is_half_or_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn half_a_set_in_the_process_is_refused_unless_somebody_else_decides() {
+fn half_a_set_in_the_process_environment_is_refused_unless_it_is_not_used() {
     for (key, missing) in [
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"),
@@ -715,7 +715,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
 }
 
 #[test]
-fn a_role_comes_from_flag_or_file_alone() {
+fn a_role_comes_only_from_flag_or_file() {
     let arn = "arn:aws:iam::123456789012:role/of-flag";
     let file = "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/of-file\nAWS_ROLE_EXTERNAL_ID=x\n";
     let of_file = case("dev", file).ok();

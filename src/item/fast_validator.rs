@@ -351,7 +351,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compact_items_are_usual_whatever_stands_behind_them(item in item(), behind in "[,\\n}\"é]{0,5}") {
+        fn compact_items_are_accepted_independently_of_the_text_after_them(item in item(), behind in "[,\\n}\"é]{0,5}") {
             let text = render(&item, Style::Compact);
             match valid_item_length(format!("{text}{behind}").as_bytes()) {
                 Some(length) => prop_assert_eq!(length, text.len()),

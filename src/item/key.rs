@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_with_the_key() {
+    fn key_errors_name_the_problem() {
         for (value, message) in [
             (
                 r#"{"N":"1"}"#,

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_keys_are_remembered() {
+    fn the_number_of_remembered_keys_is_limited() {
         let items: Vec<_> = (0..=MAX_REMEMBERED_KEYS)
             .map(|number| format!(r#"{{"id":{{"S":"{number}"}},"at":{{"N":"1"}}}}"#))
             .collect();

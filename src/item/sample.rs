@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn about_so_many_keys_are_in_a_sample_and_a_larger_one_holds_a_smaller() {
+    fn a_sample_has_the_expected_size_and_contains_smaller_ones() {
         let schema = KeySchema {
             partition: KeyAttribute {
                 name: "id".to_owned(),

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_shapes_that_they_do_not_fit_are_recognised_all_the_same() {
+    fn more_shapes_than_fit_are_still_recognised() {
         let mut cache = ShapeCache::default();
         for number in 0..2 * MAX_NODES {
             let text = format!(r#"{{"name {number}":{{"S":"a"}},"pk":{{"S":"b"}}}}"#);
@@ -398,7 +398,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn says_the_same_as_the_reader_that_forgets(
+        fn gives_the_same_result_as_the_reader_without_a_cache(
             items in proptest::collection::vec(item(), 1..4), turns in proptest::collection::vec((any::<proptest::sample::Index>(),
             any::<proptest::sample::Index>(), 0usize..3, "[SNBMLUOtrue\"{}:,\\[\\]0-9a-f.eE+\\-=/\\\\ \u{1}é]{0,3}", any::<bool>()), 1..12)
         ) {

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn no_array_is_no_items() {
+    fn a_missing_array_means_no_items() {
         for body in [
             "{}",
             r#"{"Count":3}"#,
@@ -416,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn items_come_out_as_they_went_in(
+        fn items_are_returned_unchanged(
             items in proptest::collection::vec(item(), 0..5), seed in any::<u64>(), style in 0..3,
             end in any::<proptest::sample::Index>()
         ) {

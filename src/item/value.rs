@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn value_errors_name_the_problem_and_its_position() {
         for (text, expected) in [
             (
                 r#"{"a":{"M":{"b":{"X":1}}}}"#,

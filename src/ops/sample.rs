@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_another_process_has_created_and_written_meanwhile_is_kept() {
+    fn a_database_created_by_another_process_in_the_meantime_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("demo.db");
         {

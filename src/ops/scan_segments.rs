@@ -251,7 +251,7 @@ mod tests {
     const PAGE_TIME: Duration = Duration::from_millis(100);
 
     #[tokio::test(start_paused = true)]
-    async fn the_workers_use_nearly_the_whole_capacity_of_the_partitions() {
+    async fn the_workers_use_most_of_the_capacity_of_the_partitions() {
         let at_least = PAGE_TIME * PAGES_PER_SEGMENT * SEGMENTS_PER_PARTITION;
         let took = seconds_to_scan(|_| PAGE_TIME).await;
         assert!(took < at_least.as_secs_f64() / 0.8, "{took} s");

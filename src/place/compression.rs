@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn compression_is_told_by_content_and_frames_are_joined() {
+    fn compression_is_detected_by_content_and_frames_are_joined() {
         let zstd = |text: &[u8]| zstd::bulk::compress(text, 1).unwrap();
         let skippable = [
             &0x184d_2a51_u32.to_le_bytes()[..],

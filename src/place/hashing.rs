@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_of_every_byte_in_its_order_and_can_go_on() {
+    fn the_digest_covers_every_byte_in_order_and_can_be_continued() {
         let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
         for length in [0, 5, BLOCK_BYTES - 1, BLOCK_BYTES, content.len()] {
             let seen = StreamHash::default();

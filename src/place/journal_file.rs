@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_run_is_told_who_holds_the_lock_and_the_third_gets_it() {
+    fn a_held_lock_names_its_holder_and_a_released_one_is_available() {
         let dir = tempfile::tempdir().unwrap();
         let dump = dir.path().join("dump");
         let first = of_dump(&dump).lock().unwrap();

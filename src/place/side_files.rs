@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_private_lines_are_the_owners_alone() {
+    fn folders_of_private_lines_are_private() {
         use std::os::unix::fs::PermissionsExt;
 
         let dir = tempfile::tempdir().unwrap();
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_on_where_they_were_cut() {
+    fn lines_continue_where_they_were_truncated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lines");
         let mut lines = LinesFile::create_at_first(std::slice::from_ref(&path)).unwrap();
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_on_at_the_place_that_has_them() {
+    fn lines_continue_in_the_folder_that_contains_them() {
         let dir = tempfile::tempdir().unwrap();
         let places: Vec<_> = ["one", "other"].map(|name| dir.path().join(name)).into();
         write_file(&places[0], b"short", Access::Shared).unwrap();
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_and_told_apart() {
+    fn long_names_are_truncated_and_stay_distinct() {
         let name = |end: &str| format!("{}{end}", "t".repeat(254));
         assert_eq!(short_file_name("films"), "films");
         assert_ne!(short_file_name(&name("a")), short_file_name(&name("b")));

@@ -80,7 +80,7 @@ mod tests {
     use super::{account, region};
 
     #[test]
-    fn a_real_arn_tells_both() {
+    fn a_real_arn_contains_account_and_region() {
         for (partition, name) in [
             ("aws", "eu-central-1"),
             ("aws-us-gov", "us-gov-east-1"),

@@ -123,7 +123,7 @@ mod documents {
     }
 
     #[test]
-    fn what_is_no_schema_is_refused_by_name() {
+    fn an_invalid_schema_is_refused_by_name() {
         for (document, missing) in [
             (r#"{"Items":[]}"#, "neither `Table` nor `KeySchema`"),
             (
@@ -149,7 +149,7 @@ mod documents {
     }
 
     #[test]
-    fn what_is_no_json_is_damage() {
+    fn invalid_json_is_damage() {
         let unfinished = &PROVISIONED[..PROVISIONED.len() / 2];
         let twice = format!("{REQUEST}{REQUEST}");
         for document in ["", unfinished, &twice, "{\"Table\": {\"TableName\": tru}}"] {
@@ -171,7 +171,7 @@ mod documents {
     }
 
     #[test]
-    fn depth_is_no_danger() {
+    fn deep_nesting_is_safe() {
         let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
         let document = format!(
             r#"{{"Table":{{"KeySchema":[{{"AttributeName":"a","KeyType":"HASH"}}],
@@ -210,7 +210,7 @@ mod keys {
     }
 
     #[test]
-    fn partition_and_sort_key_are_told_by_their_kind_not_their_place() {
+    fn partition_and_sort_key_are_distinguished_by_type_not_by_position() {
         let key = parse(PROVISIONED).key_schema().unwrap();
         assert_eq!(
             key,
@@ -293,7 +293,7 @@ mod requests {
     use super::*;
 
     #[test]
-    fn a_provisioned_table_comes_back_whole() {
+    fn a_provisioned_table_is_recreated_completely() {
         let expected = json!({
             "TableName": "films-copy",
             "AttributeDefinitions": [
@@ -546,7 +546,7 @@ mod comparisons {
     use super::*;
 
     #[test]
-    fn another_key_is_told_line_by_line() {
+    fn a_different_key_is_reported_line_by_line() {
         let dump = parse(PROVISIONED);
         let one_key = with(
             PROVISIONED,
@@ -604,7 +604,7 @@ mod comparisons {
     }
 
     #[test]
-    fn settings_are_told_in_words() {
+    fn settings_are_described_in_words() {
         let dump = parse(ON_DEMAND);
         let mut document: Value = serde_json::from_str(ON_DEMAND).unwrap();
         let table = &mut document["Table"];
@@ -719,7 +719,7 @@ mod descriptions {
     }
 
     #[test]
-    fn a_table_says_where_it_is_from() {
+    fn a_schema_knows_its_account_and_region() {
         let schema = parse(PROVISIONED);
         assert_eq!(
             (schema.table_name(), schema.account(), schema.region()),

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_published_file_is_in_wal_mode_and_has_no_files_beside_it() {
+    fn a_published_file_is_in_wal_mode_and_has_no_files_next_to_it() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("new.db");
         assert!(

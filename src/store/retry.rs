@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_gives_up_after_a_time_and_not_after_a_number_of_calls() {
+    async fn giving_up_depends_on_time_and_not_on_the_number_of_calls() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Retry::new(Duration::from_mins(5), events.clone());
         let started = Instant::now();
@@ -575,7 +575,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_table_gives_up_in_its_own_time_while_another_makes_progress() {
+    async fn each_table_gives_up_independently_of_the_others() {
         let events = Arc::new(RecordedEvents::default());
         let retry = Arc::new(Retry::new(Duration::from_mins(5), events.clone()));
         let healthy = {

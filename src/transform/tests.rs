@@ -301,7 +301,7 @@ fn the_failure_of_a_source_comes_after_the_results_before_it() {
 }
 
 #[test]
-fn results_that_nobody_wants_end_a_feeder_that_waits() {
+fn dropping_the_results_ends_a_waiting_feeder() {
     for transform in runs() {
         let (input, mut output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
         let fed = std::thread::spawn(move || {
@@ -324,7 +324,7 @@ fn results_that_nobody_wants_end_a_feeder_that_waits() {
 }
 
 #[test]
-fn little_is_under_way_at_a_time() {
+fn few_items_are_in_flight_at_a_time() {
     let transform = Transform::new().stage(Erratic { seed: 0 });
     let (input, mut output) = transform
         .start(NonZeroUsize::new(2).unwrap(), &silent())

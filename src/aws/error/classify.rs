@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_without_the_operation_is_told_from_one_that_refuses() {
+    fn an_unsupported_operation_is_distinguished_from_a_denied_one() {
         for (code, status, message) in [
             ("UnknownOperationException", 400, ""),
             (
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_may_be_renewed_are_told_from_what_they_may_not_do() {
+    fn expired_credentials_are_distinguished_from_denied_ones() {
         for (code, message, class, is_rejected_credentials) in [
             (
                 "ExpiredTokenException",

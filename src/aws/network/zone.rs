@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn availability_zones_are_told_from_regions_and_other_names() {
+    fn availability_zones_are_distinguished_from_regions_and_other_names() {
         for (host, region) in [
             ("dynamodb.us-east-1a.amazonaws.com", Some("us-east-1")),
             ("DynamoDB in ap-southeast-2c", Some("ap-southeast-2")),

@@ -40,7 +40,7 @@ fn files_of_interest(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_whole_dump_is_counted() {
+fn an_intact_dump_is_counted() {
     for (_dir, folder) in dumps() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
         let mut reported = (0, 0);
@@ -124,7 +124,7 @@ fn every_cut_and_every_appendix_of_every_file_is_found() {
 }
 
 #[test]
-fn a_cut_without_checksums_is_found_where_the_format_tells() {
+fn truncation_without_checksums_is_found_if_the_format_shows_it() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a.jsonl.gz", "a.jsonl.zst"] {
         let path = dir.path().join(name);
@@ -138,7 +138,7 @@ fn a_cut_without_checksums_is_found_where_the_format_tells() {
 }
 
 #[test]
-fn a_line_that_is_no_item_is_named() {
+fn a_line_other_than_an_item_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("items.jsonl");
     replace(
@@ -151,7 +151,7 @@ fn a_line_that_is_no_item_is_named() {
 }
 
 #[test]
-fn older_tools_wrong_counts_are_told() {
+fn wrong_counts_of_other_tools_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     let data =
@@ -185,7 +185,7 @@ fn older_tools_wrong_counts_are_told() {
 }
 
 #[test]
-fn progress_is_told_while_it_runs() {
+fn progress_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     let mut writer = DumpWriter::begin(&target, &DumpOptions::default()).unwrap();
@@ -263,7 +263,7 @@ fn damage_in_several_places_is_listed() {
 
 proptest::proptest! {
     #[test]
-    fn every_duplicate_is_counted_and_the_first_are_told(keys in proptest::collection::vec(0..40_u8, 0..80)) {
+    fn every_duplicate_is_counted_and_the_first_are_listed(keys in proptest::collection::vec(0..40_u8, 0..80)) {
         let dir = tempfile::tempdir().unwrap();
         let lines: Vec<String> = keys.iter().map(|key| format!("{{\"pk\":{{\"S\":\"{key}\"}}}}\n")).collect();
         replace(&dir.path().join("items.jsonl"), lines.concat().as_bytes());

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_options_are_no_transform() {
+    fn without_options_there_is_no_transform() {
         assert!(resolve(&[]).unwrap().is_empty());
     }
 

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_behind_the_closing_bracket_or_quote() {
+    fn ends_after_the_closing_bracket_or_quote() {
         for (value, behind) in [
             (r#"{"a":"}"}"#, ",{}"),
             ("[]", "]"),

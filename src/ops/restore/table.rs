@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_description_that_lags_is_looked_at_again_for_15_seconds() {
+    async fn an_outdated_description_is_requested_again_for_15_seconds() {
         assert!(seen_after(Duration::ZERO).await.0);
         assert!(seen_after(Duration::from_secs(14)).await.0);
 

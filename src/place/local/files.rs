@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn private_means_the_owner_alone() {
+    fn private_files_are_readable_only_by_their_owner() {
         let dir = tempfile::tempdir().unwrap();
         let (file, folder) = (dir.path().join("file"), dir.path().join("folder"));
         write_file(&file, b"", Access::Private).unwrap();

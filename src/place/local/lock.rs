@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asking_who_holds_a_lock_is_never_taken_for_holding_it() {
+    fn asking_for_the_holder_of_a_lock_does_not_take_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let (asker, taker) = (
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_holder_is_told_of_a_lock_file_that_was_left() {
+    fn the_next_holder_learns_of_a_leftover_lock_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let acquire = || acquire_at(&path).ok().unwrap();

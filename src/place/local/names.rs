@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sibling_keeps_the_whole_name() {
+    fn a_sibling_keeps_the_full_name() {
         assert_eq!(
             sibling(Path::new("/a/b.c"), PARTIAL_SUFFIX),
             Some(PathBuf::from("/a/b.c.partial"))

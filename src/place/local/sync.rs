@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_file_is_whole_behind_every_sync() {
+    fn a_large_file_is_complete_after_every_sync() {
         let place = tempfile::NamedTempFile::new().unwrap();
         let mut file = SyncedFile::new(place.reopen().unwrap());
         let block: Vec<u8> = (0..=250).cycle().take(BETWEEN_SYNCS / 2 + 1).collect();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_early_sync_was_told_reaches_the_next_who_waits() {
+    fn the_error_of_an_early_sync_reaches_the_next_waiter() {
         let (send, requests) = mpsc::sync_channel(4);
         let (reply, answer) = mpsc::sync_channel(2);
         for request in [

@@ -469,7 +469,7 @@ mod calls {
     use super::*;
 
     #[test]
-    fn simple_settings_say_what_the_dump_says() {
+    fn simple_settings_equal_those_of_the_dump() {
         let plan = copied(&parse(EVERYTHING), &SettingChoice::default());
         let one = |setting| bodies(&plan.after, setting);
         let stream = json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"});
@@ -763,7 +763,7 @@ mod calls {
     }
 
     #[test]
-    fn an_optional_field_can_be_taken_out() {
+    fn an_optional_field_can_be_removed() {
         let schema = parse(EVERYTHING);
         let mut request = schema
             .creation("copy", &choice(&every_setting(), &[], &[]), true)

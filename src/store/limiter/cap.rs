@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn there_is_no_burst_at_the_start() {
+    async fn a_new_cap_allows_no_burst() {
         let rate_cap = RateCap::new(64);
         let started = Instant::now();
         rate_cap.acquire(128.0).await;

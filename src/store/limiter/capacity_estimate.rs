@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_a_budget_is_whole() {
+    fn a_page_without_a_budget_is_not_limited() {
         let cost = PageCostEstimate::default();
         assert_eq!(
             cost.plan_page(None, None),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_page_at_the_end_of_a_segment_does_not_make_whole_ones_cheap() {
+    fn a_short_last_page_does_not_make_full_pages_cheap() {
         let cost = PageCostEstimate::default();
         let after = |units| {
             cost.record(100, units, None);

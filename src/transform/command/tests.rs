@@ -261,7 +261,7 @@ fn a_run_that_is_given_up_ends_its_commands() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_told_at_once() {
+fn a_missing_program_is_reported_immediately() {
     for line in ["no-such-program-at-all --x", "", "  ", "/no/such/path"] {
         let error = Transform::new()
             .command(CommandSpec::new(line))

@@ -90,7 +90,7 @@ fn redact_null_and_drop_on_every_type() {
 }
 
 #[test]
-fn hashes_are_what_openssl_says() {
+fn hashes_equal_those_of_openssl() {
     // printf %s Ada-1815 | openssl dgst -sha256 -hmac 'a key that is long enough'
     let hex = "600c1b583db41adbe70e851a38239af56f97884230e9689c8f9491c2b6da8482";
     assert_eq!(
@@ -521,7 +521,7 @@ fn conditions_are_asked_of_the_original() {
 }
 
 #[test]
-fn a_rule_that_matches_nothing_is_told() {
+fn a_rule_without_matches_is_reported() {
     let masks = masks(&(rule("a", "action = 'redact'") + &rule("typo", "action = 'redact'")));
     apply(&masks, r#"{"a":{"S":"two"}}"#);
     let warnings: Vec<_> = masks.warnings().collect();
@@ -582,7 +582,7 @@ fn rule_files_are_refused_with_line_and_column() {
 }
 
 #[test]
-fn keys_are_not_taken_away() {
+fn keys_are_not_removed() {
     let attribute = |name: &str| KeyAttribute {
         name: name.to_owned(),
         kind: KeyType::S,

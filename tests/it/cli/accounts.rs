@@ -245,7 +245,7 @@ fn dump_for_elsewhere(rules: impl Into<Vec<Rule>>) -> (Project, Engine, Proxy) {
 }
 
 #[test]
-fn a_missing_table_in_another_account_is_another_environment_whatever_its_name_is() {
+fn a_missing_table_in_another_account_is_another_environment_with_any_name() {
     let (project, elsewhere, proxy) =
         dump_for_elsewhere([always("GetCallerIdentity", OTHER_ACCOUNT)]);
     let project = project.environment("dev", &distant(&proxy), "films");

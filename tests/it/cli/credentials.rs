@@ -174,7 +174,7 @@ fn host() -> Stub {
 }
 
 #[test]
-fn a_profile_with_a_region_alone_is_completed_by_the_host_if_the_process_environment_names_it() {
+fn a_profile_with_only_a_region_uses_host_credentials_if_the_process_environment_names_it() {
     let (_engine, proxy) = films();
     let host = host();
     let config = format!("[profile regional]\nregion = {PROFILE_REGION}\n");
@@ -386,7 +386,7 @@ fn only_a_login_that_the_sso_portal_rejects_is_to_be_repeated() {
 }
 
 #[test]
-fn a_profile_that_requires_mfa_says_how_to_start_a_session() {
+fn the_error_of_a_profile_with_mfa_explains_how_to_start_a_session() {
     let config = format!(
         "{BASE}[profile ops]\nrole_arn = {ROLE}\nsource_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n"
     );
@@ -427,7 +427,7 @@ fn a_role_that_does_not_enforce_mfa_is_assumed() {
 }
 
 #[test]
-fn a_profile_of_aws_login_says_how_to_use_it() {
+fn the_error_of_a_profile_of_aws_login_explains_how_to_use_it() {
     let login = "[profile ops]\nlogin_session = arn:aws:iam::123456789012:user/me\n";
     refused(login, None)
         .says("profile \"ops\" (~/.aws/config) uses `aws login` (login_session), which is not supported")

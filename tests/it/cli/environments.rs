@@ -58,7 +58,7 @@ fn any_name_and_any_folder_will_do() {
 }
 
 #[test]
-fn a_flag_goes_before_the_file_and_the_file_before_the_process() {
+fn flags_override_the_file_and_the_file_overrides_the_process_environment() {
     let engine = Engine::any();
     let table = engine.table("films");
     engine.client().create_simple(&table);
@@ -77,7 +77,7 @@ fn a_flag_goes_before_the_file_and_the_file_before_the_process() {
 }
 
 #[test]
-fn without_a_file_flags_and_the_process_are_enough_and_the_plan_says_what_came_from_the_process() {
+fn without_a_file_flags_and_the_process_environment_suffice_and_the_plan_names_them() {
     let engine = Engine::any();
     let table = engine.table("films");
     engine.client().create_simple(&table);
@@ -454,7 +454,7 @@ fn a_restore_that_is_refused_does_not_create_a_database() {
 }
 
 #[test]
-fn secrets_are_never_said() {
+fn secrets_are_never_printed() {
     let engine = Engine::any();
     let table = engine.table("films");
     let client = engine.client();
@@ -581,7 +581,7 @@ fn a_plan_of_a_restore_does_not_create_the_database() {
 }
 
 #[test]
-fn a_restore_into_memory_alone_is_refused() {
+fn a_restore_into_an_in_memory_database_is_refused() {
     let project = Project::empty();
     project.write(
         "envs/.env.dev",
@@ -625,7 +625,7 @@ fn credentials_of(project: &Project, arguments: &[&str], variables: &[(&str, &st
 }
 
 #[test]
-fn every_plan_says_whose_credentials_it_uses() {
+fn every_plan_names_its_credentials() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let keys = "aws_access_key_id = id\naws_secret_access_key = hush\n";

@@ -208,7 +208,7 @@ fn a_profile_of_a_service_that_only_aws_has_is_refused_at_a_local_endpoint_witho
 }
 
 #[test]
-fn a_role_at_a_local_endpoint_without_sts_says_where_it_is_assumed() {
+fn a_role_at_a_local_endpoint_without_sts_names_the_sts_endpoint() {
     let (_engine, proxy) = films([]);
     let project = Project::empty();
     project.write(

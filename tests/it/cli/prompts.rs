@@ -130,7 +130,7 @@ fn without_a_terminal_a_flag_must_answer() {
 }
 
 #[test]
-fn a_dump_on_standard_input_leaves_nobody_to_ask() {
+fn a_dump_on_standard_input_cannot_prompt() {
     let (_engine, client, project) = prod_dump();
     client.create_simple("precious");
     let input = b"{\"id\":{\"S\":\"a\"}}\n";
@@ -224,7 +224,7 @@ fn an_endpoint_of_the_process_does_not_make_a_write_go_unasked() {
 }
 
 #[test]
-fn production_is_protected_wherever_its_name_says_so() {
+fn any_environment_named_production_is_protected() {
     let (engine, client, project) = prod_dump();
     for name in ["dev-prod", "test_production", "local.PROD"] {
         let project = Project::empty().environment(name, engine.url(), "films");

@@ -85,7 +85,7 @@ fn a_command_line_that_is_not_understood_is_reported_too() {
 }
 
 #[test]
-fn talk_goes_to_standard_error_and_quiet_is_quiet() {
+fn messages_go_to_standard_error_and_quiet_suppresses_them() {
     let (_engine, _, project) = table_of(3);
     let loud = project.dumpdb(["--output=out"]).exits(0);
     assert!(loud.stdout.is_empty() && !loud.stderr.is_empty(), "{loud}");
@@ -107,7 +107,7 @@ fn talk_goes_to_standard_error_and_quiet_is_quiet() {
 }
 
 #[test]
-fn a_dumb_terminal_gets_text_alone() {
+fn a_dumb_terminal_gets_plain_text() {
     let (_engine, _, project) = table_of(3);
     for (kind, coloured) in [("dumb", false), ("xterm", true)] {
         let talk = Terminal::of_kind(
@@ -121,7 +121,7 @@ fn a_dumb_terminal_gets_text_alone() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_crash() {
+fn a_closed_standard_output_does_not_crash() {
     let (_engine, _, project) = table_of(3_000);
     let mut command = project.command("dumpdb", ["--output=-"]);
     let mut child = command
@@ -151,7 +151,7 @@ fn a_reader_that_has_enough_is_no_crash() {
 }
 
 #[test]
-fn talk_that_nobody_hears_is_no_crash() {
+fn a_closed_standard_error_does_not_crash() {
     let (_engine, _, project) = table_of(3);
     let mut command = project.command("dumpdb", ["--output=out"]);
     let mut child = command

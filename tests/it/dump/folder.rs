@@ -246,7 +246,7 @@ fn a_dry_run_shows_the_plan_reads_no_item_and_makes_no_file() {
 }
 
 #[test]
-fn schema_alone_and_items_alone() {
+fn schema_only_and_items_only() {
     let (_engine, _, _, project) = table_of(4);
     project
         .dumpdb(["--schema-only", "--output=schema"])
@@ -323,7 +323,7 @@ fn standard_output_carries_items_and_nothing_else() {
 }
 
 #[test]
-fn an_old_dump_gives_way_only_to_a_whole_new_one() {
+fn an_old_dump_is_replaced_only_by_a_complete_new_one() {
     let (_engine, client, table, project) = table_of(10);
     project.dumpdb(["--output=out"]).exits(0);
     client.put(&table, numbered(20));
@@ -366,7 +366,7 @@ fn a_dump_of_another_table_or_environment_is_not_replaced_unasked() {
 }
 
 #[test]
-fn a_folder_that_is_no_dump_is_never_touched() {
+fn a_folder_other_than_a_dump_is_never_changed() {
     let (_engine, _, _, project) = table_of(2);
     project.write("precious/thesis.txt", "ten years of work");
     project
@@ -381,7 +381,7 @@ fn a_folder_that_is_no_dump_is_never_touched() {
 }
 
 #[test]
-fn dumps_of_environments_that_are_not_local_are_for_their_owner_alone() {
+fn dumps_of_remote_environments_are_private() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let project = Project::empty().environment("dev", &engine.distant_url(), "films");

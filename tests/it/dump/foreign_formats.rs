@@ -110,7 +110,7 @@ fn a_scan_as_the_aws_cli_prints_it() {
 }
 
 #[test]
-fn compressed_whatever_the_name() {
+fn compression_is_detected_independently_of_the_name() {
     for text in [ITEMS.join("\n"), document(), pretty(&document())] {
         restored("items", gzip(&text));
         restored(

@@ -311,7 +311,7 @@ fn digest_of(path: &Path) -> String {
 }
 
 #[test]
-fn good_ones_are_whole_and_come_back_item_by_item() {
+fn intact_dumps_verify_and_restore_item_by_item() {
     let engine = Engine::embedded();
     let client = engine.client();
     let project = Project::on(&engine, "none");
@@ -490,7 +490,7 @@ fn a_dump_whose_checksum_matches_is_read_once_and_its_lines_are_proven_when_they
 }
 
 #[test]
-fn an_unfinished_dump_is_told_from_none() {
+fn an_unfinished_dump_is_distinguished_from_a_missing_one() {
     let engine = Engine::embedded();
     let proxy = Proxy::with_rules(&engine, []);
     let project = Project::empty().environment("local", proxy.url(), "films");
@@ -517,7 +517,7 @@ fn an_unfinished_dump_is_told_from_none() {
 }
 
 #[test]
-fn a_key_that_stands_twice_in_a_scan_is_listed_and_is_a_collision() {
+fn a_key_that_a_scan_returns_twice_is_listed_as_a_collision() {
     let engine = Engine::embedded();
     let project = Project::on(&engine, "films");
     placed(&project, "damaged/duplicate-keys", "dump");

@@ -122,7 +122,7 @@ fn an_endpoint_that_compresses_nothing_is_read_all_the_same() {
 }
 
 #[test]
-fn what_is_damaged_on_its_way_is_asked_for_again() {
+fn damaged_pages_are_requested_again() {
     let faults = [
         Fault::Gzipped(|body| body.truncate(body.len() / 2)),
         Fault::Gzipped(|body| body.truncate(body.len() - 4)),
@@ -214,7 +214,7 @@ fn a_bomb_ends_the_run() {
 }
 
 #[test]
-fn an_interrupted_dump_goes_on_compressed_or_not() {
+fn an_interrupted_dump_resumes_compressed_or_not() {
     let expired = Fault::Refused("ValidationException", "provoked");
     let (engine, proxy, project) = behind([calls("Scan", 3..=usize::MAX, expired)]);
     proxy.compresses();

@@ -42,7 +42,7 @@ fn metadata(project: &Project, options: &[&str]) -> Value {
 }
 
 #[test]
-fn a_limit_that_cuts_makes_a_part_whatever_happens_to_items() {
+fn a_limit_that_is_reached_makes_the_dump_incomplete() {
     let (_engine, project) = films();
     let ways: [&[&str]; 7] = [
         &[],

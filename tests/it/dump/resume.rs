@@ -50,7 +50,7 @@ fn way_on(talk: &str) -> &str {
 }
 
 #[test]
-fn a_terminated_dump_says_how_to_go_on_and_the_command_does_it() {
+fn a_terminated_dump_prints_a_command_that_resumes_it() {
     let (engine, proxy, project) = behind_proxy(10);
     let dump = ["--output", "my dump", "--data-only", "--segments=1"];
     let talk = terminated(&project, &proxy, 4, &dump);
@@ -276,7 +276,7 @@ fn a_signal_that_comes_with_its_echo_is_one() {
 }
 
 #[test]
-fn the_second_signal_is_at_once_and_the_last_save_holds() {
+fn a_second_signal_stops_immediately_and_keeps_the_last_saved_progress() {
     // The progress is first saved after a tenth of a second.
     let (engine, client) = films_table(14);
     let late = Fault::Late(Duration::from_millis(30));
@@ -324,7 +324,7 @@ fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
 }
 
 #[test]
-fn a_failure_leaves_what_was_read_and_says_how_to_go_on() {
+fn a_failed_dump_keeps_its_items_and_prints_the_command_to_resume() {
     let (engine, client) = films_table(8);
     let expired = Fault::Refused(
         "ExpiredTokenException",

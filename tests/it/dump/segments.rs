@@ -38,7 +38,7 @@ fn asked(proxy: &Proxy) -> Vec<u64> {
 }
 
 #[test]
-fn all_others_are_read_while_one_stands_still() {
+fn a_stalled_segment_does_not_delay_the_others() {
     // A call that hangs is given up after a quarter of the patience.
     let (_engine, proxy, project) =
         behind([with_text("Scan", r#""Segment":0,"#, Fault::SilentReporter)]);
@@ -127,7 +127,7 @@ fn segments_follow_the_size_and_neighbours_do_not_begin_together() {
 
 /// DynamoDB counts a table some hours after it was filled.
 #[test]
-fn a_table_that_was_not_counted_yet_is_looked_at_once() {
+fn the_size_of_a_table_without_item_count_is_probed_once() {
     let uncounted: fn(&mut Value) = |answer| {
         answer["Table"]["TableSizeBytes"] = json!(0);
         answer["Table"]["ItemCount"] = json!(0);

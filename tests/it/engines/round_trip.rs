@@ -121,7 +121,7 @@ fn any_items_through_a_filter_that_changes_nothing() {
 }
 
 #[test]
-fn any_items_through_a_program_that_writes_them_anew() {
+fn any_items_through_a_program_that_rewrites_them() {
     property_with(
         &["--output=out", "--transform-command", PROGRAM],
         "out",

@@ -180,7 +180,7 @@ fn item(text: &str) -> Bytes {
 }
 
 #[test]
-fn describe_says_all_or_that_there_is_nothing() {
+fn describe_returns_the_table_or_not_found() {
     let stage = Stage::new();
     let table = stage.filled("films", 1);
     assert!(
@@ -371,7 +371,7 @@ fn a_write_ends_with_each_item_acknowledged_or_refused() {
 }
 
 #[test]
-fn a_new_item_takes_no_place_that_is_taken() {
+fn put_if_absent_does_not_replace_an_item() {
     // The second call is done by the engine, and its answer is lost.
     let stage = Stage::behind(vec![calls("PutItem", 2..=2, Fault::CutInAnswer)]);
     let table = stage.engine.table("films");
@@ -423,7 +423,7 @@ fn a_new_item_takes_no_place_that_is_taken() {
 }
 
 #[test]
-fn what_is_refused_is_found_alone_and_handed_back_as_it_was() {
+fn a_rejected_item_is_isolated_and_returned_unchanged() {
     let stage = Stage::behind(vec![sometimes(
         "BatchWriteItem",
         20,

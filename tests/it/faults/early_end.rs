@@ -103,7 +103,7 @@ fn with_small_files(command: &Command) -> Command {
 }
 
 #[test]
-fn a_dump_whose_reader_goes_away_ends() {
+fn a_dump_ends_when_its_reader_closes_the_pipe() {
     for segments in SEGMENTS {
         let project = Project::on(&LARGE, "films");
         let mut command = project.command("dumpdb", ["--output=-", "--segments", segments]);

@@ -13,7 +13,7 @@ use crate::support::port::silent_port;
 use crate::support::project::{Project, dump_of, run};
 
 #[test]
-fn an_engine_that_does_not_run_is_said_at_once() {
+fn an_engine_that_is_not_running_is_reported_immediately() {
     let (_socket, address) = silent_port();
     let url = format!("http://{address}");
     let project = Project::empty().environment("local", &url, "films");
@@ -100,7 +100,7 @@ fn a_table_that_is_not_there_is_named_with_those_that_come_close() {
 }
 
 #[test]
-fn a_table_that_is_not_there_is_not_said_to_be_one_of_none_if_listing_is_denied() {
+fn a_missing_table_is_reported_without_similar_names_if_listing_is_denied() {
     let engine = Engine::embedded();
     engine.client().create_simple("films");
     let denied = Fault::Refused("AccessDeniedException", "no");
@@ -254,7 +254,7 @@ fn rejects_in_the_state_directory_are_of_one_source_each() {
 }
 
 #[test]
-fn a_database_that_cannot_be_written_is_said_at_once() {
+fn a_read_only_database_is_reported_immediately() {
     let (engine, project) = dump_of(1);
     let words = "backend: attempt to write a readonly database";
     let proxy = Proxy::with_rules(
@@ -343,7 +343,7 @@ fn throttling_that_will_not_drain() {
 }
 
 #[test]
-fn a_restore_that_stopped_halfway_is_unfinished_until_it_is_whole() {
+fn a_failed_restore_is_unfinished_until_it_completes() {
     let (engine, project) = dump_of(300);
     // The fourth call and many after it fail, until the first run has given up.
     let proxy = Proxy::with_rules(
@@ -454,7 +454,7 @@ fn a_key_of_another_shape_is_refused_before_the_first_write() {
 }
 
 #[test]
-fn an_item_that_is_too_large_is_rejected_alone() {
+fn only_the_oversized_item_is_rejected() {
     let (engine, project) = dump_of(1);
     let line = |id: &str, bytes: usize| {
         format!(

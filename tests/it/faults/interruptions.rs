@@ -152,7 +152,7 @@ fn a_terminal_that_is_gone_is_an_interruption_but_not_under_nohup() {
 }
 
 #[test]
-fn a_killed_dump_leaves_the_last_good_one_and_blocks_nobody() {
+fn a_killed_dump_keeps_the_last_good_dump_and_blocks_no_later_dump() {
     let (engine, _, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
@@ -217,7 +217,7 @@ fn two_dumps_into_one_place_do_not_mix() {
 }
 
 #[test]
-fn ctrl_c_in_a_restore_says_how_to_go_on() {
+fn ctrl_c_in_a_restore_prints_the_command_to_resume() {
     let (engine, client, proxy) = several_pages();
     let project = Project::on(&engine, "films").environment("slow", proxy.url(), "copy");
     project.dumpdb(["--output=out"]).exits(0);

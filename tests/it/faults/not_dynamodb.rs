@@ -18,7 +18,7 @@ fn films() -> Engine {
 }
 
 #[test]
-fn a_page_of_another_service_is_no_table() {
+fn a_page_of_another_service_is_rejected() {
     let engine = films();
     let answers: [fn(&Value) -> Value; 3] = [
         |_| json!("<html>Log in</html>"),
@@ -149,7 +149,7 @@ fn an_empty_answer_acknowledges_no_write() {
 }
 
 #[test]
-fn tls_where_there_is_none_is_said_at_once() {
+fn https_to_a_plain_port_fails_immediately() {
     let engine = films();
     let url = engine.url().replace("http://", "https://");
     let project = Project::on(&engine, "films").environment("dev", &url, "films");

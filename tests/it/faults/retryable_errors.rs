@@ -63,7 +63,7 @@ fn a_clock_that_is_wrong() {
 }
 
 #[test]
-fn credentials_that_expire_in_the_middle_are_fetched_anew() {
+fn credentials_that_expire_during_a_run_are_renewed() {
     let (engine, project) = table_of_pages();
     let proxy = Proxy::with_rules(
         &engine,
@@ -356,7 +356,7 @@ fn a_table_that_is_gone_ends_the_run() {
 }
 
 #[test]
-fn people_hear_that_nothing_goes_forward() {
+fn lack_of_progress_is_reported() {
     let (engine, project) = dump_of(60);
     let proxy = Proxy::with_rules(&engine, [always("BatchWriteItem", Fault::TableThrottled)]);
     let project = project.environment("dev", proxy.url(), "copy");

@@ -107,7 +107,7 @@ fn a_scan_whose_connection_is_cut() {
 }
 
 #[test]
-fn a_server_that_does_not_go_on() {
+fn a_server_that_stops_responding() {
     // A call may take a quarter of this, and its answer may stand still for an eighth.
     let patience = ["--give-up-after=10s"];
     for fault in [Fault::SilentReporter, Fault::Stalled, Fault::Trickled] {
@@ -133,7 +133,7 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn a_page_that_was_damaged_on_the_way() {
+fn a_page_damaged_in_transit() {
     dumped_through(vec![calls("Scan", 2..=3, Fault::WrongChecksum)]);
     dumped_through(vec![calls("Scan", 2..=3, Fault::Shortened)]);
 }
@@ -181,7 +181,7 @@ fn a_table_that_cannot_be_described_at_first() {
 }
 
 #[test]
-fn what_a_later_dynamodb_says_is_kept() {
+fn unknown_fields_of_a_response_are_preserved() {
     let (engine, _) = films();
     let rules = [
         always(
@@ -278,14 +278,14 @@ fn writes_whose_connection_is_cut() {
 }
 
 #[test]
-fn an_acknowledgement_that_was_damaged_on_the_way() {
+fn an_acknowledgement_damaged_in_transit() {
     restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::WrongChecksum)]);
     restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::Shortened)]);
     restored_through(vec![calls("BatchWriteItem", 2..=4, Fault::ClosedInAnswer)]);
 }
 
 #[test]
-fn a_refusal_that_breaks_off_on_its_way_is_no_refusal() {
+fn a_truncated_error_response_is_retried() {
     // That there is no such table yet is an error for the SDK.
     for fault in [
         Fault::CutInAnswer,
@@ -334,7 +334,7 @@ fn a_table_that_was_created_though_the_answer_was_lost() {
 }
 
 #[test]
-fn everything_at_once() {
+fn all_faults_together() {
     for seed in [1, 2, 3] {
         let storm = |operation| {
             vec![

@@ -240,7 +240,7 @@ fn a_new_table_is_created_raised_and_set_back_before_what_comes_after_the_items(
 }
 
 #[test]
-fn a_new_table_may_be_on_demand_meanwhile() {
+fn a_new_table_may_be_on_demand_during_the_restore() {
     let (engine, proxy, project) = dumped([]);
     let before = proxy.calls().len();
     let plan = project
@@ -400,7 +400,7 @@ fn an_on_demand_table_has_nothing_to_boost() {
 }
 
 #[test]
-fn after_a_failure_the_boost_is_taken_back() {
+fn a_boost_is_reverted_after_a_failure() {
     let (engine, proxy, project) = dumped([calls(
         "BatchWriteItem",
         3..=usize::MAX,
@@ -426,7 +426,7 @@ fn after_a_failure_the_boost_is_taken_back() {
 }
 
 #[test]
-fn after_an_interruption_the_boost_is_taken_back() {
+fn a_boost_is_reverted_after_an_interruption() {
     let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     proxy.hold("BatchWriteItem", 1..);
@@ -500,7 +500,7 @@ fn after_a_kill_the_next_run_takes_the_boost_back() {
 }
 
 #[test]
-fn a_boost_left_on_a_table_that_is_kept_is_told() {
+fn a_boost_that_remains_on_a_kept_table_is_reported() {
     let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     killed(&engine, &proxy, &project, FLAG);
@@ -530,7 +530,7 @@ fn after_a_kill_a_run_with_other_figures_brings_those() {
 }
 
 #[test]
-fn figures_that_somebody_set_after_a_kill_stay() {
+fn capacity_changed_by_someone_else_after_a_kill_is_kept() {
     let (engine, proxy, project) = dumped([]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     killed(&engine, &proxy, &project, FLAG);
@@ -562,7 +562,7 @@ fn a_table_that_cannot_be_raised_is_written_all_the_same() {
 }
 
 #[test]
-fn a_boost_that_stays_is_told_with_the_command_that_ends_it() {
+fn a_remaining_boost_is_reported_with_the_command_that_reverts_it() {
     let limit = "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. Next decrease \
                  can be made at Wednesday, July 25, 2018 9:48:14 PM UTC";
     let (engine, proxy, project) = dumped([with_text(
@@ -720,7 +720,7 @@ fn a_revert_that_is_refused_for_now_stays_recorded_when_it_is_interrupted() {
 }
 
 #[test]
-fn an_engine_is_left_as_the_dump_says() {
+fn the_capacity_after_a_boost_is_that_of_the_dump() {
     let engine = Engine::any();
     let (films, copy) = (engine.table("films"), engine.table("copy"));
     create_provisioned(&engine, &films, (5, 7), (7, 9));

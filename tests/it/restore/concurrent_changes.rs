@@ -74,7 +74,7 @@ fn a_table_made_by_others_after_a_refused_creation_keeps_its_settings() {
 }
 
 #[test]
-fn a_table_made_anew_by_others_after_an_interrupted_restore_keeps_its_settings() {
+fn a_table_recreated_by_others_after_an_interrupted_restore_keeps_its_settings() {
     let (engine, proxy, project) = dumped([calls(
         "BatchWriteItem",
         2..=usize::MAX,
@@ -145,7 +145,7 @@ fn the_table_of_an_interrupted_restore_gets_its_settings_from_the_next() {
 }
 
 #[test]
-fn a_replaced_table_that_cannot_be_made_anew_is_told_as_gone() {
+fn a_replaced_table_that_cannot_be_recreated_is_reported_as_deleted() {
     let (engine, proxy, project) = dumped([
         calls(
             "CreateTable",

@@ -120,7 +120,7 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
 }
 
 #[test]
-fn a_dry_run_says_that_the_table_is_being_deleted() {
+fn a_dry_run_reports_that_the_table_is_being_deleted() {
     let (_engine, proxy, project) = scene([always(DESCRIBE, Fault::Changed(deleting))]);
     for more in [&[][..], &["--if-missing"], &["--replace"]] {
         let run = project
@@ -185,7 +185,7 @@ fn the_wait_for_a_creation_ends_after_the_time_that_was_given() {
 }
 
 #[test]
-fn a_table_that_is_deleted_after_the_plan_is_told_and_gets_nothing() {
+fn a_table_deleted_after_the_plan_is_reported_and_not_written() {
     let (_engine, proxy, project) = scene([calls(DESCRIBE, 2..=2, Fault::Changed(deleting))]);
     project
         .restoredb(RESTORE)
@@ -273,7 +273,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
 }
 
 #[test]
-fn an_index_of_the_target_that_is_being_deleted_is_told() {
+fn an_index_being_deleted_in_the_target_is_reported() {
     let (_engine, proxy, project) = scene([calls(DESCRIBE, 1..=3, Fault::Changed(index_deleting))]);
     let run = project
         .restoredb(RESTORE.iter().chain(&["--dry-run"]))

@@ -121,7 +121,7 @@ fn a_table_is_not_created_from_a_source_without_an_item_that_can_be_written() {
 }
 
 #[test]
-fn a_table_may_become_empty_where_that_is_said() {
+fn a_table_may_become_empty_with_allow_empty() {
     let (engine, _proxy, project) = live();
     for (source, input, words) in without_items(&project) {
         let arguments = [
@@ -224,7 +224,7 @@ fn a_strict_restore_that_stops_at_the_first_item_has_changed_nothing() {
 }
 
 #[test]
-fn a_dump_of_the_schema_alone_is_refused_before_the_first_change() {
+fn a_schema_only_dump_is_refused_before_the_first_change() {
     let (engine, proxy, project) = live();
     project
         .dumpdb(["--env=dev", "--schema-only", "--output=so"])
@@ -267,7 +267,7 @@ fn a_dump_of_the_schema_alone_is_refused_before_the_first_change() {
 }
 
 #[test]
-fn the_question_before_a_replacement_says_that_the_dump_is_incomplete() {
+fn the_prompt_of_a_replacement_states_that_the_dump_is_incomplete() {
     let (_engine, _proxy, project) = live();
     project
         .dumpdb(["--env=dev", "--limit=3", "--output=part"])

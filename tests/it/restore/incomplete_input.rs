@@ -174,7 +174,7 @@ fn a_table_created_from_an_incomplete_stream_counts_as_unfinished() {
 }
 
 #[test]
-fn incomplete_input_is_not_called_whole() {
+fn incomplete_input_is_not_reported_as_complete() {
     let (_engine, _, project) = table();
     for (text, _, what) in incomplete() {
         project.write("scan.json", &text);
@@ -229,7 +229,7 @@ fn pages_one_after_the_other_are_complete_if_the_last_is() {
 }
 
 #[test]
-fn a_partial_dump_of_ours_says_so_everywhere() {
+fn a_partial_dump_is_reported_as_partial_everywhere() {
     let (engine, project) = dump_of(20);
     let dump = project
         .dumpdb(["--output=part", "--limit=5", "--json"])

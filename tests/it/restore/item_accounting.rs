@@ -91,7 +91,7 @@ fn a_lost_item_is_missing_however_many_were_skipped() {
 }
 
 #[test]
-fn a_lost_item_is_missing_whatever_an_earlier_run_rejected() {
+fn a_lost_item_is_missing_even_if_an_earlier_run_rejected_others() {
     let throttled = always("BatchWriteItem", Fault::TableThrottled);
     let (_engine, proxy, project) = scene([throttled]);
     let keyless = (0..40).map(keyless).collect::<String>();

@@ -113,7 +113,7 @@ fn a_conflict_that_is_to_fail_is_a_reject() {
 }
 
 #[test]
-fn a_conflict_is_told_once() {
+fn a_conflict_is_reported_once() {
     let (_engine, _, copy, project) = half_there(40);
     let arguments = [
         "--source=out",
@@ -147,7 +147,7 @@ fn by_default_the_dump_wins() {
 }
 
 #[test]
-fn sets_and_numbers_are_equal_as_dynamodb_says() {
+fn sets_and_numbers_are_compared_like_in_dynamodb() {
     let engine = Engine::any();
     let table = engine.table("films");
     engine.client().create_simple(&table);
@@ -203,7 +203,7 @@ fn of_versions_in_one_file_the_first_is_put_where_nothing_is_overwritten() {
 }
 
 #[test]
-fn an_answer_that_was_lost_is_no_conflict() {
+fn a_lost_response_is_not_a_conflict() {
     let (engine, project) = dump_of(60);
     let rules: Vec<Rule> = vec![
         sometimes("PutItem", 20, 5, Fault::CutInAnswer),
@@ -308,7 +308,7 @@ fn an_item_that_exists_for_writes_only_is_rejected_after_a_few_attempts() {
 }
 
 #[test]
-fn an_item_that_was_deleted_meanwhile_is_written() {
+fn an_item_deleted_in_the_meantime_is_written() {
     let (engine, project) = dump_of(20);
     engine.client().create_simple("copy");
     let refused = Fault::Refused(
@@ -327,7 +327,7 @@ fn an_item_that_was_deleted_meanwhile_is_written() {
 }
 
 #[test]
-fn what_an_earlier_run_wrote_is_no_conflict() {
+fn items_written_by_an_earlier_run_are_not_conflicts() {
     let (engine, project) = dump_of(100);
     let proxy = Proxy::with_rules(
         &engine,
@@ -549,7 +549,7 @@ fn where_the_later_version_is_refused_the_earlier_stays_as_if_written_one_by_one
 }
 
 #[test]
-fn strict_stops_at_the_first_and_can_go_on_without() {
+fn strict_stops_at_the_first_reject_and_can_be_resumed_without_it() {
     let engine = Engine::any();
     let table = engine.table("films");
     let client = engine.client();

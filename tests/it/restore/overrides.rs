@@ -430,7 +430,7 @@ fn a_new_key() {
 }
 
 #[test]
-fn the_plan_says_what_becomes_otherwise() {
+fn the_plan_lists_the_overrides() {
     let engine = Engine::embedded();
     production(&engine.client(), "films");
     let project = Project::on(&engine, "films");
@@ -468,7 +468,7 @@ fn the_plan_says_what_becomes_otherwise() {
 }
 
 #[test]
-fn overrides_of_a_table_that_exists_are_no_silent_wish() {
+fn ignored_overrides_of_an_existing_table_are_reported() {
     let (engine, client, project) = dump();
     let copy = engine.table("copy");
     project

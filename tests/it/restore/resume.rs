@@ -221,7 +221,7 @@ const CHUNK_ITEMS: usize = 24;
 const LANES: usize = 4;
 
 #[test]
-fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
+fn ctrl_c_prints_a_command_that_writes_only_the_remaining_items() {
     let scene = Scene::new(400, 3_000, &[], Vec::new());
     let talk = scene.terminated_after(31, &["--batch-size=4"]);
     let written = scene.client.items("copy").len();
@@ -265,7 +265,7 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_writes_the_rest_alone() {
 }
 
 #[test]
-fn after_the_grace_a_call_that_hangs_is_left_behind() {
+fn a_call_that_hangs_is_abandoned_after_the_grace_period() {
     let scene = Scene::new(200, 3_000, &[], Vec::new());
 
     scene.proxy.hold(WRITE, 11..);
@@ -350,7 +350,7 @@ fn of_two_restores_into_one_table_the_second_is_refused() {
 }
 
 #[test]
-fn a_killed_restore_blocks_nobody_and_its_files_are_the_owners_alone() {
+fn a_killed_restore_blocks_no_later_one_and_its_files_are_private() {
     let scene = Scene::new(400, 3_000, &[], vec![slow()]);
     scene.killed_after(30, &["--batch-size=4"]);
     let left = scene.project.names(STATE_DIR);
@@ -448,7 +448,7 @@ fn rejects_are_listed_once_however_often_the_run_was_killed() {
 }
 
 #[test]
-fn giving_up_says_how_to_go_on() {
+fn giving_up_prints_the_command_to_resume() {
     let scene = Scene::new(
         300,
         100,
@@ -491,7 +491,7 @@ fn half_done() -> Scene {
 }
 
 #[test]
-fn a_bootstrap_goes_on_without_being_told() {
+fn if_missing_resumes_without_a_flag() {
     let scene = half_done();
     let before = scene.proxy.seen(WRITE);
     scene.finishes(&["--if-missing"]);
@@ -518,7 +518,7 @@ fn a_table_that_was_replaced_is_not_deleted_once_more() {
 }
 
 #[test]
-fn without_being_told_a_script_begins_anew_and_hears_of_it() {
+fn without_a_flag_a_script_starts_over_and_is_warned() {
     let scene = half_done();
     let before = scene.proxy.seen(WRITE);
     let run = scene
@@ -623,7 +623,7 @@ fn standard_input_cannot_be_resumed() {
 }
 
 #[test]
-fn foreign_files_go_on_in_their_own_order() {
+fn foreign_files_resume_in_their_own_order() {
     let scene = Scene::new(1, 1, &[], vec![slow()]);
     let line = |n: u32| {
         format!(
@@ -672,7 +672,7 @@ fn foreign_files_go_on_in_their_own_order() {
 }
 
 #[test]
-fn without_a_place_for_a_journal_the_restore_continues_and_says_so_once() {
+fn without_a_folder_for_a_journal_the_restore_continues_with_one_warning() {
     let (engine, project) = dump_of(3);
     project.write("file", "");
     let mut command = project.command("restoredb", ["--source=out", "--table=copy"]);

@@ -119,7 +119,7 @@ fn a_data_file_whose_beginning_is_damaged_or_gone() {
 }
 
 #[test]
-fn lines_that_are_no_items() {
+fn lines_other_than_items() {
     let (_engine, client, project) = dumped(50, 10, &["--format=jsonl"]);
     change(&project, "out/table-data.jsonl", |bytes| {
         let text = String::from_utf8(bytes.clone()).expect("text");
@@ -156,7 +156,7 @@ fn lines_that_are_no_items() {
 }
 
 #[test]
-fn a_flipped_bit_that_leaves_an_item_is_said_to_be_somewhere() {
+fn a_flipped_bit_in_a_valid_item_is_reported_without_its_line() {
     let (_engine, client, project) = dumped(10, 10, &[]);
     change(&project, "out/table-data.json", |bytes| {
         let at = bytes
@@ -211,7 +211,7 @@ fn a_damaged_frame_is_passed_over() {
 }
 
 #[test]
-fn frames_behind_bytes_that_went_missing_or_came_in_are_read() {
+fn frames_after_missing_or_inserted_bytes_are_read() {
     let damages: [fn(&mut Vec<u8>, usize); 2] = [
         |all, at| drop(all.drain(at..at + 100)),
         |all, at| drop(all.splice(at..at, [0x41; 100])),
@@ -232,7 +232,7 @@ fn frames_behind_bytes_that_went_missing_or_came_in_are_read() {
 }
 
 #[test]
-fn a_cut_frame_is_read_as_far_as_it_goes() {
+fn a_truncated_frame_is_read_as_far_as_possible() {
     let (_engine, client, project, (items, bytes)) =
         two_frames("--compress=gzip", "table-data.json.gz");
     change(&project, "out/table-data.json.gz", |all| {
@@ -305,7 +305,7 @@ fn a_damaged_dump_of_another_environment_is_asked_about() {
 }
 
 #[test]
-fn a_newer_format_stays_refused_and_a_whole_dump_needs_no_salvage() {
+fn salvage_refuses_newer_formats_and_intact_dumps() {
     let (_engine, client, project) = dumped(5, 10, &[]);
     project
         .restoredb(["--source=out", "--table=copy", "--salvage"])

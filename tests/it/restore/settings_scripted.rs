@@ -615,7 +615,7 @@ fn an_account_that_another_engine_reports_does_not_make_its_table_the_one_that_w
 }
 
 #[test]
-fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
+fn a_failed_setting_is_reported_and_the_others_are_applied() {
     let engine = films();
     let mut rules = vec![
         always(
@@ -656,7 +656,7 @@ fn a_promise_that_fails_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_the_endpoint_lacks_is_said_before_and_is_no_failure() {
+fn settings_unsupported_by_the_endpoint_are_in_the_plan_and_not_a_failure() {
     let engine = films();
     let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy).environment("dev", engine.url(), "copy");
@@ -819,7 +819,7 @@ fn a_busy_control_plane_is_waited_for() {
 }
 
 #[test]
-fn a_table_that_somebody_else_creates_meanwhile_is_not_taken_for_ours() {
+fn a_table_created_by_someone_else_in_the_meantime_is_not_taken_as_ours() {
     let engine = films();
     let project = Project::empty().environment("local", engine.url(), "films");
     project.dumpdb(["--output=out"]).exits(0);
@@ -932,7 +932,7 @@ fn a_table_gets_the_standard_class() {
 }
 
 #[test]
-fn a_requested_setting_is_applied_whatever_a_probe_concludes() {
+fn a_requested_setting_is_applied_despite_the_probe() {
     let engine = films();
     let proxy = Proxy::with_rules(&engine, everything());
     let project = dumped(&proxy).environment("dev", engine.url(), "copy");
@@ -1119,7 +1119,7 @@ fn a_remote_table_is_not_created_without_the_encryption_that_was_refused() {
 }
 
 #[test]
-fn a_local_table_may_lack_encryption_and_the_plan_says_so() {
+fn the_plan_warns_that_a_local_table_may_not_be_encrypted() {
     const WARNING: &str = "[WARNING] A local endpoint may not support encryption.";
 
     let (engine, proxy, project) = with_key();

@@ -363,7 +363,7 @@ fn replacing_asks_and_then_leaves_nothing_of_the_old_table() {
 }
 
 #[test]
-fn schema_alone_and_items_alone() {
+fn schema_only_and_items_only() {
     let (engine, client, table, project) = dump_of(6);
     let copy = engine.table("copy");
     project
@@ -438,7 +438,7 @@ fn every_batch_size_writes_everything() {
 }
 
 #[test]
-fn the_check_says_what_it_found() {
+fn the_verification_reports_its_findings() {
     let (engine, _, _, project) = dump_of(9);
     for (mode, wanted) in [("full", "full"), ("none", "none"), ("auto", "full")] {
         let copy = engine.table(&format!("copy-{mode}"));
@@ -635,7 +635,7 @@ fn an_unfinished_dump_is_refused_and_none_at_all_is_not_found() {
 }
 
 #[test]
-fn a_part_is_restored_and_said_to_be_one() {
+fn a_partial_dump_is_restored_and_reported_as_partial() {
     let (engine, client, _, project) = dump_of(9);
     let copy = engine.table("copy");
     project.dumpdb(["--output=part", "--limit=4"]).exits(0);

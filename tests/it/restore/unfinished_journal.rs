@@ -128,7 +128,7 @@ fn a_bootstrap_does_not_mix_two_dumps() {
 }
 
 #[test]
-fn starting_over_with_another_dump_is_what_the_hint_says() {
+fn the_hint_explains_how_to_start_over_with_another_dump() {
     let scene = Scene::half_done();
     scene.restore(&["--source=b", "--replace"]).exits(0);
     assert_eq!(scene.client.items("copy"), scene.client.items("others"));
@@ -242,7 +242,7 @@ fn a_run_that_wrote_nothing_leaves_no_journal_on_a_live_table() {
 }
 
 #[test]
-fn a_live_table_is_kept_whatever_was_begun_in_it() {
+fn if_missing_keeps_a_live_table_despite_an_unfinished_restore() {
     let scene = Scene::new([always(
         WRITE,
         Fault::Refused("AccessDeniedException", "User is not authorized"),

@@ -116,7 +116,7 @@ fn run_as(project: &Project, program: &str, arguments: &[&str]) -> Run {
 }
 
 #[test]
-fn a_server_that_tells_the_request_back_is_not_quoted() {
+fn a_server_that_echoes_the_request_is_not_quoted() {
     let engine = films();
     for code in [
         "InvalidSignatureException",
@@ -175,7 +175,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn all_that_a_distant_environment_leaves_is_for_its_owner_alone() {
+fn all_files_of_a_remote_environment_are_private() {
     let engine = films();
     let refused = Fault::Refused(
         "ValidationException",
@@ -247,7 +247,7 @@ fn is_untouched(project: &Project) {
 }
 
 #[test]
-fn links_beside_a_dump_lead_no_write_elsewhere() {
+fn symbolic_links_next_to_a_dump_do_not_redirect_writes() {
     for (link, to) in [
         ("out.partial", "precious"),
         ("out.old", "precious"),
@@ -388,7 +388,7 @@ fn with_metadata(project: &Project, dump: &str, change: impl FnOnce(&mut Value))
 }
 
 #[test]
-fn names_in_a_dump_lead_nowhere() {
+fn names_in_a_dump_cannot_escape_its_folder() {
     let (engine, project) = dump_of(5);
     for name in [
         "../../evil",
@@ -453,7 +453,7 @@ fn names_in_a_dump_lead_nowhere() {
 }
 
 #[test]
-fn names_of_a_server_and_of_an_environment_lead_nowhere() {
+fn names_of_servers_and_environments_cannot_escape_the_folder() {
     let (engine, project) = dump_of(5);
     let rename =
         Fault::Changed(|answer| answer["Table"]["TableName"] = json!("../../evil\u{1b}[2J"));

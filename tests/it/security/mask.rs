@@ -86,7 +86,7 @@ fn holds(project: &Project, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_original_byte_leaves_and_the_metadata_says_so() {
+fn no_original_value_is_dumped_and_the_metadata_records_the_mask() {
     let (engine, table, project) = people(RULES);
     let summary = masked(&project, &[]).exits(0).report();
     for original in [
@@ -131,7 +131,7 @@ fn no_original_byte_leaves_and_the_metadata_says_so() {
 }
 
 #[test]
-fn a_rejected_item_is_named_by_its_key_alone() {
+fn a_rejected_item_is_named_only_by_its_key() {
     let (engine, table, project) = people(RULES);
     let mut person = strings([("id", "leaky"), ("email", "secret-leak@example.org")]);
     person.insert("note".to_owned(), s("write to secret-leak@example.org"));

@@ -39,7 +39,7 @@ fn dump_command(project: &Project, variables: &[(&str, &str)]) -> Command {
 }
 
 #[test]
-fn a_remote_endpoint_is_reached_through_the_proxy_and_the_plan_says_so() {
+fn a_remote_endpoint_is_reached_through_the_proxy_named_in_the_plan() {
     let engine = films();
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         let proxy = HttpProxy::to(&engine.address());

@@ -67,7 +67,7 @@ fn a_planted_cycle_is_found() {
 }
 
 #[test]
-fn what_is_no_cycle_is_not_found() {
+fn references_that_form_no_cycle_are_not_reported() {
     let files = [
         (
             "a/mod.rs",

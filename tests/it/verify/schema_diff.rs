@@ -241,7 +241,7 @@ fn what_cannot_be_compared_is_named() {
 }
 
 #[test]
-fn what_is_not_there_or_not_whole_has_its_own_code() {
+fn missing_and_incomplete_dumps_have_their_own_exit_codes() {
     let (_engine, project) = dumped();
     project
         .verifydb(DIFF.iter().chain(&["--table=filme"]))

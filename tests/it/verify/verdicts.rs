@@ -32,7 +32,7 @@ fn summary(run: &Run) -> Value {
 }
 
 #[test]
-fn a_whole_dump() {
+fn an_intact_dump() {
     let (_engine, project) = dump_of(40);
     project
         .verifydb(["out"])
@@ -798,7 +798,7 @@ fn the_pages_that_are_read_again_for_what_is_shown_are_counted() {
 }
 
 #[test]
-fn faults_on_the_way_change_nothing() {
+fn transient_faults_do_not_change_the_verdict() {
     let (engine, project) = dump_of(300);
     let faults = [
         Fault::TableThrottled,

@@ -278,7 +278,7 @@ fn what_is_not_known_to_have_an_item_on_each_line_is_not_cut() {
 }
 
 #[test]
-fn only_what_is_one_object_is_handed_out_whatever_was_checked_before() {
+fn only_single_objects_are_returned_independently_of_earlier_checks() {
     for line in [
         r#"{"pk":{"S":"a"}}}},{"DeleteRequest":{"Key":{"pk":{"S":"b"}}"#,
         r#"{"pk":{"S":"a"}},{"pk":{"S":"b"}}"#,

@@ -43,7 +43,7 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
+fn complete_lines_are_read_from_a_file_truncated_anywhere() {
     let whole = whole();
     for length in 0..whole.len() {
         let (items, reasons) = salvaged(&whole[..length]);
@@ -65,7 +65,7 @@ fn wherever_the_file_is_cut_the_whole_lines_before_are_read() {
 
 proptest! {
     #[test]
-    fn whatever_stands_in_the_file_each_line_is_an_item_or_is_told(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn each_line_of_any_file_is_an_item_or_reported(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let text = [JSON_HEAD, &bytes].concat();
         let (items, reasons) = salvaged(&text);
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();

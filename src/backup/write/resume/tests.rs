@@ -189,7 +189,7 @@ fn any_number_of_interruptions_ends_with_the_bytes_frames_and_extents_of_a_clean
 }
 
 #[test]
-fn a_file_of_items_goes_on_too() {
+fn a_file_of_items_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
         let target = DumpTarget::file(dir.path().join(name));
@@ -249,7 +249,7 @@ fn other_bytes_than_those_that_were_counted_are_not_gone_on_with_and_not_touched
 }
 
 #[test]
-fn a_new_run_gives_the_old_one_up_and_a_run_under_way_is_not_interrupted() {
+fn a_new_dump_discards_the_interrupted_one_but_not_a_running_one() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     stopped(&target, PLAIN, &pages(3, 100), 2);
@@ -288,7 +288,7 @@ fn whole(folder: &Path) -> u64 {
 }
 
 #[test]
-fn a_dump_killed_when_all_but_its_place_was_written_goes_on() {
+fn a_dump_killed_before_it_was_published_can_be_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let target = DumpTarget::folder(dir.path().join("dump"));
     for documents in [
@@ -345,7 +345,7 @@ impl Write for Disk {
 }
 
 #[test]
-fn on_a_full_disk_the_last_progress_counts_what_is_there_and_goes_on_from_it() {
+fn after_a_full_disk_the_dump_resumes_from_the_last_saved_progress() {
     for kind in DataFile::ALL {
         let pages: Vec<_> = pages(40, 400)
             .into_iter()

@@ -170,7 +170,7 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
 }
 
 #[test]
-fn a_folder_gets_its_four_files_and_nothing_stays_beside() {
+fn a_folder_gets_its_four_files_and_no_others_remain() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("a/b/dump");
     let finished = dump(
@@ -226,7 +226,7 @@ fn a_dump_replaces_a_dump_of_another_kind() {
 }
 
 #[test]
-fn private_dumps_are_the_owners_alone() {
+fn private_dumps_are_readable_only_by_their_owner() {
     let dir = tempfile::tempdir().unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let private = DumpOptions {
@@ -244,7 +244,7 @@ fn private_dumps_are_the_owners_alone() {
 }
 
 #[test]
-fn a_folder_that_is_no_dump_is_refused_and_untouched() {
+fn a_folder_other_than_a_dump_is_refused_and_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     for (name, content) in [("music/table-data.json", "x"), ("notes.txt", "precious")] {
         let folder = dir.path().join(name.replace('/', "-"));
@@ -366,7 +366,7 @@ fn a_link_to_a_folder_stays_a_link() {
 }
 
 #[test]
-fn a_file_of_items_is_replaced_whole() {
+fn a_file_of_items_is_replaced_atomically() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
         let path = dir.path().join(name);
@@ -405,7 +405,7 @@ fn a_partial_file_that_is_not_ours_is_refused_and_untouched() {
 }
 
 #[test]
-fn a_file_whose_name_does_not_fit_or_that_is_no_file_is_refused() {
+fn a_file_with_an_unsuitable_name_or_type_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("folder.jsonl")).unwrap();
     let gzip = DumpOptions {
@@ -448,7 +448,7 @@ fn a_stream_gets_lines_of_items() {
 }
 
 #[test]
-fn a_dump_of_the_schema_alone_is_a_dump() {
+fn a_schema_only_dump_is_a_dump() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");
     let options = DumpOptions {
@@ -476,7 +476,7 @@ fn a_dump_of_the_schema_alone_is_a_dump() {
 }
 
 #[test]
-fn what_stands_is_told_before_anything_is_changed() {
+fn the_existing_target_is_reported_before_any_change() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("dump");
     let target = DumpTarget::folder(&folder);

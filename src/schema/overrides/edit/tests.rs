@@ -84,7 +84,7 @@ mod billing {
     use super::*;
 
     #[test]
-    fn capacity_goes_to_table_and_indexes() {
+    fn capacity_applies_to_table_and_indexes() {
         for (document, toml, table, index) in [
             (
                 FILMS,
@@ -179,7 +179,7 @@ mod billing {
     }
 
     #[test]
-    fn changes_are_noted_and_auto_scaling_goes() {
+    fn changes_are_noted_and_auto_scaling_is_removed() {
         let OverriddenSchema { schema, notes, .. } =
             overridden(MUSIC, "read-capacity = 1\nwrite-capacity = 1");
         assert!(!schema.has_auto_scaling());

@@ -46,7 +46,7 @@ async fn calls_in_flight_do_not_grow_into_a_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_page_does_not_make_whole_ones_look_slow() {
+async fn a_short_page_does_not_make_full_pages_look_slow() {
     let limiter = RequestLimiter::new(None);
     for round in 0..40 {
         // Full pages take 100 ms, and each round except the first contains the end of a segment.

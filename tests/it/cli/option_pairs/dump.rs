@@ -109,7 +109,7 @@ fn project() -> (Engine, Project) {
 }
 
 #[test]
-fn every_pair_of_dump_options_does_what_each_of_them_says() {
+fn every_pair_of_dump_options_has_the_effect_of_each() {
     let (_engine, project) = project();
     each_pair(OPTIONS, |words, model| check(&project, words, model));
 }
