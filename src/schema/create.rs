@@ -10,6 +10,7 @@ use super::description::{
     AttributeDefinition, Description, GlobalIndex, KeyElement, OnDemandThroughput, Projection,
 };
 use super::document::raw::{Fields, raw};
+use super::json_body::JsonBody;
 use super::not_recreated::{NotRecreated, not_recreated};
 use super::settings::SETTINGS;
 use super::settings::billing::CapacityRequest;
@@ -89,6 +90,30 @@ impl TableSchema {
     }
 }
 
+impl TableSchema {
+    /// The `UpdateTable` request that adds the GSI `index` of this schema to the table `table`.
+    pub(crate) fn index_creation(
+        &self,
+        table: &str,
+        index: &GlobalIndex,
+        choice: &SettingChoice,
+        same_table: bool,
+    ) -> Result<JsonBody> {
+        let owner = format!("index `{}`", index.index_name);
+        let definitions = index.key_schema.iter();
+        let definitions: Vec<_> = definitions
+            .map(|element| self.description.definition_of(element, &owner))
+            .collect::<Result<_>>()?;
+        let fields = creation_fields(self, choice, same_table);
+        let create =
+            JsonBody::new().with("Create", &global_index(&self.description, index, &fields));
+
+        Ok(JsonBody::for_table(table)
+            .with("AttributeDefinitions", &definitions)
+            .with("GlobalSecondaryIndexUpdates", &[create]))
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreateTableRequest<'a> {
@@ -143,11 +168,19 @@ impl<'a> CreateTableRequest<'a> {
         });
 
         let vector_indexes = vector_indexes::indexes(schema);
+        let indexes = table.global_secondary_indexes.iter();
+        let indexes: Vec<_> = indexes
+            .filter(|index| !choice.later_indexes.contains(&index.index_name))
+            .collect();
+
         Ok(Self {
             table_name,
-            attribute_definitions: used_definitions(table, &vector_indexes)?,
+            attribute_definitions: used_definitions(table, &indexes, &vector_indexes)?,
             key_schema: partition_first(&table.key_schema),
-            global_secondary_indexes: global_indexes(table, &fields),
+            global_secondary_indexes: indexes
+                .into_iter()
+                .map(|index| global_index(table, index, &fields))
+                .collect(),
             local_secondary_indexes: local_indexes(table),
             billing_mode,
             provisioned_throughput,
@@ -191,26 +224,24 @@ fn creation_fields(
         .collect()
 }
 
-fn global_indexes<'a>(table: &'a Description, fields: &[CreationField]) -> Vec<IndexRequest<'a>> {
-    let settings = |index: &GlobalIndex| {
-        let fields = fields.iter().filter_map(|field| {
-            let value = (field.index_value)(table, index)?;
-            Some((field.name.to_owned(), value))
-        });
-        Fields(fields.collect())
-    };
+fn global_index<'a>(
+    table: &Description,
+    index: &'a GlobalIndex,
+    fields: &[CreationField],
+) -> IndexRequest<'a> {
+    let settings = fields.iter().filter_map(|field| {
+        let value = (field.index_value)(table, index)?;
+        Some((field.name.to_owned(), value))
+    });
 
-    let indexes = table.global_secondary_indexes.iter();
-    let requests = indexes.map(|index| IndexRequest {
+    IndexRequest {
         index_name: &index.index_name,
         key_schema: partition_first(&index.key_schema),
         projection: &index.projection,
         provisioned_throughput: table.index_capacity(index).map(CapacityRequest::from),
         on_demand_throughput: table.index_on_demand_maximum(index),
-        settings: settings(index),
-    });
-
-    requests.collect()
+        settings: Fields(settings.collect()),
+    }
 }
 
 fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
@@ -228,13 +259,14 @@ fn local_indexes(table: &Description) -> Vec<IndexRequest<'_>> {
     requests.collect()
 }
 
-/// The definitions of exactly the attributes that are part of a key: DynamoDB refuses a request with others.
+/// The definitions of exactly the attributes that are part of a key of the table, of the GSIs `global`, or of another index: DynamoDB
+/// refuses a request with others.
 pub(crate) fn used_definitions<'a>(
     table: &'a Description,
+    global: &[&'a GlobalIndex],
     vector_indexes: &[VectorIndex],
 ) -> Result<Vec<&'a AttributeDefinition>> {
-    let global = table
-        .global_secondary_indexes
+    let global = global
         .iter()
         .map(|index| (&index.index_name, &index.key_schema));
     let local = table

@@ -38,7 +38,9 @@ pub enum Subject {
 /// How an index differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexDifference {
-    /// The table lacks it, or is deleting it.
+    /// The table lacks the GSI, or is deleting it. It can be added.
+    MissingGsi,
+    /// The table lacks an index of another kind, which it can only get at its creation.
     Missing,
     /// Only the table has it.
     Additional,
@@ -232,19 +234,17 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
     };
 
     for index in &dumped {
+        let missing = if index.kind == "GSI" {
+            IndexDifference::MissingGsi
+        } else {
+            IndexDifference::Missing
+        };
+
         match present.iter().find(|other| is_same(index, other)) {
-            None => found.compare_index(
-                IndexDifference::Missing,
-                index.label(),
-                &index.words(),
-                "missing",
-            ),
-            Some(other) if is_deleting(other) => found.compare_index(
-                IndexDifference::Missing,
-                index.label(),
-                &index.words(),
-                "being deleted",
-            ),
+            None => found.compare_index(missing, index.label(), &index.words(), "missing"),
+            Some(other) if is_deleting(other) => {
+                found.compare_index(missing, index.label(), &index.words(), "being deleted")
+            }
             Some(other) => compare_index(found, index, other, same_mode),
         }
     }

@@ -46,7 +46,7 @@ pub use settings::encryption::Encryption;
 pub use settings::operation::{Operation, SettingService};
 pub use settings::plan::{SettingsPlan, SkippedSetting};
 pub(crate) use settings::spec::Progress;
-pub use settings::spec::{Setting, SettingCall, SettingChoice, When};
+pub use settings::spec::{LaterIndexes, Setting, SettingCall, SettingChoice, When};
 pub use settings::values::{Billing, Capacity};
 
 use serde::Deserialize;

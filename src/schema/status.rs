@@ -24,6 +24,17 @@ impl TableSchema {
         )
     }
 
+    /// Whether a GSI is being added to the table.
+    #[must_use]
+    pub(crate) fn is_filling_index(&self) -> bool {
+        let table = self.description.table_status.as_deref();
+        let mut indexes = self.description.global_secondary_indexes.iter();
+        matches!(table, Some(ACTIVE | "UPDATING"))
+            && indexes.any(|index| {
+                index.index_status.as_deref() == Some("CREATING") || index.backfilling == Some(true)
+            })
+    }
+
     /// The current activity of the table, in one line: `index by-director is CREATING (backfilling)`; `table is ACTIVE` when ready.
     #[must_use]
     pub fn activity(&self) -> String {

@@ -169,6 +169,7 @@ mod tests {
             operation,
             body: String::new(),
             adds: None,
+            needs_index: None,
         };
 
         let ttl = call("ttl", Operation::dynamodb("UpdateTimeToLive"));

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::error::{Error, Result};
-use crate::schema::{Overrides, Setting, SettingChoice};
+use crate::schema::{LaterIndexes, Overrides, Setting, SettingChoice};
 
 /// Options about table settings.
 #[derive(Debug, Args)]
@@ -21,7 +21,12 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
     settings_first: Vec<Setting>,
 
-    /// Apply the settings to an existing table, too
+    /// Create the GSIs of a new table after its items; items that do not fit the key of an index are
+    /// then in the table, but not in the index
+    #[arg(long, hide_short_help = true, conflicts_with = "schema_only")]
+    indexes_after: bool,
+
+    /// Apply the settings to an existing table, too; GSIs that it lacks are created
     #[arg(long, hide_short_help = true)]
     apply_settings: bool,
 }
@@ -61,6 +66,11 @@ impl SettingArgs {
             with: self.with,
             without: self.without,
             first: self.settings_first,
+            later_indexes: if self.indexes_after {
+                LaterIndexes::All
+            } else {
+                LaterIndexes::default()
+            },
         };
 
         let resolved = ResolvedSettings {
@@ -86,6 +96,7 @@ impl ResolvedSettings {
             with,
             without,
             first,
+            later_indexes: _,
         } = &self.choice;
 
         let overrides = &self.overrides;
@@ -149,7 +160,8 @@ impl ResolvedSettings {
     fn check_without_creation(&self) -> Result<()> {
         let is_chosen = !(self.choice.with.is_empty()
             && self.choice.without.is_empty()
-            && self.choice.first.is_empty());
+            && self.choice.first.is_empty()
+            && self.choice.later_indexes == LaterIndexes::default());
         if (is_chosen || self.overrides != Overrides::default()) && !self.apply {
             return Err(
                 Error::usage("--no-create does not change the settings of a table").with_hint(

@@ -447,7 +447,7 @@ fn phase_label(when: When) -> &'static str {
     match when {
         When::Creation => "at creation",
         When::Before => "before the items",
-        When::After => "after the items",
+        When::Indexing | When::After => "after the items",
     }
 }
 

@@ -220,9 +220,15 @@ impl<'a> SettingsApplier<'a> {
             return Ok(Accepted::Applied);
         }
 
+        let is_in_response = response.is_some_and(|table| call.is_shown_by(&table));
+        if is_in_response && call.may_take_hours() {
+            // A description that lags does not show that the change has begun.
+            let is_shown = |table: &TableSchema| call.is_shown_by(table);
+            self.table.look_again(is_shown).await?;
+        }
+
         let updated = self.table.wait_until_applied(call).await?;
-        let is_shown =
-            response.is_some_and(|table| call.is_shown_by(&table)) || call.is_shown_by(&updated);
+        let is_shown = is_in_response || call.is_shown_by(&updated);
 
         Ok(match call.progress(&updated) {
             Some(Progress::Failed(reason)) => Accepted::Incomplete(reason),
@@ -232,10 +238,9 @@ impl<'a> SettingsApplier<'a> {
 }
 
 fn interrupted(done: usize, calls: usize, when: When) -> Error {
-    let items = if when == When::After {
-        "every item is written, "
-    } else {
-        "no item is written yet, "
+    let items = match when {
+        When::Indexing | When::After => "every item is written, ",
+        When::Creation | When::Before => "no item is written yet, ",
     };
 
     Error::new(

@@ -10,7 +10,8 @@ use crate::item::KeySchema;
 use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
 use crate::schema::{
-    Difference, IndexDifference, KeyMismatch, OverriddenSchema, Subject, TableSchema, differences,
+    Difference, IndexDifference, KeyMismatch, OverriddenSchema, Setting, SettingCall, Subject,
+    TableSchema, differences,
 };
 use crate::store::Reader;
 
@@ -106,7 +107,7 @@ impl Reconciliation {
             wanted: self.wanted.as_ref(),
             key_mismatch: self.key_mismatch.as_ref(),
             applies_settings: self.applies_settings,
-            has_setting_calls: !self.settings.before.is_empty() || !self.settings.after.is_empty(),
+            has_setting_calls: self.settings.has_calls(),
             creates_with_kms_key: self.settings.creates_with_kms_key(),
             boost,
         }
@@ -186,6 +187,12 @@ impl ReconcileInputs<'_> {
         };
 
         let applied = self.wanted.filter(|_| self.applies_settings);
+        // The table gets its missing indexes while the boost is in force.
+        let base = &match applied {
+            Some(wanted) => base.with_indexes_of(wanted)?,
+            None => base.clone(),
+        };
+
         // Indexes that only the existing table has keep their capacity.
         let with_own_indexes = applied
             .filter(|wanted| wanted.description().is_provisioned() && !self.action.creates())
@@ -207,9 +214,29 @@ impl ReconcileInputs<'_> {
             };
 
             settings.leave_billing_to_boost(creation);
+            if let Some(wanted) = applied {
+                settings.indexing = self.index_creations(&boost.boosted, wanted)?;
+            }
         }
 
         Ok((boost, planned))
+    }
+
+    /// The calls that create indexes of `wanted` while the table is as in `boosted`.
+    fn index_creations(
+        &self,
+        boosted: &TableSchema,
+        wanted: &TableSchema,
+    ) -> Result<Vec<SettingCall>> {
+        let boosted = boosted.with_indexes_of(wanted)?;
+        let existing = self.existing.filter(|_| !self.action.creates());
+        let choice = &self.request.settings;
+        let mut calls = boosted
+            .settings_plan(self.table, choice, self.same_table, existing, true)
+            .indexing;
+        calls.retain(|call| call.setting == Setting::INDEXES);
+
+        Ok(calls)
     }
 
     /// The changes to a table that exists.
@@ -270,11 +297,14 @@ impl ReconcileInputs<'_> {
     }
 }
 
-/// Whether a difference is about an index other than its throughput: indexes of an existing table are not changed. All other
-/// differences are applied, or listed as skipped settings.
+/// Whether a difference is about an index, except for its throughput and for a GSI that is missing: other indexes of an existing table
+/// are not changed. All other differences are applied, or listed as skipped settings.
 fn is_not_applied(subject: Subject) -> bool {
     match subject {
-        Subject::Index(how) => how != IndexDifference::Throughput,
+        Subject::Index(how) => !matches!(
+            how,
+            IndexDifference::Throughput | IndexDifference::MissingGsi
+        ),
         Subject::Key | Subject::Setting(_) => false,
     }
 }

@@ -67,6 +67,10 @@ pub async fn run(
         prepare_table(&mut applier, opened, &settings, ensured, &mut boost).await?;
         let written = write_items(store, &plan, &mut journal, transfer, &reporter, &cancel).await?;
         applier.check_not_recreated().await?;
+        if written.verified.lacking() == 0 {
+            let indexing = applier.apply_all(&settings.indexing, When::Indexing);
+            indexing.await?;
+        }
 
         Ok(written)
     })
@@ -164,10 +168,10 @@ async fn apply_final_settings(
     is_incomplete: bool,
 ) -> Result<()> {
     if is_incomplete {
-        applier.skip(
-            &settings.after,
-            "the table lacks items; the next run applies it",
-        );
+        for calls in [&settings.indexing, &settings.after] {
+            applier.skip(calls, "the table lacks items; the next run applies it");
+        }
+
         return applier.confirm().await;
     }
 
@@ -177,7 +181,7 @@ async fn apply_final_settings(
         Err(error) => Err(error),
     };
     result.inspect_err(|_| applier.report_failures())?;
-    if !settings.after.is_empty() {
+    if !(settings.indexing.is_empty() && settings.after.is_empty()) {
         applier.check_not_recreated().await?;
     }
 

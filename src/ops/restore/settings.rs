@@ -55,7 +55,9 @@ pub(crate) struct Settings {
     pub(crate) at_creation: Vec<SettingCall>,
     /// Calls before the items.
     pub(crate) before: Vec<SettingCall>,
-    /// Calls after the items.
+    /// Calls after the items, while a boost is in force.
+    pub(crate) indexing: Vec<SettingCall>,
+    /// Calls after that.
     pub(crate) after: Vec<SettingCall>,
     /// Settings that are not applied, with the reason.
     pub(crate) skipped: Vec<SkippedSetting>,
@@ -79,6 +81,7 @@ impl Settings {
             create: existing.is_none().then_some(creation),
             at_creation: calls.at_creation,
             before: calls.before,
+            indexing: calls.indexing,
             after: calls.after,
             skipped: calls.skipped,
         })
@@ -114,7 +117,8 @@ impl Settings {
             *create = boosted.unwrap_or_else(|| create.clone());
         }
 
-        self.after.retain(|call| call.setting != Setting::BILLING);
+        self.indexing
+            .retain(|call| call.setting != Setting::BILLING);
     }
 
     /// Moves settings that the target does not support to `not_restored`, unless the user requested them: their calls fail with the
@@ -134,7 +138,12 @@ impl Settings {
         wanted.sort_unstable();
         wanted.dedup();
         let unsupported = store.unsupported_settings(table, &wanted).await;
-        for calls in [&mut self.at_creation, &mut self.before, &mut self.after] {
+        for calls in [
+            &mut self.at_creation,
+            &mut self.before,
+            &mut self.indexing,
+            &mut self.after,
+        ] {
             calls.retain(|call| {
                 let error = unsupported.get(&call.setting);
                 self.not_restored.extend(error.map(|error| NotRecreated {
@@ -165,6 +174,12 @@ impl Settings {
         self.create.is_some() && at_creation.any(|call| call.setting == Setting::KMS)
     }
 
+    /// Whether a call changes a table that exists.
+    pub(crate) fn has_calls(&self) -> bool {
+        let calls = [&self.before, &self.indexing, &self.after];
+        calls.iter().any(|calls| !calls.is_empty())
+    }
+
     /// All planned settings, in the order in which they are applied.
     pub(crate) fn planned(&self) -> Vec<PlannedSetting> {
         let planned = |when, calls: &[SettingCall]| {
@@ -175,6 +190,7 @@ impl Settings {
         [
             planned(When::Creation, &self.at_creation),
             planned(When::Before, &self.before),
+            planned(When::Indexing, &self.indexing),
             planned(When::After, &self.after),
         ]
         .concat()

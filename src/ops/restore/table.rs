@@ -224,11 +224,13 @@ impl TargetTable<'_> {
                 return Ok(schema);
             }
 
+            // Filling an index may take hours.
+            let is_filling_index = schema.as_ref().is_some_and(TableSchema::is_filling_index);
             let actual = schema.map_or_else(
                 || "it does not exist".to_owned(),
                 |schema| activity(&schema),
             );
-            if let Some(limit) = limit.filter(|limit| elapsed >= *limit) {
+            if let Some(limit) = limit.filter(|limit| elapsed >= *limit && !is_filling_index) {
                 return Err(Error::failed(format!(
                     "table {table} is not {state} after {limit:?}: {actual}"
                 ))

@@ -33,6 +33,14 @@ impl Fields<Box<RawValue>> {
         }
     }
 
+    /// The value of the field `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+        let mut fields = self.0.iter();
+        fields
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| &**value)
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.retain(|(found, _)| found != name);
     }

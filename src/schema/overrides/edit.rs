@@ -159,7 +159,7 @@ fn changes(dump: &TableSchema, changed: &TableSchema) -> Vec<String> {
 
     // These have notes of their own.
     let is_noted = |difference: &Difference| match difference.subject {
-        Subject::Index(IndexDifference::Missing) => true,
+        Subject::Index(IndexDifference::Missing | IndexDifference::MissingGsi) => true,
         Subject::Setting(setting) => [Setting::KMS, Setting::AUTOSCALING].contains(&setting),
         Subject::Index(_) | Subject::Key => false,
     };

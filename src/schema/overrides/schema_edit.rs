@@ -57,7 +57,9 @@ impl SchemaEdit {
     /// Removes definitions of attributes that no key uses: `CreateTable` refuses them.
     pub(crate) fn drop_unused_definitions(&mut self) -> Result<()> {
         let schema = self.schema()?;
-        let used = used_definitions(&schema.description, &vector_indexes::indexes(&schema))?;
+        let global: Vec<_> = schema.description.global_secondary_indexes.iter().collect();
+        let vector = vector_indexes::indexes(&schema);
+        let used = used_definitions(&schema.description, &global, &vector)?;
         let names: Vec<&str> = used
             .iter()
             .map(|definition| definition.attribute_name.as_str())

@@ -50,6 +50,12 @@ impl SettingCall {
         body.get_mut(name).map(serde_json::Value::take)
     }
 
+    /// The call is about this GSI, which must exist before it.
+    pub(crate) fn about_index(mut self, index: Option<&str>) -> Self {
+        self.needs_index = index.map(ToOwned::to_owned);
+        self
+    }
+
     pub(crate) fn adding(mut self, what: &str) -> Self {
         self.adds = Some(what.to_owned());
         self
@@ -106,6 +112,7 @@ pub(crate) fn call(
         operation,
         body: body.text(),
         adds: None,
+        needs_index: None,
     }
 }
 

@@ -25,8 +25,8 @@ const SERVICE: &str = "dynamodb";
 const SERVICE_LINKED: &str = ":role/aws-service-role/";
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
-    // Only a provisioned table can be scaled.
-    comes_after: &["billing"],
+    // Only a provisioned table can be scaled, and only an index that exists.
+    comes_after: &["billing", "indexes"],
     sections: &[SECTION],
     ..SettingSpec::new("autoscaling", LABEL, words, actions)
 };
@@ -161,13 +161,16 @@ fn apply(
     for scalable in &scaling.scalable_targets {
         calls.extend(
             target_resource(&scalable.resource_id)
-                .map(|resource| register(scalable, &resource, target.same_table)),
+                .map(|resource| register(scalable, &resource, target.same_table))
+                .map(|call| call.about_index(index_of(&scalable.resource_id))),
         );
     }
 
     for policy in &scaling.scaling_policies {
         calls.extend(
-            target_resource(&policy.resource_id).map(|resource| put_policy(policy, &resource)),
+            target_resource(&policy.resource_id)
+                .map(|resource| put_policy(policy, &resource))
+                .map(|call| call.about_index(index_of(&policy.resource_id))),
         );
     }
 
@@ -181,6 +184,11 @@ fn apply(
         calls,
         not_applied,
     }
+}
+
+/// The index of a resource ID.
+fn index_of(id: &str) -> Option<&str> {
+    ScalingResource::parse(id)?.index
 }
 
 fn register(target: &ScalableTarget, resource: &str, same_table: bool) -> SettingCall {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::actions::update_table;
-use super::spec::{SettingActions, SettingCall, SettingSpec, SettingTarget};
+use super::spec::{SettingActions, SettingCall, SettingSpec, SettingTarget, When};
 use super::values::{Billing, Capacity, PAY_PER_REQUEST, PROVISIONED};
 use crate::schema::TableSchema;
 use crate::schema::description::{Description, GlobalIndex, OnDemandThroughput};
@@ -17,6 +17,7 @@ use crate::schema::wording;
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     is_choice: false,
+    when: When::Indexing,
     table_fields: KnownFields {
         plain: &["BillingMode"],
         nested: &[

@@ -1,6 +1,8 @@
-//! The user's choice of settings.
+//! The user's choice of settings, and of the indexes that are created after the items.
 
-use super::spec::{DefaultRule, Setting, SettingChoice};
+use std::collections::BTreeSet;
+
+use super::spec::{DefaultRule, LaterIndexes, Setting, SettingChoice, SettingTarget};
 
 impl SettingChoice {
     /// Why `setting` is not applied; `None` when it is.
@@ -23,5 +25,43 @@ impl SettingChoice {
     /// Whether `setting` is applied.
     pub(crate) fn applies(&self, setting: Setting, same_table: bool) -> bool {
         self.refusal(setting, same_table).is_none()
+    }
+}
+
+impl LaterIndexes {
+    /// Whether the GSI `name` is created after the items.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::All => true,
+        }
+    }
+
+    /// Adds GSIs.
+    pub fn extend(&mut self, indexes: impl IntoIterator<Item = String>) {
+        if let Self::Named(names) = self {
+            names.extend(indexes);
+        }
+    }
+}
+
+impl Default for LaterIndexes {
+    /// No index.
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl SettingTarget<'_> {
+    /// Whether the GSI `name` does not exist before the items: it is created after them with a new table, or an existing table lacks
+    /// it.
+    pub(crate) fn lacks_index(&self, name: &str) -> bool {
+        match self.existing {
+            None => self.choice.later_indexes.contains(name),
+            Some(existing) => {
+                !existing.has_index(name) || existing.deleting_indexes().any(|index| index == name)
+            }
+        }
     }
 }

@@ -14,6 +14,8 @@ use crate::schema::json_body::JsonBody;
 const LABEL: &str = "contributor insights";
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
+    // Those of an index need the index.
+    comes_after: &["indexes"],
     sections: &[SECTION],
     ..SettingSpec::new("insights", LABEL, words, actions)
 };
@@ -108,12 +110,11 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
                 .with_some("IndexName", entry.index_name.as_ref())
                 .with("ContributorInsightsAction", &"ENABLE")
                 .with_some("ContributorInsightsMode", entry.mode.as_ref());
-            actions.calls.push(call(
-                &SPEC,
-                Operation::dynamodb("UpdateContributorInsights"),
-                what,
-                &body,
-            ));
+            let operation = Operation::dynamodb("UpdateContributorInsights");
+            let call = call(&SPEC, operation, what, &body);
+            actions
+                .calls
+                .push(call.about_index(entry.index_name.as_deref()));
         }
 
         actions

@@ -19,6 +19,7 @@ pub(crate) mod class;
 mod contributor_insights;
 mod deletion_protection;
 pub(crate) mod encryption;
+mod indexes;
 mod kinesis;
 mod point_in_time_recovery;
 pub(crate) mod replicas;
@@ -36,6 +37,7 @@ use spec::{Setting, SettingSpec};
 /// is also the order in which they are applied.
 pub(crate) static SETTINGS: &[&SettingSpec] = &[
     &billing::SPEC,
+    &indexes::SPEC,
     &class::SPEC,
     &encryption::SPEC,
     &tags::SPEC,
@@ -54,6 +56,8 @@ pub(crate) static SETTINGS: &[&SettingSpec] = &[
 impl Setting {
     /// Billing mode and throughput. `CreateTable` always sets them, so no flag names this setting.
     pub const BILLING: Self = Self(&billing::SPEC);
+    /// GSIs that are created after the items.
+    pub const INDEXES: Self = Self(&indexes::SPEC);
     /// Table class.
     pub const CLASS: Self = Self(&class::SPEC);
     /// Encryption with a KMS key.

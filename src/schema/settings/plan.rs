@@ -26,7 +26,9 @@ pub struct SettingsPlan {
     pub at_creation: Vec<SettingCall>,
     /// Calls to make before the items are written.
     pub before: Vec<SettingCall>,
-    /// Calls to make after the items are written.
+    /// Calls to make after the items are written, while a temporary boost is in force.
+    pub indexing: Vec<SettingCall>,
+    /// Calls to make after that.
     pub after: Vec<SettingCall>,
     /// Settings that are not applied.
     pub skipped: Vec<SkippedSetting>,
@@ -147,16 +149,26 @@ impl SettingsPlan {
         let when = match setting.0.when {
             When::Creation if target.existing.is_none() => When::Creation,
             _ if choice.first.contains(&setting) => When::Before,
-            When::Before => When::Before,
-            When::Creation | When::After => When::After,
-        };
-        let calls = match when {
-            When::Creation => &mut self.at_creation,
-            When::Before => &mut self.before,
-            When::After => &mut self.after,
+            When::Creation => When::After,
+            when => when,
         };
 
-        calls.extend(actions.calls);
+        for call in actions.calls {
+            let needs_later_index = call
+                .needs_index
+                .as_ref()
+                .is_some_and(|index| target.lacks_index(index));
+
+            let calls = match when {
+                When::Before if needs_later_index => &mut self.after,
+                When::Creation => &mut self.at_creation,
+                When::Before => &mut self.before,
+                When::Indexing => &mut self.indexing,
+                When::After => &mut self.after,
+            };
+            calls.push(call);
+        }
+
         self.skipped.extend(not_applied.map(skipped));
     }
 }

@@ -22,7 +22,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
     // Creating a replica may take hours, during which nothing else may be missing: the replicas of a provisioned table need auto
     // scaling, and the table must be protected.
-    comes_after: &["autoscaling", "stream", "deletion-protection"],
+    comes_after: &["autoscaling", "indexes", "stream", "deletion-protection"],
     default: DefaultRule::SameTable("only restored to the dumped table itself"),
     table_fields: KnownFields {
         plain: &[],

@@ -1,5 +1,6 @@
 //! The description of one table setting. What is captured, planned, probed, compared and applied is derived from it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -81,6 +82,8 @@ pub struct SettingCall {
     /// What the call adds to a list that the table has, such as the region of a replica; `None` for other calls. Adding it again
     /// does not change it.
     pub adds: Option<String>,
+    /// The GSI that must exist before the call.
+    pub needs_index: Option<String>,
 }
 
 /// The table to which settings are applied.
@@ -112,6 +115,17 @@ pub struct SettingChoice {
     pub without: Vec<Setting>,
     /// Applied before the data and not after it.
     pub first: Vec<Setting>,
+    /// GSIs that are created after the data and not with the table.
+    pub later_indexes: LaterIndexes,
+}
+
+/// The GSIs of a new table that are created after its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaterIndexes {
+    /// Those with these names.
+    Named(BTreeSet<String>),
+    /// All of them.
+    All,
 }
 
 /// A difference between dump and table in one setting, described for people.
@@ -130,7 +144,9 @@ pub enum When {
     Creation,
     /// Before the items are written.
     Before,
-    /// After the items are written; earlier, it could do harm or interfere.
+    /// After the items are written and before a temporary boost is reverted: DynamoDB fills a new index from the items.
+    Indexing,
+    /// After that; earlier, it could do harm or interfere.
     After,
 }
 

@@ -41,6 +41,7 @@ fn choice(with: &[Setting], without: &[Setting], first: &[Setting]) -> SettingCh
         with: with.to_vec(),
         without: without.to_vec(),
         first: first.to_vec(),
+        ..SettingChoice::default()
     }
 }
 
@@ -106,7 +107,7 @@ mod list {
         let when = match spec.when {
             When::Creation => "with the table",
             When::Before => "before the items",
-            When::After => "after the items",
+            When::Indexing | When::After => "after the items",
         };
         let by_default = match spec.default {
             DefaultRule::Applied => "every table",
@@ -841,7 +842,7 @@ mod existing {
         assert_eq!(bodies(&plan.after, setting("tags")), [tag]);
         let capacity = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 4});
         assert_eq!(
-            bodies(&plan.after, Setting::BILLING),
+            bodies(&plan.indexing, Setting::BILLING),
             [json!({"TableName": "music", "ProvisionedThroughput": capacity})]
         );
         assert!(plan.skipped.is_empty() && plan.at_creation.is_empty());

@@ -619,6 +619,7 @@ fn a_setting_that_is_applied_is_captured() {
             r#"{{"TableName":"{table}","TimeToLiveSpecification":{{"AttributeName":"expires","Enabled":true}}}}"#
         ),
         adds: None,
+        needs_index: None,
     };
 
     stage

@@ -7,6 +7,7 @@ mod deleting_tables;
 mod empty_sources;
 mod incomplete_input;
 mod item_accounting;
+mod late_indexes;
 mod on_conflict;
 mod overrides;
 mod resume;

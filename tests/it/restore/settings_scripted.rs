@@ -550,6 +550,59 @@ fn some_settings_can_come_first() {
     assert!(ttl > last_item);
 }
 
+/// Auto scaling of the index.
+fn scalable_index(_: &Value) -> Value {
+    json!({"ScalableTargets": [{
+        "ServiceNamespace": "dynamodb",
+        "ResourceId": "table/films/index/by-genre",
+        "ScalableDimension": "dynamodb:index:ReadCapacityUnits",
+        "MinCapacity": 5,
+        "MaxCapacity": 500,
+        "RoleARN": format!("arn:aws:iam::{ACCOUNT}:role/aws-service-role/x"),
+        "CreationTime": 1.8e9,
+    }]})
+}
+
+#[test]
+fn settings_of_an_index_that_comes_after_the_items_come_after_the_index() {
+    let engine = films();
+    let mut rules = vec![always(
+        "DescribeScalableTargets",
+        Fault::Answered(scalable_index),
+    )];
+    rules.extend(everything());
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = dumped(&proxy);
+    let (run, calls) = restored(
+        &project,
+        &proxy,
+        [
+            "--table=copy",
+            "--indexes-after",
+            "--settings-first=autoscaling,insights,stream",
+        ],
+    );
+    drop(run.exits(0));
+
+    let index = position(&calls, "index", |call| {
+        call.body
+            .pointer("/GlobalSecondaryIndexUpdates/0/Create/IndexName")
+            .is_some()
+    });
+    let insights = position(&calls, "insights of the index", |call| {
+        call.operation == "UpdateContributorInsights" && call.body["IndexName"] == "by-genre"
+    });
+    let scaling = position(&calls, "scaling of the index", |call| {
+        call.body["ResourceId"] == "table/copy/index/by-genre"
+    });
+    let items = position(&calls, "item", |call| call.operation == "BatchWriteItem");
+    assert!(
+        items < index && index < insights && index < scaling,
+        "{calls:#?}"
+    );
+    assert!(position(&calls, "stream", is_stream) < items, "{calls:#?}");
+}
+
 #[test]
 fn what_is_bound_follows_a_table_only_to_itself() {
     let engine = films();

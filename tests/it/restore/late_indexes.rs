@@ -1,0 +1,350 @@
+//! Indexes that are created after the items: some items do not fit them, or an existing table lacks them.
+
+use aws_sdk_dynamodb::types::{
+    CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate, Projection, ProjectionType,
+    ProvisionedThroughput, ScalarAttributeType,
+};
+use serde_json::{Value, json};
+
+use crate::support::client::{Client, Item, attribute, n, partition, poll, s, strings};
+use crate::support::engine::Engine;
+use crate::support::faults::{Call, Fault, Proxy, Rule, always, calls};
+use crate::support::process::spawn_with_messages;
+use crate::support::project::Project;
+
+/// Ten items, of which four do not fit an index whose partition key is the string `when`.
+fn items() -> Vec<Item> {
+    let item = |number: usize| {
+        let mut item = strings([("id", &format!("item-{number}"))]);
+        match number {
+            0..3 => item.insert("when".to_owned(), n(number)),
+            3 => item.insert("when".to_owned(), s("")),
+            4..8 => item.insert("when".to_owned(), s("2026")),
+            _ => None,
+        };
+
+        item
+    };
+
+    (0..10).map(item).collect()
+}
+
+fn units(read: i64, write: i64) -> ProvisionedThroughput {
+    let units = ProvisionedThroughput::builder()
+        .read_capacity_units(read)
+        .write_capacity_units(write)
+        .build();
+    units.expect("both units are given")
+}
+
+/// A provisioned table with the key `id`, without an index.
+fn create(client: &Client, table: &str) {
+    client.create(table, |table| {
+        table
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"))
+            .provisioned_throughput(units(5, 7))
+    });
+}
+
+/// Adds the index `by-when` to a table, and waits until it is there.
+fn add_index(client: &Client, table: &str) {
+    let projection = Projection::builder()
+        .projection_type(ProjectionType::KeysOnly)
+        .build();
+    let create = CreateGlobalSecondaryIndexAction::builder()
+        .index_name("by-when")
+        .key_schema(partition("when"))
+        .projection(projection)
+        .provisioned_throughput(units(5, 7))
+        .build();
+    let update = GlobalSecondaryIndexUpdate::builder()
+        .create(create.expect("name and key are given"))
+        .build();
+    client
+        .ask(|sdk| {
+            sdk.update_table()
+                .table_name(table)
+                .attribute_definitions(attribute("when", ScalarAttributeType::S))
+                .global_secondary_index_updates(update)
+                .send()
+        })
+        .expect("the engine adds indexes");
+    client.wait_until_active(table);
+}
+
+/// The table `films` with the items and the index that four of them do not fit, and its dump in `out`. The environment `dev` is the
+/// table `copy` behind a proxy with `rules`.
+fn dumped(rules: impl Into<Vec<Rule>>) -> (Engine, Proxy, Project) {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    create(&client, "films");
+    client.put("films", items());
+    add_index(&client, "films");
+
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = Project::on(&engine, "films").environment("dev", proxy.url(), "copy");
+    project.dumpdb(["--output=out"]).exits(0);
+
+    (engine, proxy, project)
+}
+
+const RESTORE: [&str; 4] = ["--source=out", "--env=dev", "--yes", "--json"];
+
+fn with<'a>(flags: &'a [&'a str]) -> impl Iterator<Item = &'a &'a str> {
+    RESTORE.iter().chain(flags)
+}
+
+/// The GSIs of a table with the state of each.
+fn indexes(client: &Client, table: &str) -> Vec<(String, String)> {
+    let table = client.describe(table).expect("the table is there");
+    let indexes = table.global_secondary_indexes().iter();
+    let indexes = indexes.map(|index| {
+        let status = index.index_status().expect("an index has a status");
+        let name = index.index_name().expect("an index has a name");
+        (name.to_owned(), status.as_str().to_owned())
+    });
+
+    indexes.collect()
+}
+
+fn by_when() -> Vec<(String, String)> {
+    vec![("by-when".to_owned(), "ACTIVE".to_owned())]
+}
+
+/// Positions of the calls that create an index, with their bodies.
+fn creations(calls: &[Call]) -> Vec<(usize, Value)> {
+    let calls = calls.iter().enumerate();
+    let creations = calls.filter(|(_, call)| {
+        call.operation == "UpdateTable"
+            && call
+                .body
+                .pointer("/GlobalSecondaryIndexUpdates/0/Create")
+                .is_some()
+    });
+
+    creations
+        .map(|(at, call)| (at, call.body.clone()))
+        .collect()
+}
+
+fn last(calls: &[Call], operation: &str) -> usize {
+    calls
+        .iter()
+        .rposition(|call| call.operation == operation)
+        .unwrap_or_else(|| panic!("no {operation}"))
+}
+
+/// The outcomes of the settings in the report, with this result.
+fn settings(report: &Value, result: &str) -> Vec<String> {
+    let settings = report["summary"]["settings"].as_array().expect("a list");
+    let settings = settings.iter().filter(|one| one["result"] == result);
+    settings
+        .map(|one| one["what"].as_str().expect("a text").to_owned())
+        .collect()
+}
+
+#[test]
+fn with_indexes_after_every_item_and_the_index_are_restored() {
+    let (engine, proxy, project) = dumped([]);
+    let before = proxy.calls().len();
+    let run = project.restoredb(with(&["--indexes-after"])).exits(0);
+    let run = run.says("after the items GSI by-when");
+
+    let client = engine.client();
+    assert_eq!(client.items("copy"), client.items("films"));
+    assert_eq!(indexes(&client, "copy"), by_when());
+    assert_eq!(settings(&run.report(), "applied"), ["GSI by-when"]);
+
+    let calls = proxy.calls().split_off(before);
+    let create = &calls[last(&calls, "CreateTable")].body;
+    assert_eq!(create.get("GlobalSecondaryIndexes"), None);
+    assert_eq!(
+        create["AttributeDefinitions"],
+        json!([{"AttributeName": "id", "AttributeType": "S"}])
+    );
+
+    let creations = creations(&calls);
+    let [(at, body)] = &creations[..] else {
+        panic!("{creations:#?}")
+    };
+    assert!(last(&calls, "BatchWriteItem") < *at, "{calls:#?}");
+    assert_eq!(
+        body["AttributeDefinitions"],
+        json!([{"AttributeName": "when", "AttributeType": "S"}])
+    );
+    assert_eq!(
+        body["GlobalSecondaryIndexUpdates"][0]["Create"],
+        json!({
+            "IndexName": "by-when",
+            "KeySchema": [{"AttributeName": "when", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 7},
+        })
+    );
+}
+
+#[test]
+fn an_existing_table_gets_the_index_that_it_lacks_with_apply_settings() {
+    let (engine, _proxy, project) = dumped([]);
+    let client = engine.client();
+    create(&client, "copy");
+
+    // Without the flag, the index is a difference.
+    let run = project.restoredb(with(&[])).exits(0);
+    run.says("GSI by-when dump: when (S), projection KEYS_ONLY, 5 RCU / 7 WCU / table: missing");
+    assert_eq!(indexes(&client, "copy"), []);
+
+    let run = project.restoredb(with(&["--apply-settings"])).exits(0);
+    let run = run
+        .says("after the items GSI by-when")
+        .never_says("table: missing");
+    assert_eq!(settings(&run.report(), "applied"), ["GSI by-when"]);
+    assert_eq!(indexes(&client, "copy"), by_when());
+    assert_eq!(client.items("copy"), client.items("films"));
+
+    // It has the index now.
+    let run = project
+        .restoredb(with(&["--apply-settings", "--schema-only"]))
+        .exits(0);
+    assert_eq!(settings(&run.report(), "applied"), [""; 0]);
+}
+
+#[test]
+fn an_index_that_cannot_be_created_is_named() {
+    let refused = Fault::Refused(
+        "LimitExceededException",
+        "Subscriber limit exceeded: only 20 indexes",
+    );
+    let (engine, _proxy, project) = dumped([always("UpdateTable", refused)]);
+    let run = project
+        .restoredb(with(&["--indexes-after", "--give-up-after=1s"]))
+        .exits(3);
+    let run = run
+        .says("GSI by-when was not applied")
+        .says("only 20 indexes");
+    assert_eq!(settings(&run.report(), "failed"), ["GSI by-when"]);
+    assert_eq!(engine.client().items("copy").len(), 10);
+}
+
+/// Kills a restore when it `is_there`.
+fn killed(project: &Project, is_there: impl FnMut() -> bool) {
+    let command = project.command(
+        "restoredb",
+        with(&["--indexes-after", "--batch-size=1", "--concurrency=1"]),
+    );
+    let mut child = spawn_with_messages(command);
+    poll("it is there", is_there);
+    child.kill().expect("it runs");
+    child.wait().expect("a child can be waited for");
+}
+
+#[test]
+fn a_resumed_restore_creates_the_index_after_the_remaining_items() {
+    for (operation, done) in [("BatchWriteItem", 3), ("UpdateTable", 0)] {
+        let lost = calls(operation, done + 1..=done + 1, Fault::SilentReporter);
+        let (engine, proxy, project) = dumped([lost]);
+        let client = engine.client();
+        killed(&project, || proxy.seen(operation) > done);
+        assert_eq!(indexes(&client, "copy"), [], "{operation}");
+
+        // Without the flag: the table exists, and it lacks the index.
+        let before = proxy.calls().len();
+        let run = project.restoredb(with(&["--resume"])).exits(0);
+        let report = run.report();
+        assert_eq!(settings(&report, "applied"), ["GSI by-when"], "{run}");
+        assert_eq!(report["summary"]["items_written"], 10, "{run}");
+        assert_eq!(indexes(&client, "copy"), by_when(), "{run}");
+        assert_eq!(client.items("copy"), client.items("films"), "{run}");
+
+        let calls = proxy.calls().split_off(before);
+        let (at, _) = creations(&calls)[0];
+        let writes = calls
+            .iter()
+            .rposition(|call| call.operation == "BatchWriteItem");
+        assert!(writes.is_none_or(|write| write < at), "{calls:#?}");
+        assert_eq!(writes.is_some(), operation == "BatchWriteItem");
+    }
+}
+
+#[test]
+fn a_restore_that_is_killed_while_the_index_is_filled_waits_for_it_when_it_is_resumed() {
+    let (engine, _proxy, project) = dumped([calls("UpdateTable", 1..=1, Fault::Stalled)]);
+    let client = engine.client();
+    killed(&project, || {
+        client
+            .describe("copy")
+            .is_some_and(|table| !table.global_secondary_indexes().is_empty())
+    });
+
+    let run = project.restoredb(with(&["--resume"])).exits(0);
+    assert_eq!(run.report()["summary"]["items_written"], 10, "{run}");
+    assert_eq!(indexes(&client, "copy"), by_when(), "{run}");
+    assert_eq!(client.items("copy"), client.items("films"));
+}
+
+#[test]
+fn a_schema_without_items_is_created_with_its_indexes() {
+    let (engine, proxy, project) = dumped([]);
+    let before = proxy.calls().len();
+    project.restoredb(with(&["--schema-only"])).exits(0);
+    let calls = proxy.calls().split_off(before);
+    assert!(creations(&calls).is_empty(), "{calls:#?}");
+    assert_eq!(indexes(&engine.client(), "copy"), by_when());
+}
+
+/// The engine takes the capacity of an index and does not keep it. Here an index has as much as its table.
+fn with_index_capacity(answer: &mut Value) {
+    if let Some(table) = answer.get_mut("Table") {
+        let units = table["ProvisionedThroughput"].clone();
+        if let Some(index) = table.pointer_mut("/GlobalSecondaryIndexes/0") {
+            index["ProvisionedThroughput"] = units;
+        }
+    }
+}
+
+#[test]
+fn an_index_is_filled_with_the_boosted_capacity() {
+    for (flag, during) in [
+        (
+            "--boost-write-capacity=1000",
+            json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 1000}),
+        ),
+        ("--boost-write-capacity=on-demand", Value::Null),
+    ] {
+        for exists in [false, true] {
+            let described = Fault::Changed(with_index_capacity);
+            let (engine, proxy, project) = dumped([always("DescribeTable", described)]);
+            if exists {
+                create(&engine.client(), "copy");
+            }
+
+            let before = proxy.calls().len();
+            let later = if exists {
+                "--apply-settings"
+            } else {
+                "--indexes-after"
+            };
+            let run = project.restoredb(with(&[flag, later])).exits(0);
+            assert_eq!(settings(&run.report(), "applied"), ["GSI by-when"]);
+
+            let calls = proxy.calls().split_off(before);
+            let creations = creations(&calls);
+            let [(at, body)] = &creations[..] else {
+                panic!("{creations:#?}")
+            };
+            let create = &body["GlobalSecondaryIndexUpdates"][0]["Create"];
+            assert_eq!(create["ProvisionedThroughput"], during, "{flag} {exists}");
+            let revert = last(&calls, "UpdateTable");
+            assert!(*at < revert, "{calls:#?}");
+            assert_eq!(
+                calls[revert].body["GlobalSecondaryIndexUpdates"],
+                json!([{"Update": {
+                    "IndexName": "by-when",
+                    "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 7},
+                }}]),
+                "{flag} {exists}"
+            );
+        }
+    }
+}
