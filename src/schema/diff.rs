@@ -243,7 +243,7 @@ fn compare_indexes(found: &mut Differences, dump: &Description, table: &Descript
         match present.iter().find(|other| is_same(index, other)) {
             None => found.compare_index(missing, index.label(), &index.words(), "missing"),
             Some(other) if is_deleting(other) => {
-                found.compare_index(missing, index.label(), &index.words(), "being deleted")
+                found.compare_index(missing, index.label(), &index.words(), "being deleted");
             }
             Some(other) => compare_index(found, index, other, same_mode),
         }

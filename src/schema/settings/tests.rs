@@ -817,6 +817,42 @@ mod existing {
     }
 
     #[test]
+    fn an_index_that_is_missing_or_being_deleted_is_created_under_the_new_billing() {
+        let mut table: Value = serde_json::from_str(EVERYTHING).unwrap();
+        let indexes = table["Table"]["GlobalSecondaryIndexes"].take();
+        let names: Vec<_> = indexes.as_array().unwrap().iter().collect();
+        let names: Vec<_> = names.iter().map(|index| &index["IndexName"]).collect();
+        table["Table"]["ProvisionedThroughput"]["ReadCapacityUnits"] = json!(50);
+
+        let mut deleting = table.clone();
+        deleting["Table"]["GlobalSecondaryIndexes"] = indexes.clone();
+        for index in deleting["Table"]["GlobalSecondaryIndexes"]
+            .as_array_mut()
+            .unwrap()
+        {
+            index["IndexStatus"] = json!("DELETING");
+        }
+
+        for table in [table, deleting] {
+            let plan = applied(&parse(EVERYTHING), &parse(&table.to_string()));
+            let settings: Vec<_> = plan.indexing.iter().map(|call| call.setting).collect();
+            assert_eq!(settings[0], Setting::BILLING);
+            assert!(
+                settings[1..]
+                    .iter()
+                    .all(|setting| *setting == Setting::INDEXES)
+            );
+
+            let created = bodies(&plan.indexing, Setting::INDEXES);
+            let created: Vec<_> = created
+                .iter()
+                .map(|body| &body["GlobalSecondaryIndexUpdates"][0]["Create"]["IndexName"])
+                .collect();
+            assert_eq!(created, names);
+        }
+    }
+
+    #[test]
     fn only_what_differs_is_applied() {
         let mut document: Value = serde_json::from_str(EVERYTHING).unwrap();
         document["TimeToLive"] = json!({"TimeToLiveStatus": "DISABLED"});
@@ -827,7 +863,7 @@ mod existing {
         document["Table"]["Replicas"] = json!([{"RegionName": "us-east-1"}]);
         let plan = applied(&parse(EVERYTHING), &parse(&document.to_string()));
         assert_eq!(
-            whats(&plan.after),
+            [whats(&plan.indexing), whats(&plan.after)].concat(),
             [
                 "billing provisioned 5 RCU / 4 WCU",
                 "table class STANDARD_INFREQUENT_ACCESS",
