@@ -232,7 +232,7 @@ impl ReconcileInputs<'_> {
         let existing = self.existing.filter(|_| !self.action.creates());
         let choice = &self.request.settings;
         let mut calls = boosted
-            .settings_plan(self.table, choice, self.same_table, existing, true)
+            .settings_plan(self.table, choice, self.same_table, existing)
             .indexing;
         calls.retain(|call| call.setting == Setting::INDEXES);
 
