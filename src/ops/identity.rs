@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::table_location::TableLocation;
@@ -133,6 +133,23 @@ impl Server {
         }
     }
 
+    /// The same server as `localhost` if its host name is an alias of this machine.
+    async fn without_alias(self) -> Self {
+        match self {
+            Self::Address { host, port } => {
+                let found = addresses(&host, port).await.unwrap_or_default();
+                let is_this_machine = found.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let host = if is_this_machine {
+                    "localhost".to_owned()
+                } else {
+                    host
+                };
+                Self::Address { host, port }
+            }
+            server => server,
+        }
+    }
+
     async fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -186,38 +203,94 @@ fn device_and_inode(file: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// The key of the state that is kept for a table, which may not exist yet. If the account on AWS is not known, the name of the
-/// environment takes its place.
-pub(crate) fn state_key(environment: &Environment, table: &str) -> String {
-    let region = environment
-        .region()
-        .map_or("", |region| region.value.as_str());
-    let server = match environment.endpoint() {
-        Endpoint::Embedded {
-            file: Some(file), ..
-        } => Server::Embedded(canonical_path(file)),
-        endpoint => Server::from_endpoint(endpoint),
-    };
-
-    let owner = match (&server, environment.account()) {
-        (Server::Aws, Some(account)) => account.value.as_str(),
-        (Server::Aws, None) => environment.name(),
-        _ => "",
-    };
-
-    [&server.to_string(), region, owner, table].join("\n")
+/// The key of the state that is kept for a table, which may not exist yet: the same for every environment and every spelling of the
+/// endpoint.
+#[derive(Debug, Clone)]
+pub(crate) enum StateKey {
+    /// A table of a server.
+    Server {
+        server: String,
+        region: String,
+        /// On AWS; empty if it is unknown.
+        account: String,
+        table: String,
+    },
+    /// A table of an embedded database, whose file may not exist yet.
+    Database { file: PathBuf, table: String },
 }
 
-/// The canonical path of a file that may not exist yet: then, that of its folder and its name.
-fn canonical_path(file: &Path) -> String {
-    let canonical = file
-        .canonicalize()
-        .ok()
-        .or_else(|| Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?)));
-    canonical
-        .unwrap_or_else(|| file.to_owned())
-        .display()
-        .to_string()
+impl StateKey {
+    /// The key of a table at this location.
+    pub(crate) async fn new(environment: &Environment, location: &TableLocation) -> Self {
+        let table = location.table.clone();
+        let server = match environment.endpoint() {
+            Endpoint::Embedded {
+                file: Some(file), ..
+            } => {
+                let file = file.clone();
+                return Self::Database { file, table };
+            }
+            endpoint => Server::from_endpoint(endpoint).without_alias().await,
+        };
+
+        let account = location.account.clone();
+        Self::Server {
+            region: location.region.clone().unwrap_or_default(),
+            account: account
+                .filter(|_| server == Server::Aws)
+                .unwrap_or_default(),
+            server: server.to_string(),
+            table,
+        }
+    }
+
+    /// The key of a table in an unknown account.
+    pub(crate) fn without_account(mut self) -> Self {
+        if let Self::Server { account, .. } = &mut self {
+            account.clear();
+        }
+
+        self
+    }
+
+    /// Whether it is about a database whose file does not exist yet. The key changes when the file is created.
+    pub(crate) fn is_provisional(&self) -> bool {
+        match self {
+            Self::Server { .. } => false,
+            Self::Database { file, .. } => device_and_inode(file).is_none(),
+        }
+    }
+
+    /// The key of the existing table by its ID, which is the same through a tunnel, a proxy or another host name. `None` if the endpoint
+    /// reports no IDs, and for an embedded database: a copy of its file contains the same IDs.
+    pub(crate) fn of_id(&self, existing: &TableSchema) -> Option<String> {
+        let Self::Server { region, table, .. } = self else {
+            return None;
+        };
+
+        let id = existing.description().table_id.as_deref()?;
+        // Replicas of a global table are separate tables, even if they report the same ID.
+        let region = existing.region().unwrap_or(region);
+
+        Some([id, region, table].join("\n"))
+    }
+}
+
+impl fmt::Display for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server {
+                server,
+                region,
+                account,
+                table,
+            } => write!(f, "{server}\n{region}\n{account}\n{table}"),
+            Self::Database { file, table } => match device_and_inode(file) {
+                Some((device, inode)) => write!(f, "embedded\n{device}:{inode}\n{table}"),
+                None => write!(f, "embedded\n{}\n{table}", file.display()),
+            },
+        }
+    }
 }
 
 /// Whether the target is the table that was dumped, or replaces it. Settings that refer to other resources of an account are valid only
@@ -290,6 +363,7 @@ impl fmt::Display for AccountRegion<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::{EnvironmentRequest, ProcessEnvironment, ValueSource};
 
     fn table(server: Server) -> TableIdentity {
         let region = Some("eu-west-1".to_owned());
@@ -347,6 +421,84 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint::Url {
+            url: url.to_owned(),
+            every_service: true,
+            source: ValueSource::Flag("--endpoint-url"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_key_of_the_state_does_not_depend_on_the_spelling_of_the_endpoint() {
+        let key = async |url: &str| {
+            let server = Server::from_endpoint(&endpoint(url)).without_alias().await;
+            server.to_string()
+        };
+
+        for url in [
+            "http://localhost:8000/",
+            "HTTP://127.0.0.1:8000",
+            "http://[::1]:8000",
+            "http://0.0.0.0:8000",
+            "http://[::ffff:127.0.0.1]:8000",
+            "http://127.1:8000",
+        ] {
+            assert_eq!(key(url).await, "localhost:8000", "{url}");
+        }
+
+        assert_eq!(
+            key("http://localhost/").await,
+            key("http://127.0.0.1:80").await
+        );
+        assert_ne!(
+            key("http://localhost:8000").await,
+            key("http://localhost:8001").await
+        );
+        assert_ne!(
+            key("http://10.0.0.1:8000").await,
+            key("http://10.0.0.2:8000").await
+        );
+    }
+
+    #[tokio::test]
+    async fn on_aws_the_key_of_the_state_is_of_the_account_whatever_the_environment_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = async |name: &str, account: Option<&str>, region: &str| {
+            let request = EnvironmentRequest {
+                name: Some(name.to_owned()),
+                working_dir: folder.path().to_owned(),
+                ..EnvironmentRequest::default()
+            };
+            let text = format!("AWS_REGION={region}\nAWS_PROFILE=ops\n");
+            std::fs::create_dir_all(folder.path().join("envs")).unwrap();
+            std::fs::write(folder.path().join(format!("envs/.env.{name}")), text).unwrap();
+            let environment =
+                Environment::resolve(&request, &ProcessEnvironment::default()).unwrap();
+            let mut location = TableLocation::new(&environment, "films", "");
+            location.account = account.map(ToOwned::to_owned);
+
+            StateKey::new(&environment, &location).await
+        };
+
+        let account = Some("123456789012");
+        let one = key("dev", account, "eu-west-1").await;
+        let same = key("work", account, "eu-west-1").await;
+        assert_eq!(one.to_string(), same.to_string());
+
+        for (account, region) in [
+            (Some("210987654321"), "eu-west-1"),
+            (account, "us-east-1"),
+            (None, "eu-west-1"),
+        ] {
+            let other = key("dev", account, region).await;
+            assert_ne!(one.to_string(), other.to_string(), "{account:?} {region}");
+        }
+
+        let unknown = key("dev", None, "eu-west-1").await;
+        assert_eq!(one.without_account().to_string(), unknown.to_string());
     }
 
     #[tokio::test]

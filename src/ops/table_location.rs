@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::environment::{Endpoint, Environment, ValueSource};
 use crate::schema::TableSchema;
+use crate::store::Reader;
 
 /// A table, its environment and its endpoint.
 #[derive(Debug, Clone, Serialize)]
@@ -47,6 +48,25 @@ impl TableLocation {
             local: environment.is_local(),
             credentials: credentials.to_owned(),
             sources: inherited_values(environment),
+        }
+    }
+
+    /// The location of a table that was described, or does not exist: then, it will be in the account of the credentials. Local engines
+    /// invent accounts.
+    pub(crate) async fn find(
+        store: &Reader,
+        environment: &Environment,
+        table: &str,
+        found: Option<&TableSchema>,
+    ) -> Self {
+        let place = Self::new(environment, table, store.credentials()).with_proxy(store.proxy());
+        match found {
+            Some(schema) => place.with_description(schema),
+            None if place.local || place.account.is_some() => place,
+            None => Self {
+                account: store.account().await,
+                ..place
+            },
         }
     }
 

@@ -71,6 +71,11 @@ impl Journal {
         self.is_committed
     }
 
+    /// Whether there is a place for the journal.
+    pub(crate) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The progress of a restore.
     pub(crate) fn restore_progress(&self) -> Option<&RestoreProgress> {
         match &self.job {

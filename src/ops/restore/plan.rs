@@ -27,6 +27,7 @@ use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::table_location::TableLocation;
+use crate::place::LockedJournal;
 use crate::schema::{Difference, NotRecreated, SkippedSetting, TableSchema};
 use crate::store::Reader;
 
@@ -114,6 +115,8 @@ pub(crate) struct RunState {
     pub(crate) previous: Option<RestoreJob>,
     /// Whether the table may have been changed before the first item is written.
     pub(crate) is_table_changed: bool,
+    /// The lock of the table by its ID.
+    pub(crate) id_lock: Option<LockedJournal>,
 }
 
 impl fmt::Debug for PreparedRestore {
@@ -299,6 +302,7 @@ impl PreparedRestore {
                 table_id,
                 previous: state.unfinished,
                 is_table_changed: false,
+                id_lock: None,
             },
             request,
         }

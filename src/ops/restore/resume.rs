@@ -63,21 +63,19 @@ pub async fn find_interrupted(
 
     let source = Source::open(&request.source).ok()?;
     let table = request.target_table(environment, &source).ok()?;
-    let journal = TableJournal::for_table(request.state_dir.as_deref()?, environment, &table);
+    let state_dir = request.state_dir.as_deref()?;
+    let found = store.describe(&table).await.ok()?;
+    let existing = found.filter(|table| !table.is_being_deleted())?;
+    let target = TableLocation::find(store, environment, &table, Some(&existing)).await;
+    let journal = TableJournal::find(state_dir, environment, &target, Some(&existing)).await;
     journal.check_unlocked().ok()?;
     let job = journal.read().ok()?.filter(|job| job.progress.is_some())?;
-    let existing = store
-        .describe(&table)
-        .await
-        .ok()?
-        .filter(|table| !table.is_being_deleted());
 
-    let target = TableLocation::new(environment, &table, store.credentials());
     let saved = SavedRestore {
         job,
         is_of_table: false,
     };
-    let (_, found) = find_progress(Some(&saved), source, request, &target, existing.as_ref())
+    let (_, found) = find_progress(Some(&saved), source, request, &target, Some(&existing))
         .await
         .ok()?;
 

@@ -133,6 +133,7 @@ async fn prepare_table(
         }
 
         if plan.action.creates() {
+            plan.lock_created(&active_table, journal)?;
             // The id proves later that the table is the one that this restore created.
             let id = table_id(&active_table);
             journal.commit(|job| job.table_id = id).await?;

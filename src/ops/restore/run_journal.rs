@@ -12,6 +12,7 @@ use super::plan::{RestorePlan, RunState};
 use super::summary::TableOutcome;
 use super::table::wait_interrupted;
 use super::table_action::TableAction;
+use super::table_journal::TableLocks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::ops::journal::{Job, Journal, RestoreJob, RestoreProgress, WrittenItems};
@@ -24,16 +25,29 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl RestorePlan {
     /// Locks the table against other restores, if this restore touches it. Writes nothing to the journal.
-    pub(crate) fn open_journal(&self, reporter: &Arc<dyn Reporter>) -> Result<Journal> {
+    pub(crate) fn open_journal(&mut self, reporter: &Arc<dyn Reporter>) -> Result<Journal> {
         let used = self.prepared.journal.as_ref();
-        let file = match used.filter(|_| self.action != TableAction::Keep) {
+        let locks = match used.filter(|_| self.action != TableAction::Keep) {
             Some(journal) => journal.lock(reporter.as_ref())?,
-            None => None,
+            None => TableLocks::default(),
         };
 
+        self.prepared.run_state.id_lock = locks.id;
         let job = Job::Restore(Box::new(self.restore_job()));
+        let reporter = Arc::clone(reporter);
 
-        Ok(Journal::new(job, file, SAVE_INTERVAL, Arc::clone(reporter)))
+        Ok(Journal::new(job, locks.journal, SAVE_INTERVAL, reporter))
+    }
+
+    /// Locks the table that this restore has created: another restore may reach it through another endpoint.
+    pub(crate) fn lock_created(&mut self, created: &TableSchema, journal: &Journal) -> Result<()> {
+        if let Some(used) = &self.prepared.journal
+            && journal.has_file()
+        {
+            self.prepared.run_state.id_lock = used.lock_created(created)?;
+        }
+
+        Ok(())
     }
 
     /// Records that the table is partly restored, and the boost that must be reverted. From now on, no later run resumes an earlier

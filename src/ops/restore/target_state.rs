@@ -49,16 +49,19 @@ impl TargetState {
         table: &str,
     ) -> Result<(Source, Self)> {
         let found = store.describe(table).await?;
-        let place = locate(store, environment, table, found.as_ref()).await;
+        let place = TableLocation::find(store, environment, table, found.as_ref()).await;
         let (existing, is_being_deleted) = match found {
             Some(found) if found.is_being_deleted() => (None, true),
             found => (found, false),
         };
 
-        let journal = request
-            .state_dir
-            .as_deref()
-            .map(|dir| TableJournal::for_table(dir, environment, table));
+        let journal = match request.state_dir.as_deref() {
+            Some(dir) => {
+                let journal = TableJournal::find(dir, environment, &place, existing.as_ref());
+                Some(journal.await)
+            }
+            None => None,
+        };
         let saved = read_journal(store, journal.as_ref(), existing.as_ref(), table).await?;
         let (source, found) =
             resume::find_progress(saved.as_ref(), source, request, &place, existing.as_ref())
@@ -147,25 +150,6 @@ impl TargetState {
         self.backups = backups;
 
         self
-    }
-}
-
-/// The location of the target. A table that does not exist will be in the account of the credentials. Local engines invent accounts.
-async fn locate(
-    store: &Reader,
-    environment: &Environment,
-    table: &str,
-    found: Option<&TableSchema>,
-) -> TableLocation {
-    let place =
-        TableLocation::new(environment, table, store.credentials()).with_proxy(store.proxy());
-    match found {
-        Some(schema) => place.with_description(schema),
-        None if place.local || place.account.is_some() => place,
-        None => TableLocation {
-            account: store.account().await,
-            ..place
-        },
     }
 }
 

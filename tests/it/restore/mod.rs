@@ -9,6 +9,7 @@ mod incomplete_input;
 mod item_accounting;
 mod late_indexes;
 mod on_conflict;
+mod one_at_a_time;
 mod overrides;
 mod resume;
 mod salvage;
