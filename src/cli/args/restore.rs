@@ -30,6 +30,7 @@ EXAMPLES
   restoredb -e local --dry-run                     show what a restore would do
   restoredb -e local -s a --table copy             restore under another name
   restoredb -e local --wait 60s --if-missing       fill a new development machine, once
+  restoredb -e dev -s a --if-empty --yes           fill a table that CDK or Terraform created
   restoredb -e dev -s a --replace                  delete and recreate the table
   restoredb -e local -s a --read-capacity 3 --write-capacity 3
   restoredb -e dev -s a --boost-write-capacity 1000
@@ -83,8 +84,13 @@ struct RestoreOnlyArgs {
     source: Option<PathBuf>,
 
     /// If the table exists, change nothing and succeed
-    #[arg(long, conflicts_with_all = ["replace", "no_create", "data_only", "apply_settings"])]
+    #[arg(long, conflicts_with_all = ["if_empty", "replace", "no_create", "data_only", "apply_settings"])]
     if_missing: bool,
+
+    /// If the table exists and contains items, change nothing and succeed; if it is empty, restore
+    /// into it
+    #[arg(long, conflicts_with_all = ["replace", "no_create", "schema_only"])]
+    if_empty: bool,
 
     /// If the table exists, delete it with all its items and recreate it
     #[arg(long, conflicts_with = "data_only")]
@@ -248,6 +254,8 @@ impl RestoreOnlyArgs {
     fn existing_table(&self) -> ExistingTable {
         if self.if_missing {
             ExistingTable::Keep
+        } else if self.if_empty {
+            ExistingTable::Fill
         } else if self.replace {
             ExistingTable::Replace
         } else {

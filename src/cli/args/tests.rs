@@ -224,6 +224,10 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--if-missing --replace",
         "--no-create --replace",
         "--if-missing --no-create",
+        "--if-empty --if-missing",
+        "--if-empty --replace",
+        "--if-empty --no-create",
+        "--if-empty --schema-only",
         "--schema-only --data-only",
         "--schema-only --no-create",
         "--data-only --replace",
@@ -315,6 +319,7 @@ fn restore_options_reach_the_request() {
         (false, ContentScope::DataOnly)
     );
     assert_eq!(restore("--replace").existing, ExistingTable::Replace);
+    assert_eq!(restore("--if-empty").existing, ExistingTable::Fill);
     let common = restore_command("--yes --confirm films --wait 60s --give-up-after 90s --dry-run")
         .unwrap()
         .common;

@@ -12,7 +12,7 @@ use crate::cli::text::{dry_run, format, plan, summary};
 use crate::environment::{Confirmation, Environment};
 use crate::error::Result;
 use crate::ops;
-use crate::ops::restore::{ExistingTable, RestorePlan, RestoreRequest, RestoreSummary, Verified};
+use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary, Verified};
 use crate::store::{MissingDatabase, Reader, Writer};
 
 /// Executes a resolved `restoredb` command line.
@@ -68,7 +68,7 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
     show_summary(&summary, &command, &session)
 }
 
-/// Asks whether to resume an interrupted restore if neither `--resume` nor `--if-missing` is given. Without a terminal, the
+/// Asks whether to resume an interrupted restore unless `--resume`, `--if-missing` or `--if-empty` is given. Without a terminal, the
 /// answer is no.
 async fn offer_resume(
     store: &Reader,
@@ -78,8 +78,7 @@ async fn offer_resume(
     session: &Session,
 ) -> Result<bool> {
     let console = &session.console;
-    // `--if-missing` resumes by itself.
-    let implied = request.resume || request.existing == ExistingTable::Keep;
+    let implied = request.resume || request.existing.implies_resume();
     if implied || command.reads_stdin() || !console.can_prompt() {
         return Ok(false);
     }

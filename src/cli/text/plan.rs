@@ -10,8 +10,8 @@ use super::{cost, format};
 use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
-    PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction, Verification,
-    When,
+    KeepReason, PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction,
+    Verification, When,
 };
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
@@ -206,7 +206,7 @@ fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
     }
 
     // A table that is kept is not written, so nothing is verified.
-    if plan.action != TableAction::Keep {
+    if !plan.action.keeps() {
         rows.push(row("check", verification_description(plan)));
     }
 
@@ -395,7 +395,12 @@ fn action(action: &TableAction, local: bool) -> String {
                 item_estimate(*items, local)
             )
         }
-        TableAction::Keep => "there, and is left as it is".to_owned(),
+        TableAction::Keep {
+            reason: KeepReason::Exists,
+        } => "there, and is left as it is".to_owned(),
+        TableAction::Keep {
+            reason: KeepReason::HasItems,
+        } => "exists and contains items; it will not be changed".to_owned(),
     }
 }
 

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::empty::nothing_to_write;
 use super::plan::RestorePlan;
-use super::table_action::TableAction;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::ops;
@@ -28,7 +27,7 @@ pub async fn dry_run(
 ) -> Result<Option<DryRunReport>> {
     let request = &plan.prepared.request;
     let transform = request.transform.clone();
-    let is_written = plan.action != TableAction::Keep && request.content.includes_items();
+    let is_written = !plan.action.keeps() && request.content.includes_items();
     let Some(key) = plan.prepared.destination.key.clone().filter(|_| is_written) else {
         return Ok(None);
     };

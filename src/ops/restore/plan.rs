@@ -15,8 +15,8 @@ use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::UnitCaps;
 use super::{
-    OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint, SourceFacts,
-    TableAction, VerifyMode,
+    ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
+    SourceFacts, TableAction, VerifyMode,
 };
 use crate::backup::{CheckSummary, Source};
 use crate::environment::{Approval, Environment};
@@ -115,6 +115,8 @@ pub(crate) struct RunState {
     pub(crate) previous: Option<RestoreJob>,
     /// Whether the table may have been changed before the first item is written.
     pub(crate) is_table_changed: bool,
+    /// Whether the table must not contain items before the first is written.
+    pub(crate) must_be_empty: bool,
     /// The lock of the table by its ID.
     pub(crate) id_lock: Option<LockedJournal>,
 }
@@ -282,6 +284,7 @@ impl PreparedRestore {
             .unfinished
             .as_ref()
             .is_some_and(|job| job.wrote != WrittenItems::Nothing);
+        let is_filled = request.existing == ExistingTable::Fill && !state.action.creates();
         // The id of a table that will be created is not known yet.
         let table_id = match &state.existing {
             Some(existing) if !state.action.creates() => table_id(existing),
@@ -302,6 +305,7 @@ impl PreparedRestore {
                 table_id,
                 previous: state.unfinished,
                 is_table_changed: false,
+                must_be_empty: is_filled && !has_unfinished_items,
                 id_lock: None,
             },
             request,
@@ -357,7 +361,7 @@ impl ItemDestination {
         request: &RestoreRequest,
         state: &TargetState,
     ) -> Option<WriteCost> {
-        let writes_items = state.action != TableAction::Keep && request.content.includes_items();
+        let writes_items = !state.action.keeps() && request.content.includes_items();
         if !writes_items || !request.transform.is_empty() {
             return None;
         }

@@ -65,7 +65,7 @@ impl Reconciliation {
         )
         .await;
 
-        let applies_settings = state.action != TableAction::Keep
+        let applies_settings = !state.action.keeps()
             && request.content.includes_schema()
             && (state.is_own || request.apply_settings);
         let inputs = ReconcileInputs {
@@ -158,7 +158,7 @@ impl ReconcileInputs<'_> {
         }
 
         match (self.action, self.existing) {
-            (TableAction::Keep, _) => Ok(TableChanges::default()),
+            (TableAction::Keep { .. }, _) => Ok(TableChanges::default()),
             (TableAction::Add { .. }, Some(existing)) => self.existing_table(existing),
             _ => self.new_table(),
         }
@@ -172,7 +172,7 @@ impl ReconcileInputs<'_> {
         settings: &mut Settings,
     ) -> Result<(Option<TemporaryBoost>, Option<PlannedBoost>)> {
         let (base, leftover) = match self.action {
-            TableAction::Keep => {
+            TableAction::Keep { .. } => {
                 return Ok((None, leftover.map(|leftover| leftover.left_in_place())));
             }
             TableAction::Add { .. } => (self.existing, leftover),

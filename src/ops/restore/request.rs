@@ -131,8 +131,18 @@ pub enum ExistingTable {
     Add,
     /// Do not touch it, and finish successfully.
     Keep,
+    /// Write the items into it if it contains none; otherwise, do not touch it, and finish successfully.
+    Fill,
     /// Delete it and create it from the schema.
     Replace,
+}
+
+impl ExistingTable {
+    /// Whether an unfinished restore is resumed without a request: it would otherwise find its own table, and do nothing.
+    #[must_use]
+    pub fn implies_resume(self) -> bool {
+        matches!(self, Self::Keep | Self::Fill)
+    }
 }
 
 /// How the result is verified, as requested.

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::RestoreRequest;
 use super::identity::{restore_identity, table_id};
 use super::table_journal::TableJournal;
-use super::{ExistingTable, RestoreRequest};
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::Result;
@@ -199,8 +199,7 @@ pub(crate) struct ResumeDecision {
 impl ResumeDecision {
     /// Decides by the request and the search.
     pub(crate) fn new(request: &RestoreRequest, found: ProgressMatch) -> Self {
-        // A repeated `--if-missing` would otherwise find the table of its interrupted run and do nothing.
-        let resumes = request.resume || request.existing == ExistingTable::Keep;
+        let resumes = request.resume || request.existing.implies_resume();
         match found {
             ProgressMatch::Absent => Self::start_over(None, false),
             ProgressMatch::Resumable {

@@ -12,17 +12,19 @@ use super::identity::table_id;
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{EnsuredTable, TargetTable, wait_interrupted};
+use super::table_items::has_items;
 use super::transfer::{ItemTransfer, TransferOutcome};
 use super::transfer_totals::TransferTotals;
 use super::{
     BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
     verify,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::journal::Journal;
 use crate::ops::source::lanes::is_unmodified_scan;
 use crate::ops::until_cancelled;
+use crate::schema::TableSchema;
 use crate::store::Writer;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
@@ -138,6 +140,7 @@ async fn prepare_table(
             let id = table_id(&active_table);
             journal.commit(|job| job.table_id = id).await?;
         } else {
+            refuse_filled_table(table, plan, &active_table).await?;
             plan.commit_start(journal, boost.as_ref()).await?;
         }
 
@@ -159,6 +162,24 @@ async fn prepare_table(
     }
 
     applier.apply_all(&settings.before, When::Before).await
+}
+
+/// Refuses a table that was empty when the restore was planned, and contains items now.
+async fn refuse_filled_table(
+    table: &TargetTable<'_>,
+    plan: &RestorePlan,
+    active_table: &TableSchema,
+) -> Result<()> {
+    let must_be_empty = plan.prepared.run_state.must_be_empty;
+    if !must_be_empty || !has_items(table.store.reader(), active_table, table.name).await? {
+        return Ok(());
+    }
+
+    Err(Error::failed(format!(
+        "table {} was empty when this restore was planned, and contains items now",
+        table.name
+    ))
+    .with_hint("run the same command again: it plans with the current state"))
 }
 
 /// Applies the settings that come after the items. The verification comes before them, because TTL may delete items while they are
@@ -349,6 +370,7 @@ impl WrittenData {
             .collect();
 
         RestoreSummary {
+            kept_because: plan.action.keep_reason(),
             source: plan.source.path,
             target: plan.target,
             table,

@@ -11,7 +11,6 @@ use super::identity::table_id;
 use super::plan::{RestorePlan, RunState};
 use super::summary::TableOutcome;
 use super::table::wait_interrupted;
-use super::table_action::TableAction;
 use super::table_journal::TableLocks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
@@ -27,7 +26,7 @@ impl RestorePlan {
     /// Locks the table against other restores, if this restore touches it. Writes nothing to the journal.
     pub(crate) fn open_journal(&mut self, reporter: &Arc<dyn Reporter>) -> Result<Journal> {
         let used = self.prepared.journal.as_ref();
-        let locks = match used.filter(|_| self.action != TableAction::Keep) {
+        let locks = match used.filter(|_| !self.action.keeps()) {
             Some(journal) => journal.lock(reporter.as_ref())?,
             None => TableLocks::default(),
         };

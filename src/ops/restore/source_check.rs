@@ -47,7 +47,7 @@ pub(crate) async fn check_before_writing(
     table: &str,
     reporter: Arc<dyn Reporter>,
 ) -> Result<(Source, Option<CheckSummary>)> {
-    if *action == TableAction::Keep || !request.content.includes_items() {
+    if action.keeps() || !request.content.includes_items() {
         return Ok((source, None));
     }
 

@@ -8,6 +8,7 @@ use super::boost::BoostOutcome;
 use super::resume::ResumePoint;
 use super::settings::{SettingOutcome, SettingResult};
 use super::source_facts::Salvage;
+use super::table_action::KeepReason;
 use crate::ops::table_location::TableLocation;
 use crate::store::WireBytes;
 
@@ -61,6 +62,8 @@ pub struct RestoreSummary {
     pub target: TableLocation,
     /// The action on the table: `created`, `added-to`, `replaced`, `kept`.
     pub table: TableOutcome,
+    /// Why the table was kept.
+    pub kept_because: Option<KeepReason>,
     /// Items read from the dump.
     pub items_read: u64,
     /// Items to write: those of the dump, or what the transform made of them.

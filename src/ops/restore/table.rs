@@ -44,7 +44,7 @@ impl TargetTable<'_> {
         create: Option<&CreateTable>,
     ) -> Result<EnsuredTable> {
         let outcome = match action {
-            TableAction::Keep => {
+            TableAction::Keep { .. } => {
                 return Ok(EnsuredTable {
                     outcome: TableOutcome::Kept,
                     refused: Vec::new(),

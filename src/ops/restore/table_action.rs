@@ -21,10 +21,36 @@ pub enum TableAction {
         items: u64,
     },
     /// It exists and will not be touched.
-    Keep,
+    Keep {
+        /// Why.
+        reason: KeepReason,
+    },
+}
+
+/// Reason for not touching a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeepReason {
+    /// It exists.
+    Exists,
+    /// It contains items.
+    HasItems,
 }
 
 impl TableAction {
+    /// Whether the table will not be touched.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        matches!(self, Self::Keep { .. })
+    }
+
+    pub(crate) fn keep_reason(&self) -> Option<KeepReason> {
+        match self {
+            Self::Keep { reason } => Some(*reason),
+            _ => None,
+        }
+    }
+
     /// Whether the restore creates the table.
     pub(crate) fn creates(&self) -> bool {
         matches!(

@@ -1,21 +1,20 @@
 //! The state of the target: the table, what an unfinished restore left, and the planned action that follows from both.
 
-use std::sync::Arc;
-
 use super::boost::LeftoverBoost;
 use super::identity::table_id;
 use super::resume::{self, ResumeDecision, SavedRestore};
-use super::table_action::TableAction;
+use super::table_action::{KeepReason, TableAction};
+use super::table_items::has_items;
 use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::guard::{self, Connection, Fact, RestoreFacts, Resume, Target};
-use crate::ops::journal::RestoreJob;
+use crate::ops::journal::{RestoreJob, WrittenItems};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
-use crate::store::{Reader, ScanRequest};
+use crate::store::Reader;
 
 /// The state of the target before the restore.
 pub(crate) struct TargetState {
@@ -74,9 +73,18 @@ impl TargetState {
         let (existing, leftover_boost) =
             without_boost(existing, journal.as_ref(), unfinished.as_ref())?;
         let unfinished_creation = unfinished.as_ref().filter(|job| job.created);
-        let action = match table_action(request, existing.as_ref(), unfinished_creation, &resume) {
+        let action = match table_action(request, existing.as_ref(), unfinished.as_ref(), &resume) {
             TableAction::Create if is_being_deleted => TableAction::CreateWhenDeleted,
-            action => action,
+            action => {
+                unless_filled(
+                    action,
+                    (store, table),
+                    request,
+                    existing.as_ref(),
+                    unfinished.as_ref(),
+                )
+                .await?
+            }
         };
 
         let state = Self {
@@ -96,7 +104,7 @@ impl TargetState {
             ..RestoreFacts::new(request, connection)
         })?;
 
-        if state.action != TableAction::Keep && request.content.includes_items() {
+        if !state.action.keeps() && request.content.includes_items() {
             source.check_has_items()?;
         }
 
@@ -127,7 +135,9 @@ impl TargetState {
         };
 
         let sections = match &self.action {
-            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep => Vec::new(),
+            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep { .. } => {
+                Vec::new()
+            }
             // The confirmation of a replacement mentions point-in-time recovery.
             TableAction::Replace { .. } => {
                 vec![TableSchema::point_in_time_recovery_section()]
@@ -192,30 +202,9 @@ async fn is_of_table(
 ) -> Result<bool> {
     match &job.table_id {
         Some(_) => Ok(job.table_id == table_id(existing)),
-        None if job.created => has_no_item(store, existing, table).await,
+        None if job.created => Ok(!has_items(store, existing, table).await?),
         None => Ok(true),
     }
-}
-
-/// Whether the table is empty. A table that is being created cannot be scanned, and is empty.
-async fn has_no_item(store: &Reader, existing: &TableSchema, table: &str) -> Result<bool> {
-    if existing.description().table_status.as_deref() == Some("CREATING") {
-        return Ok(true);
-    }
-
-    let request = ScanRequest {
-        table: table.to_owned(),
-        segment: 0,
-        total_segments: 1,
-        consistent_read: true,
-        limit: Some(1),
-        start: None,
-        selection: Arc::default(),
-        key: Arc::new(existing.key_schema()?),
-        previous_keys: Arc::default(),
-    };
-
-    Ok(store.scan(&request).await?.items.is_empty())
 }
 
 /// Separates the table from the boost that an unfinished restore left on it.
@@ -239,11 +228,35 @@ fn without_boost(
     Ok((existing, leftover))
 }
 
+/// `action`, or none for a table that contains items and is only to be filled if it is empty. An unfinished restore has filled it
+/// partly, and is resumed.
+async fn unless_filled(
+    action: TableAction,
+    (store, table): (&Reader, &str),
+    request: &RestoreRequest,
+    existing: Option<&TableSchema>,
+    unfinished: Option<&RestoreJob>,
+) -> Result<TableAction> {
+    let has_own_items = unfinished.is_some_and(|job| job.wrote != WrittenItems::Nothing);
+    match existing {
+        Some(existing)
+            if request.existing == ExistingTable::Fill
+                && !has_own_items
+                && has_items(store, existing, table).await? =>
+        {
+            Ok(TableAction::Keep {
+                reason: KeepReason::HasItems,
+            })
+        }
+        _ => Ok(action),
+    }
+}
+
 /// The planned action. A resumed restore does not replace the table again: it already has.
 fn table_action(
     request: &RestoreRequest,
     existing: Option<&TableSchema>,
-    unfinished_creation: Option<&RestoreJob>,
+    unfinished: Option<&RestoreJob>,
     resume: &ResumeDecision,
 ) -> TableAction {
     let Some(table) = existing else {
@@ -252,8 +265,12 @@ fn table_action(
 
     let items = table.description().item_count.unwrap_or(0);
     match request.existing {
-        ExistingTable::Keep if unfinished_creation.is_none() => TableAction::Keep,
-        ExistingTable::Add | ExistingTable::Keep => TableAction::Add { items },
+        ExistingTable::Keep if !unfinished.is_some_and(|job| job.created) => TableAction::Keep {
+            reason: KeepReason::Exists,
+        },
+        ExistingTable::Add | ExistingTable::Keep | ExistingTable::Fill => {
+            TableAction::Add { items }
+        }
         ExistingTable::Replace if resume.progress.is_some() => TableAction::Add { items },
         ExistingTable::Replace => TableAction::Replace { items },
     }

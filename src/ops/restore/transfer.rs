@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::empty::nothing_to_write;
 use super::plan::RestorePlan;
-use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
 use crate::backup::KeyCollisions;
 use crate::error::Result;
@@ -59,7 +58,7 @@ impl ItemTransfer {
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<Option<Self>> {
-        if plan.action == TableAction::Keep || !plan.prepared.request.content.includes_items() {
+        if plan.action.keeps() || !plan.prepared.request.content.includes_items() {
             return Ok(None);
         }
 

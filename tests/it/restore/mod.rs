@@ -5,6 +5,7 @@ mod concurrent_changes;
 mod cost;
 mod deleting_tables;
 mod empty_sources;
+mod if_empty;
 mod incomplete_input;
 mod item_accounting;
 mod late_indexes;

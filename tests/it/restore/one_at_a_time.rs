@@ -111,7 +111,11 @@ fn a_restore_is_resumed_through_an_environment_with_another_name_and_spelling() 
     let (project, spellings) = with_spellings(project, &url);
     for name in spellings {
         let first_refused = proxy.seen(WRITE) + 9;
-        proxy.set([calls(WRITE, first_refused..=usize::MAX, Fault::TableThrottled)]);
+        proxy.set([calls(
+            WRITE,
+            first_refused..=usize::MAX,
+            Fault::TableThrottled,
+        )]);
         let first = ["--source=out", "--env=dev", "--yes", "--replace"];
         project
             .restoredb(

@@ -6,13 +6,17 @@ use std::fmt::Write as _;
 use super::{NO_REASON, key_collisions};
 use crate::cli::text::format;
 use crate::ops::restore::{
-    BoostOutcome, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
+    BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
 };
 
 /// The summary of a restore, headline first.
 pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
     if summary.table == TableOutcome::Kept {
-        return vec![format!("{}: nothing to do", table(summary))];
+        let reason = match summary.kept_because {
+            Some(KeepReason::HasItems) => "it contains items; nothing was written",
+            Some(KeepReason::Exists) | None => "nothing to do",
+        };
+        return vec![format!("{}: {reason}", table(summary))];
     }
 
     let mut lines = vec![
@@ -376,6 +380,7 @@ mod tests {
             source: "./prod-backup".to_owned(),
             target: location(),
             table: TableOutcome::Created,
+            kept_because: None,
             items_read: 312,
             items_out: 312,
             items_changed: 0,

@@ -39,7 +39,7 @@ const REFUSALS: &[Rule] = &[
     unfinished::cannot_be_resumed,
     target::deletion_protection,
     target::accepts_no_items,
-    unfinished::created_by_another_restore,
+    unfinished::holds_items_of_another_restore,
     table_changes::missing_table,
     table_changes::missing_schema,
     table_changes::another_key,
@@ -88,7 +88,7 @@ impl<'a> RestoreFacts<'a> {
         };
 
         let changes_table = match target.action {
-            TableAction::Keep => false,
+            TableAction::Keep { .. } => false,
             TableAction::Add { .. } => {
                 self.request.content.includes_items() || changes.has_setting_calls
             }
@@ -103,7 +103,7 @@ impl<'a> RestoreFacts<'a> {
     /// The target, if its table exists and the restore does not leave it alone.
     fn existing_target(&self) -> Option<&Target<'a>> {
         let target = self.target.known()?;
-        let is_used = target.existing.is_some() && *target.action != TableAction::Keep;
+        let is_used = target.existing.is_some() && !target.action.keeps();
         is_used.then_some(target)
     }
 }

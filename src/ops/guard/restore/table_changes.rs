@@ -64,7 +64,7 @@ fn created_table(facts: &RestoreFacts<'_>) -> Option<String> {
     let state = match target.action {
         TableAction::CreateWhenDeleted => "is being deleted",
         TableAction::Create | TableAction::Replace { .. } => "does not exist",
-        TableAction::Add { .. } | TableAction::Keep => return None,
+        TableAction::Add { .. } | TableAction::Keep { .. } => return None,
     };
 
     let place = target.place;
@@ -127,7 +127,7 @@ pub(super) fn boost_without_journal(facts: &RestoreFacts<'_>) -> Option<Finding>
 pub(super) fn ignored_overrides(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let (target, changes) = (facts.target.known()?, facts.changes.known()?);
     let wanted = changes.wanted?;
-    let is_ignored = !changes.applies_settings && *target.action != TableAction::Keep;
+    let is_ignored = !changes.applies_settings && !target.action.keeps();
     (is_ignored && wanted.has_overrides && !wanted.notes.is_empty()).then(|| {
         Finding::Warning(
             "the table exists: its settings stay, whatever is to be changed on the way".to_owned(),

@@ -4,7 +4,6 @@ use super::RestoreFacts;
 use crate::error::Error;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::WrittenItems;
-use crate::ops::restore::ExistingTable;
 
 /// How the restore relates to an interrupted one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,11 +29,12 @@ pub(super) fn cannot_be_resumed(facts: &RestoreFacts<'_>) -> Option<Finding> {
     })
 }
 
-/// `--if-missing` completes the table of an unfinished restore, but only with the items of that restore.
-pub(super) fn created_by_another_restore(facts: &RestoreFacts<'_>) -> Option<Finding> {
+/// `--if-missing` and `--if-empty` complete the table of an unfinished restore, but only with the items of that restore.
+pub(super) fn holds_items_of_another_restore(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.target.known()?;
-    let job = target.unfinished.filter(|job| job.created)?;
-    if facts.request.existing != ExistingTable::Keep || !target.resume.has_other_items {
+    let job = target.unfinished?;
+    let is_completed = facts.request.existing.implies_resume() && !target.action.keeps();
+    if !is_completed || !target.resume.has_other_items {
         return None;
     }
 
@@ -47,11 +47,16 @@ pub(super) fn created_by_another_restore(facts: &RestoreFacts<'_>) -> Option<Fin
         WrittenItems::Nothing | WrittenItems::Unknown => String::new(),
     };
 
+    let origin = if job.created {
+        "was created by"
+    } else {
+        "contains items of"
+    };
     let error = Error::failed(format!(
-        "table {table} was created by a restore of {source} that did not end; {reason}"
+        "table {table} {origin} a restore of {source} that did not end; {reason}"
     ))
     .with_hint(format!(
-        "{resume_hint}to start over with this source, pass --replace instead of --if-missing"
+        "{resume_hint}to start over with this source, pass --replace instead"
     ));
     Some(Finding::Refusal(error))
 }

@@ -12,7 +12,8 @@ use crate::ops::guard::{
 };
 use crate::ops::journal::{RestoreIdentity, RestoreJob, WrittenItems};
 use crate::ops::restore::{
-    ExistingTable, OnConflict, RestoreRequest, Salvage, SourceFacts, TableAction, VerifyMode,
+    ExistingTable, KeepReason, OnConflict, RestoreRequest, Salvage, SourceFacts, TableAction,
+    VerifyMode,
 };
 use crate::ops::table_location::TableLocation;
 use crate::schema::{KeyMismatch, OverriddenSchema, Overrides, TableSchema, differences};
@@ -364,7 +365,9 @@ const WARNED: &[Row] = &[
         "--if-missing, and the table exists",
         |scene| {
             scene.exists(json!({"Table": {"TableStatus": "UPDATING"}}));
-            scene.action = TableAction::Keep;
+            scene.action = TableAction::Keep {
+                reason: KeepReason::Exists,
+            };
         },
         &[],
     ),
@@ -499,7 +502,9 @@ const ASKED: &[Row] = &[
         "the environments differ, and nothing is written",
         |scene| {
             scene.exists(json!({}));
-            scene.action = TableAction::Keep;
+            scene.action = TableAction::Keep {
+                reason: KeepReason::Exists,
+            };
             scene.source.environment = Some("prod".to_owned());
         },
         &[],

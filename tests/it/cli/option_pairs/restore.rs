@@ -48,6 +48,7 @@ enum Existing {
     #[default]
     Merge,
     Keep,
+    Fill,
     Replace,
 }
 
@@ -63,6 +64,10 @@ enum Conflicts {
 const OPTIONS: &[CommandOption<Model>] = &[
     option(&["--if-missing"], |model| {
         model.existing = Existing::Keep;
+        model.existing_choices += 1;
+    }),
+    option(&["--if-empty"], |model| {
+        model.existing = Existing::Fill;
         model.existing_choices += 1;
     }),
     option(&["--replace"], |model| {
@@ -258,6 +263,7 @@ impl Model {
     /// Whether the command line contradicts itself.
     fn is_contradiction(&self) -> bool {
         let keeps = self.existing == Existing::Keep;
+        let fills = self.existing == Existing::Fill;
         let replaces = self.existing == Existing::Replace;
         let writes_items_only = self.is_data_only && (keeps || replaces || self.has_setting_option);
         let leaves_settings =
@@ -266,6 +272,7 @@ impl Model {
             && (self.is_data_only || self.has_no_create || self.has_items_option);
 
         (keeps && self.applies_settings)
+            || (fills && self.is_schema_only)
             || self.existing_choices > 1
             || writes_items_only
             || leaves_settings
@@ -273,7 +280,7 @@ impl Model {
     }
 
     fn check(&self, world: &World, before: Option<Items>, run: Run) {
-        let is_kept = before.is_some() && self.existing == Existing::Keep;
+        let is_kept = before.is_some() && matches!(self.existing, Existing::Keep | Existing::Fill);
         let base = before
             .filter(|_| self.existing != Existing::Replace)
             .unwrap_or_default();
