@@ -181,14 +181,11 @@ impl Session {
             #[cfg(feature = "embedded")]
             let initial_database = ops::sample::load(environment, missing_database).await?;
             let options = StoreOptions {
-                give_up_after: common.give_up_after,
-                wait: common.wait,
-                concurrency: common.concurrency,
-                wire_compression: common.wire_compression,
                 missing_database,
                 #[cfg(feature = "embedded")]
                 initial_database,
                 reporter: self.reporter(),
+                ..common.store_options()
             };
 
             Box::pin(Reader::open(environment, options)).await

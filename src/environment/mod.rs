@@ -37,9 +37,9 @@ pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
 pub(crate) use profile::ProfileSettings;
-pub use request::EnvironmentRequest;
+pub use request::{EnvironmentRequest, NO_ENV_NAME};
+pub use resolve::LOCAL_REGION;
 pub(crate) use resolve::UnresolvedEnvironment;
-pub use resolve::{LOCAL_REGION, NO_ENV_NAME};
 pub use role::Role;
 pub use source::{Sourced, ValueSource};
 
@@ -68,7 +68,7 @@ impl Environment {
         &self.name
     }
 
-    /// Path of the env file.
+    /// Path of the env file, relative to the working directory if it is below it.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()

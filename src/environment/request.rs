@@ -2,6 +2,13 @@
 
 use std::path::PathBuf;
 
+/// Name of the environment without an env file.
+pub const NO_ENV_NAME: &str = "no-env";
+
+/// Name of the default environment. It must have an endpoint, so that a command without options
+/// never calls AWS.
+pub(crate) const LOCAL: &str = "local";
+
 /// Flags of the command line that select or override an environment. `None`: the flag was not
 /// given.
 #[derive(Clone, Default)]
@@ -25,4 +32,16 @@ pub struct EnvironmentRequest {
     pub endpoint_url: Option<String>,
     /// `--role-arn`.
     pub role_arn: Option<String>,
+}
+
+impl EnvironmentRequest {
+    /// Name of the requested environment.
+    #[must_use]
+    pub fn environment_name(&self) -> &str {
+        if self.no_env {
+            NO_ENV_NAME
+        } else {
+            self.name.as_deref().unwrap_or(LOCAL)
+        }
+    }
 }

@@ -5,19 +5,13 @@ use std::path::PathBuf;
 use super::file::EnvFile;
 use super::inputs::{Inputs, from_flag};
 use super::locate::{EnvFileLocation, locate};
+use super::request::LOCAL;
 use super::{
     Credentials, Endpoint, Environment, EnvironmentRequest, ProcessEnvironment, ProfileSettings,
     Sourced, ValueSource,
 };
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
-
-/// Name of the environment without an env file.
-pub const NO_ENV_NAME: &str = "no-env";
-
-/// Name of the default environment. It must have an endpoint, so that a command without options
-/// never calls AWS.
-const LOCAL: &str = "local";
 
 /// Region for a local endpoint without a region, as in AWS's own local tools.
 pub const LOCAL_REGION: &str = "us-east-1";
@@ -47,14 +41,7 @@ impl<'a> UnresolvedEnvironment<'a> {
         process: &'a ProcessEnvironment,
     ) -> Result<Self> {
         check_flags(request)?;
-        // The default name is used only without `--no-env`; `check_flags` has refused both
-        // together.
-        let name = if request.no_env {
-            NO_ENV_NAME
-        } else {
-            request.name.as_deref().unwrap_or(LOCAL)
-        };
-
+        let name = request.environment_name();
         let located = if request.no_env {
             None
         } else {
@@ -139,7 +126,7 @@ impl<'a> UnresolvedEnvironment<'a> {
             protected: protection::resolve(&inputs, name, local)?,
             sample: sample(&inputs, &endpoint)?,
             endpoint,
-            file: located.map(|found| found.path),
+            file: located.map(|found| found.display_path),
         })
     }
 }

@@ -6,12 +6,11 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 
-use super::CommonOptions;
 use super::value::{duration, nonzero_duration};
 use crate::cli::terminal::output::{Color, OutputOptions};
 use crate::environment::{Answers, EnvironmentRequest};
 use crate::error::{Error, Result};
-use crate::store::WireCompression;
+use crate::store::{StoreOptions, WireCompression};
 
 /// Where the table is.
 #[derive(Debug, Args)]
@@ -75,7 +74,7 @@ pub(crate) struct RunArgs {
 }
 
 /// How calls are made.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Execution")]
 pub(crate) struct CallArgs {
     /// Wait up to this long for the endpoint to respond, for example 60s [default: do not wait]
@@ -101,6 +100,17 @@ pub(crate) struct CallArgs {
         help = "Whether to request compressed responses to reads"
     )]
     wire_compression: WireCompression,
+}
+
+/// Options that all commands share.
+#[derive(Clone)]
+pub(crate) struct CommonOptions {
+    pub(crate) environment: EnvironmentRequest,
+    pub(crate) answers: Answers,
+    /// Show the plan and stop (`--dry-run`).
+    pub(crate) dry_run: bool,
+    concurrency: Option<u16>,
+    calls: CallArgs,
 }
 
 /// Output options.
@@ -160,17 +170,17 @@ impl EnvironmentArgs {
 /// Resolves the shared options of a command that writes.
 pub(crate) fn resolve(
     environment: EnvironmentArgs,
-    run: &RunArgs,
+    run: RunArgs,
     confirm: Option<String>,
 ) -> Result<CommonOptions> {
-    let common = resolve_read_only(environment, &run.calls)?;
+    let common = resolve_read_only(environment, run.calls)?;
     Ok(CommonOptions {
         answers: Answers {
             yes: run.yes,
             confirm,
         },
         dry_run: run.dry_run,
-        concurrency: run.concurrency.map(usize::from),
+        concurrency: run.concurrency,
         ..common
     })
 }
@@ -178,7 +188,7 @@ pub(crate) fn resolve(
 /// Resolves the shared options of a command that only reads, and therefore has no plan and no prompts.
 pub(crate) fn resolve_read_only(
     environment: EnvironmentArgs,
-    calls: &CallArgs,
+    calls: CallArgs,
 ) -> Result<CommonOptions> {
     let working_dir = std::env::current_dir().map_err(|error| {
         Error::failed("the working directory cannot be found").with_source(error)
@@ -198,17 +208,27 @@ pub(crate) fn resolve_read_only(
         answers: Answers::default(),
         dry_run: false,
         concurrency: None,
-        // `--wait 0s` means not to wait.
-        wait: calls.wait.filter(|wait| !wait.is_zero()),
-        give_up_after: calls.give_up_after,
-        wire_compression: calls.wire_compression,
-        state_dir: state_dir(),
+        calls,
     })
+}
+
+impl CommonOptions {
+    /// The options of the store that flags set.
+    pub(crate) fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            give_up_after: self.calls.give_up_after,
+            // `--wait 0s` means not to wait.
+            wait: self.calls.wait.filter(|wait| !wait.is_zero()),
+            concurrency: self.concurrency.map(usize::from),
+            wire_compression: self.calls.wire_compression,
+            ..StoreOptions::default()
+        }
+    }
 }
 
 /// The state directory according to <https://specifications.freedesktop.org/basedir-spec/latest/>, which requires a relative
 /// `XDG_STATE_HOME` to be ignored.
-fn state_dir() -> Option<PathBuf> {
+pub(crate) fn state_dir() -> Option<PathBuf> {
     let configured = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());
@@ -222,6 +242,8 @@ fn state_dir() -> Option<PathBuf> {
 }
 
 /// The default folder of an environment's dump, relative to the working directory.
-pub(crate) fn default_folder(environment: &str) -> PathBuf {
-    ["backups", "dynamodb", environment].iter().collect()
+pub(crate) fn default_folder(environment: &EnvironmentRequest) -> PathBuf {
+    ["backups", "dynamodb", environment.environment_name()]
+        .iter()
+        .collect()
 }

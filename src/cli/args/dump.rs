@@ -1,11 +1,11 @@
 //! Command-line arguments of `dumpdb`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
-use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
+use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
 use super::transform::{TransformArgs, check_preview};
 use super::value::cap;
 use super::{Arguments, CommonOptions};
@@ -141,19 +141,7 @@ struct DumpOnlyArgs {
 /// A resolved `dumpdb` command line.
 pub(crate) struct DumpCommand {
     pub(crate) common: CommonOptions,
-    max_read_units: Option<Cap>,
-    /// `None` means the default folder of the environment, which is not known yet.
-    target: Option<DumpTarget>,
-    format: DataFormat,
-    compression: Compression,
-    segments: Option<u32>,
-    limit: Option<u64>,
-    consistent_read: bool,
-    pub(crate) content: ContentScope,
-    pub(crate) resume: bool,
-    strict: bool,
-    selection: Selection,
-    transform: Transform,
+    pub(crate) request: DumpRequest,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -167,57 +155,79 @@ impl Arguments<DumpCommand> for DumpArgs {
 
     fn resolve(self) -> Result<DumpCommand> {
         let dump = self.dump;
-        let target = dump.output.as_ref().map(|path| target(path.clone()));
+        let common = resolve(self.environment, self.run, None)?;
+        let target = match &dump.output {
+            Some(path) => target(path.clone()),
+            None => DumpTarget::Folder(default_folder(&common.environment)),
+        };
+        check_output(&target, self.output.json, dump.resume)?;
+
         // Files and streams contain no schema.
-        let items_only = matches!(target, Some(DumpTarget::File(_) | DumpTarget::Stdout));
+        let items_only = matches!(target, DumpTarget::File(_) | DumpTarget::Stdout);
         if items_only {
             dump.check_items_only()?;
         }
-
-        if self.output.json && target == Some(DumpTarget::Stdout) {
-            return Err(
-                Error::usage("--json and --output - both write to standard output")
-                    .with_hint("write the items to a file or folder, or omit --json"),
-            );
-        }
-
-        if dump.resume && target == Some(DumpTarget::Stdout) {
-            return Err(Error::usage("a dump to standard output cannot be resumed")
-                .with_hint("write to a file or a folder, or omit --resume"));
-        }
-
-        let format = match dump.format {
-            Some(format) => format,
-            // JSON Lines can be processed while they are written.
-            None if items_only => DataFormat::Jsonl,
-            None => DataFormat::default(),
-        };
 
         let selection = dump.selection()?;
         let transform = self
             .transform
             .resolve_unless_schema_only(dump.schema_only)?;
         dump.check_conditions(&transform)?;
+
         Ok(DumpCommand {
-            common: resolve(self.environment, &self.run, None)?,
-            max_read_units: dump.max_rcu,
-            compression: dump.compression(),
-            content: dump.content(items_only),
-            target,
-            format,
-            segments: dump.segments,
-            limit: dump.limit,
-            consistent_read: dump.consistent_read,
-            resume: dump.resume,
-            strict: dump.strict,
-            selection,
+            common,
+            request: DumpRequest {
+                table: None,
+                target,
+                format: dump.format(items_only),
+                compression: dump.compression(),
+                segments: dump.segments,
+                limit: dump.limit,
+                consistent_read: dump.consistent_read,
+                content: dump.content(items_only),
+                max_read_units: dump.max_rcu,
+                selection,
+                transform,
+                strict: dump.strict,
+                resume: dump.resume,
+                state_dir: state_dir(),
+            },
             preview: self.transform.preview_options(),
-            transform,
         })
     }
 }
 
+/// Rejects options that a target does not support.
+fn check_output(target: &DumpTarget, json: bool, resume: bool) -> Result<()> {
+    if *target != DumpTarget::Stdout {
+        return Ok(());
+    }
+
+    if json {
+        return Err(
+            Error::usage("--json and --output - both write to standard output")
+                .with_hint("write the items to a file or folder, or omit --json"),
+        );
+    }
+
+    if resume {
+        return Err(Error::usage("a dump to standard output cannot be resumed")
+            .with_hint("write to a file or a folder, or omit --resume"));
+    }
+
+    Ok(())
+}
+
 impl DumpOnlyArgs {
+    fn format(&self, items_only: bool) -> DataFormat {
+        match self.format {
+            Some(format) => format,
+            // JSON Lines can be processed while they are written.
+            None if items_only => DataFormat::Jsonl,
+            None => DataFormat::default(),
+        }
+    }
+
     fn content(&self, items_only: bool) -> ContentScope {
         if self.schema_only {
             ContentScope::SchemaOnly
@@ -323,47 +333,20 @@ fn target(path: PathBuf) -> DumpTarget {
 impl DumpCommand {
     /// Whether items are written to standard output.
     pub(crate) fn writes_to_stdout(&self) -> bool {
-        self.target == Some(DumpTarget::Stdout)
+        self.request.target == DumpTarget::Stdout
     }
 
     /// The request for a dump of the environment's table.
     ///
     /// # Errors
-    /// The environment and the options name no table, or more than one.
+    /// The environment and the options name no table, or more than one; it does not allow the preview.
     pub(crate) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
         check_preview(self.preview, environment)?;
-        let table = environment
-            .single_table()?
-            .ok_or_else(|| missing_table_error(environment, &self.common.environment.working_dir))?
-            .to_owned();
-        let folder = || DumpTarget::Folder(default_folder(environment.name()));
-        Ok(DumpRequest {
-            table,
-            target: self.target.clone().unwrap_or_else(folder),
-            format: self.format,
-            compression: self.compression,
-            segments: self.segments,
-            limit: self.limit,
-            consistent_read: self.consistent_read,
-            content: self.content,
-            max_read_units: self.max_read_units,
-            selection: self.selection.clone(),
-            transform: self.transform.clone(),
-            strict: self.strict,
-            resume: self.resume,
-            state_dir: self.common.state_dir.clone(),
-        })
-    }
-}
+        let table = self.request.table_name(environment)?;
 
-/// The error for a missing table name. The path of the env file is shown relative to `working_dir`.
-fn missing_table_error(environment: &Environment, working_dir: &Path) -> Error {
-    match environment.file() {
-        Some(file) => Error::environment(format!(
-            "{} does not name a table",
-            file.strip_prefix(working_dir).unwrap_or(file).display()
-        ))
-        .with_hint("add DYNAMODB_TABLE=<name> to it, or pass --table"),
-        None => Error::usage("no table name").with_hint("pass --table NAME"),
+        Ok(DumpRequest {
+            table: Some(table),
+            ..self.request.clone()
+        })
     }
 }

@@ -5,22 +5,21 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve};
+use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
 use super::overrides::OverrideArgs;
-use super::settings::{ResolvedSettings, SettingArgs};
+use super::settings::SettingArgs;
 use super::transform::{TransformArgs, check_preview};
 use super::value::{boost, cap};
 use super::{Arguments, CommonOptions};
 use crate::backup::SourceSpec;
 use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
-use crate::environment::Environment;
+use crate::environment::{Environment, EnvironmentRequest};
 use crate::error::Result;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
 use crate::ops::{Cap, ContentScope, PreviewOptions};
 use crate::schema::Boost;
-use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -172,28 +171,9 @@ struct RestoreOnlyArgs {
 }
 
 /// A resolved `restoredb` command line.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct RestoreCommand {
     pub(crate) common: CommonOptions,
-    /// `None` means the default folder of the environment, which is not known yet.
-    source: Option<PathBuf>,
-    existing: ExistingTable,
-    create: bool,
-    schema: Option<PathBuf>,
-    settings: ResolvedSettings,
-    boost: Option<Boost>,
-    content: ContentScope,
-    batch_size: usize,
-    on_conflict: OnConflict,
-    strict: bool,
-    salvage: bool,
-    allow_empty: bool,
-    accept_incomplete: bool,
-    resume: bool,
-    max_write_units: Option<Cap>,
-    max_read_units: Option<Cap>,
-    verify: VerifyMode,
-    transform: Transform,
+    pub(crate) request: RestoreRequest,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -213,34 +193,51 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             settings.check_with_boost()?;
         }
 
+        let common = resolve(self.environment, self.run, self.confirm)?;
+        let transform = self
+            .transform
+            .resolve_unless_schema_only(restore.schema_only)?;
+
         Ok(RestoreCommand {
-            common: resolve(self.environment, &self.run, self.confirm)?,
-            content: restore.content(),
-            existing: restore.existing_table(),
-            source: restore.source,
-            create: !restore.no_create,
-            schema: restore.schema,
-            settings,
-            boost: restore.boost_write_capacity,
-            batch_size: usize::from(restore.batch_size),
-            on_conflict: restore.on_conflict,
-            strict: restore.strict,
-            salvage: restore.salvage,
-            allow_empty: restore.allow_empty,
-            accept_incomplete: restore.accept_incomplete,
-            resume: restore.resume,
-            max_write_units: restore.max_wcu,
-            max_read_units: restore.max_rcu,
-            verify: restore.verify,
+            request: RestoreRequest {
+                source: restore.source(&common.environment),
+                table: None,
+                existing: restore.existing_table(),
+                create: !restore.no_create,
+                content: restore.content(),
+                schema: restore.schema,
+                overrides: settings.overrides,
+                settings: settings.choice,
+                apply_settings: settings.apply,
+                boost: restore.boost_write_capacity,
+                batch_size: usize::from(restore.batch_size),
+                on_conflict: restore.on_conflict,
+                strict: restore.strict,
+                salvage: restore.salvage,
+                allow_empty: restore.allow_empty,
+                accept_incomplete: restore.accept_incomplete,
+                resume: restore.resume,
+                max_write_units: restore.max_wcu,
+                max_read_units: restore.max_rcu,
+                verify: restore.verify,
+                transform,
+                state_dir: state_dir(),
+            },
+            common,
             preview: self.transform.preview_options(),
-            transform: self
-                .transform
-                .resolve_unless_schema_only(restore.schema_only)?,
         })
     }
 }
 
 impl RestoreOnlyArgs {
+    fn source(&self, environment: &EnvironmentRequest) -> SourceSpec {
+        match &self.source {
+            Some(path) if path.as_os_str() == "-" => SourceSpec::Stdin,
+            Some(path) => SourceSpec::Path(path.clone()),
+            None => SourceSpec::Path(default_folder(environment)),
+        }
+    }
+
     fn content(&self) -> ContentScope {
         if self.schema_only {
             ContentScope::SchemaOnly
@@ -267,46 +264,20 @@ impl RestoreOnlyArgs {
 impl RestoreCommand {
     /// Whether items are read from standard input.
     pub(crate) fn reads_stdin(&self) -> bool {
-        self.source
-            .as_ref()
-            .is_some_and(|path| path.as_os_str() == "-")
+        self.request.source == SourceSpec::Stdin
     }
 
     /// The request for a restore into the environment's table.
     ///
     /// # Errors
-    /// The environment and the options name more than one table.
+    /// The environment and the options name more than one table; it does not allow the preview.
     pub(crate) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
         check_preview(self.preview, environment)?;
-        let source = match &self.source {
-            _ if self.reads_stdin() => SourceSpec::Stdin,
-            Some(path) => SourceSpec::Path(path.clone()),
-            None => SourceSpec::Path(default_folder(environment.name())),
-        };
+        let table = environment.single_table()?.map(ToOwned::to_owned);
 
         Ok(RestoreRequest {
-            source,
-            table: environment.single_table()?.map(ToOwned::to_owned),
-            existing: self.existing,
-            create: self.create,
-            schema: self.schema.clone(),
-            overrides: self.settings.overrides.clone(),
-            settings: self.settings.choice.clone(),
-            apply_settings: self.settings.apply,
-            boost: self.boost,
-            content: self.content,
-            batch_size: self.batch_size,
-            on_conflict: self.on_conflict,
-            strict: self.strict,
-            salvage: self.salvage,
-            allow_empty: self.allow_empty,
-            accept_incomplete: self.accept_incomplete,
-            resume: self.resume,
-            max_write_units: self.max_write_units,
-            max_read_units: self.max_read_units,
-            verify: self.verify,
-            transform: self.transform.clone(),
-            state_dir: self.common.state_dir.clone(),
+            table,
+            ..self.request.clone()
         })
     }
 }

@@ -72,7 +72,7 @@ fn clap_definitions_are_valid() {
 #[test]
 fn dump_defaults() {
     let request = dump("");
-    assert_eq!(request.table, "films");
+    assert_eq!(request.table.as_deref(), Some("films"));
     assert_eq!(
         request.target,
         DumpTarget::folder("backups/dynamodb/no-env")
@@ -90,8 +90,9 @@ fn dump_defaults() {
         (ContentScope::All, false)
     );
     let common = dump_command("").unwrap().common;
+    let store = common.store_options();
     assert_eq!(
-        (common.wait, common.give_up_after),
+        (store.wait, store.give_up_after),
         (None, Duration::from_mins(5))
     );
     assert_eq!(
@@ -332,8 +333,9 @@ fn restore_options_reach_the_request() {
         (true, Some("films"), true)
     );
 
+    let store = common.store_options();
     assert_eq!(
-        (common.wait, common.give_up_after),
+        (store.wait, store.give_up_after),
         (Some(Duration::from_mins(1)), Duration::from_secs(90))
     );
 }

@@ -215,7 +215,7 @@ impl Arguments<VerifyCommand> for VerifyArgs {
         };
 
         Ok(VerifyCommand {
-            common: resolve_read_only(environment, &calls)?,
+            common: resolve_read_only(environment, calls)?,
             task,
             options,
             source,
@@ -276,18 +276,9 @@ impl VerifyOnlyArgs {
 impl VerifyCommand {
     /// The dump to verify; defaults to the default folder of the environment.
     pub(crate) fn source(&self) -> SourceSpec {
-        let environment = self.common.environment.name.as_deref();
-        let by_default = || default_folder(environment.unwrap_or(self.default_environment()));
+        let source = self.source.clone();
 
-        SourceSpec::Path(self.source.clone().unwrap_or_else(by_default))
-    }
-
-    fn default_environment(&self) -> &'static str {
-        if self.common.environment.no_env {
-            crate::environment::NO_ENV_NAME
-        } else {
-            "local"
-        }
+        SourceSpec::Path(source.unwrap_or_else(|| default_folder(&self.common.environment)))
     }
 
     /// The environment of the second table. Flags such as `--region` and `--profile` apply to the first table only, unless both

@@ -57,7 +57,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
     .await?;
 
     // Only items can be resumed, and not on standard output.
-    if command.content.includes_items() && !command.writes_to_stdout() {
+    if command.request.content.includes_items() && !command.writes_to_stdout() {
         let _ = session.abort_hint.set(format!(
             "what was read is kept, but for the last two seconds; {}",
             resume::resume_hint(&resume::resume_command())
@@ -86,8 +86,8 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
 
 fn show_plan(plan: &DumpPlan, approval: &Approval, command: &DumpCommand, session: &Session) {
     let now = Utc::now();
-    let mut sections = plan::dump(plan, command.content);
-    sections.extend(resume::section(plan, command.resume, now));
+    let mut sections = plan::dump(plan, command.request.content);
+    sections.extend(resume::section(plan, command.request.resume, now));
 
     let mut warnings = plan.warnings.clone();
     warnings.extend(resume::discard_warning(plan, now));
@@ -120,7 +120,7 @@ fn show_summary(
     command: &DumpCommand,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let lines = summary::dump(summary, command.content);
+    let lines = summary::dump(summary, command.request.content);
     session.console.result(&lines);
 
     for problem in summary::dump_problems(summary) {

@@ -97,10 +97,8 @@ async fn tables(
     second: &SecondTable,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let second_options = CommonOptions {
-        environment: command.second_environment(second),
-        ..command.common.clone()
-    };
+    let mut second_options = command.common.clone();
+    second_options.environment = command.second_environment(second);
 
     let (environment, store) = open_environment(&command.common, session).await?;
     let (second_environment, second_store) = match second.environment {

@@ -27,7 +27,9 @@ pub use plan::{DumpPlan, plan};
 pub use run::run;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
-use crate::error::{Error, ErrorKind};
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::Field;
 use crate::ops::table_location::TableLocation;
 use crate::ops::{Cap, ContentScope};
 use crate::schema::TableSchema;
@@ -37,8 +39,8 @@ use crate::transform::Transform;
 /// Inputs of a dump: the table, the target and the options.
 #[derive(Debug, Clone)]
 pub struct DumpRequest {
-    /// Name of the table.
-    pub table: String,
+    /// Name of the table; `None` for that of the environment.
+    pub table: Option<String>,
     /// The folder, file or stream to write.
     pub target: DumpTarget,
     /// Format of the data file.
@@ -71,7 +73,7 @@ impl DumpRequest {
     /// A dump of all of `table` with default options.
     pub fn new(table: impl Into<String>, target: DumpTarget) -> Self {
         Self {
-            table: table.into(),
+            table: Some(table.into()),
             target,
             format: DataFormat::default(),
             compression: Compression::default(),
@@ -86,6 +88,26 @@ impl DumpRequest {
             resume: false,
             state_dir: None,
         }
+    }
+
+    /// Name of the table: the requested one, or that of the environment.
+    ///
+    /// # Errors
+    /// There is none, or the environment names more than one.
+    pub fn table_name(&self, environment: &Environment) -> Result<String> {
+        if let Some(table) = &self.table {
+            return Ok(table.clone());
+        }
+
+        let table = environment.single_table()?.map(ToOwned::to_owned);
+        table.ok_or_else(|| match environment.file() {
+            Some(file) => {
+                Error::environment(format!("{} does not name a table", file.display())).with_hint(
+                    format!("add DYNAMODB_TABLE=<name> to it, or pass {}", Field::Table),
+                )
+            }
+            None => Error::usage("no table name").with_hint(format!("pass {} NAME", Field::Table)),
+        })
     }
 
     /// Whether a mask changes keys, so that two items could get the same one.

@@ -139,11 +139,12 @@ pub async fn plan(
         );
     }
 
+    let table = request.table_name(environment)?;
     // The target comes first: it needs no request to DynamoDB.
     let contents = request.target.contents()?;
-    let schema = describe_existing(store, environment, &request.table).await?;
+    let schema = describe_existing(store, environment, &table).await?;
     let selection = bind_to_table(&mut request, &schema)?;
-    let location = TableLocation::new(environment, &request.table, store.credentials())
+    let location = TableLocation::new(environment, &table, store.credentials())
         .with_proxy(store.proxy())
         .with_description(&schema);
     let max_read_units = read_cap(request.max_read_units, &location, &schema)?;

@@ -14,7 +14,7 @@ use crate::schema::{Boost, Overrides, SettingChoice};
 use crate::transform::Transform;
 
 /// Source, target and options of a restore.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an independent option"
