@@ -30,6 +30,7 @@ use crate::environment::{
     Credentials, Endpoint, Environment, LOCAL_REGION, Role, Secret, ValueSource,
 };
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Builds the client of an environment, again when credentials are renewed.
 pub(crate) struct ClientFactory {
@@ -335,8 +336,12 @@ async fn resolve_region(environment: &Environment, config: &ProviderConfig) -> R
     };
 
     found.ok_or_else(|| {
-        Error::environment(format!("environment {} has no region", environment.name()))
-            .with_hint("set AWS_REGION in its env file, or pass --region")
+        Error::environment(format!("environment {} has no region", environment.name())).with_hint(
+            format!(
+                "set AWS_REGION in its env file, or pass {region}",
+                region = Field::Region
+            ),
+        )
     })
 }
 

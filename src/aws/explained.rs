@@ -13,6 +13,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use super::credentials_source::describe_host;
 use super::error::{CredentialsProblem, causes, network_failure, root_cause};
 use super::profile::{CredentialKind, ProfileChain};
+use crate::field::Field;
 
 /// Where credentials come from.
 #[derive(Debug)]
@@ -169,10 +170,13 @@ impl Origin {
             }
             (Self::Host { .. }, refusal) => {
                 let message = format!("cannot get AWS credentials from the {}", describe_host());
-                let hint = "name a profile with --profile or AWS_PROFILE to use other credentials";
+                let hint = format!(
+                    "name a profile with {} or AWS_PROFILE to use other credentials",
+                    Field::Profile
+                );
                 match refusal {
-                    Some(refusal) => refusal.problem(message, hint),
-                    None => other(message, hint.to_owned()),
+                    Some(refusal) => refusal.problem(message, &hint),
+                    None => other(message, hint),
                 }
             }
         }
@@ -185,9 +189,11 @@ fn none_found(environment: &str, asked_before: &str) -> CredentialsProblem {
         message: format!(
             "environment {environment} has no AWS credentials: {asked_before}, and no container or instance provides any"
         ),
-        hint: "log in with `aws configure sso`, or store keys with `aws configure`; name a profile other than `default` with \
-               --profile or AWS_PROFILE"
-            .to_owned(),
+        hint: format!(
+            "log in with `aws configure sso`, or store keys with `aws configure`; name a profile other than `default` with \
+             {} or AWS_PROFILE",
+            Field::Profile
+        ),
         cause: None,
         has_expired_keys: false,
     }

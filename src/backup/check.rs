@@ -13,13 +13,14 @@ use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
 use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
 use super::read::errors::{
-    DAMAGED_HINT, checksum_mismatch, located, size_mismatch, verify_document,
+    checksum_mismatch, damaged_hint, located, size_mismatch, verify_document,
 };
 use super::read::item_reader::{ContainerSummary, ItemReader, LocatedItem};
 use super::read::open::{extra_file_warning, extra_files};
 use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceKind, sha256_of_parts};
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::Field;
 use crate::item::validate;
 use crate::place::hashing::StreamHash;
 use crate::place::local::untrusted::read_document;
@@ -99,8 +100,10 @@ pub fn inspect(
 
     if depth == InspectionDepth::Checksums && source.metadata().is_none() {
         return Err(
-            Error::usage(format!("{} has no checksums", source.display_name()))
-                .with_hint("without --quick, every item is checked"),
+            Error::usage(format!("{} has no checksums", source.display_name())).with_hint(format!(
+                "without {quick}, every item is checked",
+                quick = Field::Quick
+            )),
         );
     }
 
@@ -370,7 +373,7 @@ impl<'a> SourceChecker<'a> {
     fn located(&self, error: Error, path: &Path) -> Error {
         let error = located(error, path);
         if self.source.kind() == SourceKind::OwnDump {
-            error.with_hint(DAMAGED_HINT)
+            error.with_hint(damaged_hint())
         } else {
             error
         }
@@ -391,7 +394,7 @@ impl<'a> SourceChecker<'a> {
                 item.line
             );
 
-            Err(Error::damaged(what).with_hint(DAMAGED_HINT))
+            Err(Error::damaged(what).with_hint(damaged_hint()))
         };
 
         // The slow validation runs only for items that the fast path did not recognize.
@@ -482,7 +485,7 @@ fn compare_count(what: &str, found: u64, expected: u64, source: &Source) -> Resu
         "{} contains {found} {what}, but {METADATA_FILE} says {expected}",
         source.display_name()
     ))
-    .with_hint(DAMAGED_HINT))
+    .with_hint(damaged_hint()))
 }
 
 fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
@@ -497,7 +500,7 @@ fn check_summary(source: &Source, entry: &FileEntry) -> Result<()> {
         "the dump in {} is incomplete: {SUMMARY_FILE} is missing",
         source.display_name()
     ))
-    .with_hint(DAMAGED_HINT))
+    .with_hint(damaged_hint()))
 }
 
 /// Compares counts and markers around the items of a part with the items. A mismatch in a dump of
@@ -510,7 +513,7 @@ fn check_container(source: &Source, summary: &ContainerSummary) -> Result<()> {
 
     let found = summary.incompleteness(&source.display_name());
     found.map_or(Ok(()), |what| {
-        Err(Error::damaged(what).with_hint(DAMAGED_HINT))
+        Err(Error::damaged(what).with_hint(damaged_hint()))
     })
 }
 

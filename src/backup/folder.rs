@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
 use crate::place::local::folders::{entries, is_mount_point};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
@@ -44,8 +45,12 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
     // the user.
     if fs::symlink_metadata(&absolute).is_ok() {
         return Err(
-            Error::usage(format!("`{}` is a broken symbolic link", path.display()))
-                .with_hint("create the folder that it refers to, or choose another --output"),
+            Error::usage(format!("`{}` is a broken symbolic link", path.display())).with_hint(
+                format!(
+                    "create the folder that it refers to, or choose another {target}",
+                    target = Field::Target
+                ),
+            ),
         );
     }
 
@@ -73,7 +78,7 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::usage(format!("`{}` is a file, not a folder", target.display())).with_hint(
-                "choose another --output; for a single file, choose a name such as *.jsonl, *.jsonl.gz or *.jsonl.zst",
+                format!("choose another {target}; for a single file, choose a name such as *.jsonl, *.jsonl.gz or *.jsonl.zst", target = Field::Target),
             ));
         }
         Err(error) => return Err(io_error("read the folder", target, error)),
@@ -115,7 +120,10 @@ fn not_a_dump(target: &Path, entry: &Path) -> Error {
         target.display(),
         entry.file_name().unwrap_or_default().to_string_lossy()
     ))
-    .with_hint("choose another --output, or move the file; nothing was changed")
+    .with_hint(format!(
+        "choose another {target}, or move the file; nothing was changed",
+        target = Field::Target
+    ))
 }
 
 /// A finished dump that was not published before its run ended.

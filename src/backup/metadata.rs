@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::format::FORMAT_VERSION;
 use super::index::{Extent, Frame};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::digest::hex_sha256;
 
 /// Metadata from the caller; the writer adds its counts and checksums.
@@ -266,8 +267,10 @@ fn parse_own(document: &[u8], shown: &str) -> Result<MetadataFile> {
 }
 
 fn damaged(what: String) -> Error {
-    Error::damaged(what)
-        .with_hint("use another copy of the dump; restoredb --salvage restores the readable items")
+    Error::damaged(what).with_hint(format!(
+        "use another copy of the dump; restoredb {salvage} restores the readable items",
+        salvage = Field::Salvage
+    ))
 }
 
 impl ForeignMetadata {

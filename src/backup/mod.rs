@@ -33,7 +33,7 @@ pub use index::{Extent, Frame};
 pub use key_collisions::KeyCollisions;
 pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
 pub use progress::{
-    DataFileState, DumpProgress, RESTART_HINT, ScanProgress, SegmentProgress, TransformCounts,
+    DataFileState, DumpProgress, ScanProgress, SegmentProgress, TransformCounts, restart_hint,
 };
 pub use read::damage::Damage;
 pub use read::item_reader::{ContainerSummary, ItemContainer, ItemReader, LocatedItem};

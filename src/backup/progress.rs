@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::index::{Extent, Frame};
+use crate::field::Field;
 
 /// Progress of the Scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,4 +116,6 @@ impl DumpProgress {
 }
 
 /// Hint for an interrupted dump that cannot be resumed.
-pub const RESTART_HINT: &str = "omit --resume to start over";
+pub fn restart_hint() -> String {
+    format!("omit {} to start over", Field::Resume)
+}

@@ -9,9 +9,10 @@
 
 use std::fmt;
 
-use super::inputs::{Inputs, from_flag};
+use super::inputs::{Inputs, from_field};
 use super::{ProfileSettings, Sourced, ValueSource, keys, role};
 use crate::error::Result;
+use crate::field::Field;
 
 /// A secret text. `Debug` prints `[redacted]`, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
@@ -93,8 +94,11 @@ impl fmt::Debug for Credentials {
 /// Name of the profile in the shared AWS configuration that applies: that of the flag, the env file or the process
 /// environment, or AWS's default.
 pub(crate) fn profile_name(inputs: &Inputs<'_>) -> Result<String> {
-    let profile =
-        inputs.flag_or_file("--profile", inputs.request.profile.as_ref(), keys::PROFILE)?;
+    let profile = inputs.flag_or_file(
+        Field::Profile,
+        inputs.request.profile.as_ref(),
+        keys::PROFILE,
+    )?;
     let profile = match profile {
         Some(profile) => Some(profile),
         None => inputs.in_process(keys::PROFILE)?,
@@ -135,7 +139,8 @@ pub(crate) fn resolve(
             .with_hint("keep the profile or the keys"));
     }
 
-    if let Some(profile) = from_flag("--profile", inputs.request.profile.as_ref())?.or(file_profile)
+    if let Some(profile) =
+        from_field(Field::Profile, inputs.request.profile.as_ref())?.or(file_profile)
     {
         return Ok(Credentials::Profile {
             name: profile.value,

@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::inputs::{Inputs, from_flag};
+use super::inputs::{Inputs, from_field};
 use super::{ProfileSettings, Sourced, ValueSource, keys};
 use crate::error::Result;
+use crate::field::Field;
 
 /// Maximum length of an endpoint URL, in bytes.
 const URL_BYTES: usize = 2048;
@@ -132,7 +133,7 @@ impl fmt::Display for Endpoint {
 /// The endpoint that a flag, the env file or `LOCAL_AWS_ENDPOINT` names. AWS's settings cannot switch it off.
 pub(crate) fn explicit(inputs: &Inputs<'_>) -> Result<Option<Endpoint>> {
     let working_dir = inputs.request.working_dir.as_path();
-    if let Some(named) = from_flag("--endpoint-url", inputs.request.endpoint_url.as_ref())? {
+    if let Some(named) = from_field(Field::EndpointUrl, inputs.request.endpoint_url.as_ref())? {
         return parse(named, false, working_dir).map(Some);
     }
 
@@ -454,7 +455,7 @@ mod tests {
             for source in [
                 other,
                 ValueSource::Process(keys::ENDPOINT),
-                ValueSource::Flag("--endpoint-url"),
+                ValueSource::Field(Field::EndpointUrl),
             ] {
                 assert!(!named(url, source).is_local(), "{url}");
             }
@@ -497,7 +498,7 @@ mod tests {
         ] {
             let endpoint = named(
                 &format!("https://{host}"),
-                ValueSource::Flag("--endpoint-url"),
+                ValueSource::Field(Field::EndpointUrl),
             );
             assert_eq!(endpoint.is_aws(), is_aws, "{host}");
             assert!(!(endpoint.is_aws() && endpoint.is_local()), "{host}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::file::EnvFile;
 use super::{EnvironmentRequest, ProcessEnvironment, Sourced, ValueSource, keys};
 use crate::error::Result;
+use crate::field::Field;
 
 /// Sources that an environment is resolved from.
 pub(crate) struct Inputs<'a> {
@@ -60,11 +61,11 @@ impl<'a> Inputs<'a> {
     /// The value of a flag, or of `key` in the env file.
     pub(crate) fn flag_or_file(
         &self,
-        flag: &'static str,
+        field: Field,
         value: Option<&String>,
         key: &'static str,
     ) -> Result<Option<Sourced<String>>> {
-        Ok(from_flag(flag, value)?.or_else(|| self.in_file(key)))
+        Ok(from_field(field, value)?.or_else(|| self.in_file(key)))
     }
 
     /// The value of `key` in the env file, or in the process environment.
@@ -108,13 +109,10 @@ impl<'a> Inputs<'a> {
 
 /// The value of a flag. An empty value is an error, because in a script it usually means that a
 /// variable was not set.
-pub(crate) fn from_flag(
-    flag: &'static str,
-    value: Option<&String>,
-) -> Result<Option<Sourced<String>>> {
+pub(crate) fn from_field(field: Field, value: Option<&String>) -> Result<Option<Sourced<String>>> {
     // Control characters are refused because values are printed in plans.
     let Some(value) = value else { return Ok(None) };
-    let source = ValueSource::Flag(flag);
+    let source = ValueSource::Field(field);
     if value.is_empty() || value.contains(char::is_control) {
         return Err(source.error(if value.is_empty() {
             "is empty"

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Maximum number of environments that an error lists.
 const LISTED_NAMES: usize = 20;
@@ -29,10 +30,14 @@ pub(crate) fn locate(
     working_dir: &Path,
 ) -> Result<EnvFileLocation> {
     if !is_name(name) {
-        return Err(
-            Error::usage("--env must be a name of letters, digits, `.`, `_` and `-`")
-                .with_hint("it names the file envs/.env.<name>, for example --env=prod"),
-        );
+        return Err(Error::usage(format!(
+            "{environment} must be a name of letters, digits, `.`, `_` and `-`",
+            environment = Field::Environment
+        ))
+        .with_hint(format!(
+            "it names the file envs/.env.<name>, for example {environment}=prod",
+            environment = Field::Environment
+        )));
     }
 
     let folder = match envs_dir {
@@ -93,7 +98,7 @@ fn no_envs_folder_error(name: &str, working_dir: &Path) -> Error {
         working_dir.display()
     ))
     .with_hint(format!(
-        "create envs/{PREFIX}{name}, name the folder with --envs-dir, or use --no-env with --profile, --region and --table"
+        "create envs/{PREFIX}{name}, name the folder with {envs_dir}, or use {no_env} with {profile}, {region} and {table}", envs_dir = Field::EnvsDir, no_env = Field::NoEnv, profile = Field::Profile, region = Field::Region, table = Field::Table
     ))
 }
 
@@ -123,8 +128,10 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
         )
     } else {
         format!(
-            "create {}, choose another environment with --env, or use --no-env",
-            display_path.display()
+            "create {}, choose another environment with {environment}, or use {no_env}",
+            display_path.display(),
+            environment = Field::Environment,
+            no_env = Field::NoEnv
         )
     };
 

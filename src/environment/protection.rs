@@ -12,6 +12,7 @@
 use super::inputs::Inputs;
 use super::{Endpoint, Sourced, ValueSource, keys};
 use crate::error::Result;
+use crate::field::Field;
 
 /// Whether the environment `name` is protected.
 pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bool> {
@@ -30,10 +31,10 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
     if by_default && !wanted {
         let what =
             format!("cannot remove the protection of environment {name:?}; only an env file can");
-        return Err(setting
-            .source
-            .error(what)
-            .with_hint("unset it, and answer a restore with --confirm <table>"));
+        return Err(setting.source.error(what).with_hint(format!(
+            "unset it, and answer a restore with {confirm} <table>",
+            confirm = Field::Confirm
+        )));
     }
 
     Ok(wanted)

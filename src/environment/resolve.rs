@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::file::EnvFile;
-use super::inputs::{Inputs, from_flag};
+use super::inputs::{Inputs, from_field};
 use super::locate::{EnvFileLocation, locate};
 use super::request::LOCAL;
 use super::{
@@ -12,6 +12,7 @@ use super::{
 };
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Region for a local endpoint without a region, as in AWS's own local tools.
 pub const LOCAL_REGION: &str = "us-east-1";
@@ -144,25 +145,29 @@ impl Environment {
 
 fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     if request.no_env && request.name.is_some() {
-        return Err(Error::usage("--no-env and --env cannot be used together")
-            .with_hint("keep one of the two"));
+        return Err(Error::usage(format!(
+            "{no_env} and {environment} cannot be used together",
+            no_env = Field::NoEnv,
+            environment = Field::Environment
+        ))
+        .with_hint("keep one of the two"));
     }
 
     // Without a selected environment, the default one is local.
     let nothing_names_a_place =
         request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
     let meant_for_aws = [
-        ("--profile", &request.profile),
-        ("--region", &request.region),
-        ("--role-arn", &request.role_arn),
+        (Field::Profile, &request.profile),
+        (Field::Region, &request.region),
+        (Field::RoleArn, &request.role_arn),
     ];
 
     match meant_for_aws.iter().find(|(_, value)| value.is_some()) {
         Some((flag, _)) if nothing_names_a_place => Err(Error::usage(format!(
-            "{flag} without --env or --no-env would use the local endpoint"
+            "{flag} without {environment} or {no_env} would use the local endpoint", environment = Field::Environment, no_env = Field::NoEnv
         ))
         .with_hint(format!(
-            "for AWS itself add --no-env, for the environment of an env file --env=<name> (--env={LOCAL} too)"
+            "for AWS itself add {no_env}, for the environment of an env file {environment}=<name> ({environment}={LOCAL} too)", no_env = Field::NoEnv, environment = Field::Environment
         ))),
         _ => Ok(()),
     }
@@ -178,7 +183,7 @@ fn local_without_endpoint(located: &EnvFileLocation) -> Error {
 }
 
 fn table(inputs: &Inputs<'_>) -> Result<Option<Sourced<String>>> {
-    match from_flag("--table", inputs.request.table.as_ref())? {
+    match from_field(Field::Table, inputs.request.table.as_ref())? {
         None => inputs.file_or_process(keys::TABLE),
         flag => Ok(flag),
     }
@@ -194,7 +199,7 @@ fn region(
     // Both keys mean the same to AWS; a file that sets both must agree.
     const KEYS: [&str; 2] = [keys::REGION, keys::DEFAULT_REGION];
 
-    let mut region = from_flag("--region", inputs.request.region.as_ref())?;
+    let mut region = from_field(Field::Region, inputs.request.region.as_ref())?;
     if region.is_none() {
         region = inputs.agreed_in_file(&KEYS)?.into_iter().next();
     }

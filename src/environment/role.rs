@@ -4,6 +4,7 @@
 use super::inputs::Inputs;
 use super::{Endpoint, Sourced, ValueSource, keys};
 use crate::error::Result;
+use crate::field::Field;
 
 /// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option
     let external_id = inputs.in_file(keys::ROLE_EXTERNAL_ID);
     let session_name = inputs.in_file(keys::ROLE_SESSION_NAME);
     let Some(arn) = inputs.flag_or_file(
-        "--role-arn",
+        Field::RoleArn,
         inputs.request.role_arn.as_ref(),
         keys::ROLE_ARN,
     )?

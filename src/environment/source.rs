@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::field::Field;
 
 /// A value and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct Sourced<T> {
 /// the process environment`, `endpoint_url of profile ops, ~/.aws/config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
-    /// A command-line flag, with its dashes.
-    Flag(&'static str),
+    /// A field of the request.
+    Field(Field),
     /// A line of an env file.
     File {
         /// The file for display: relative to the working directory where possible.
@@ -47,15 +48,15 @@ impl ValueSource {
     pub(crate) fn is_key(&self, wanted: &str) -> bool {
         match self {
             Self::File { key, .. } | Self::Process(key) => *key == wanted,
-            Self::Flag(_) | Self::Profile { .. } | Self::Default => false,
+            Self::Field(_) | Self::Profile { .. } | Self::Default => false,
         }
     }
 
-    /// Creates an error about the value: a usage error for a flag, otherwise an environment error.
-    /// It names the flag, or the file, line and key. `what` must not quote the value.
+    /// Creates an error about the value: a usage error for a field, otherwise an environment error.
+    /// It names the field, or the file, line and key. `what` must not quote the value.
     pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
         match self {
-            Self::Flag(flag) => Error::usage(format!("{flag} {what}")),
+            Self::Field(field) => Error::usage(format!("{field} {what}")),
             Self::File { path, line, key } => {
                 Error::environment(format!("{} line {line}: {key} {what}", path.display()))
             }
@@ -69,7 +70,7 @@ impl ValueSource {
 impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flag(flag) => f.write_str(flag),
+            Self::Field(field) => field.fmt(f),
             Self::File { path, line, .. } => write!(f, "{} line {line}", path.display()),
             Self::Process(key) => write!(f, "{key} in the process environment"),
             Self::Profile { setting, file } => write!(f, "{setting}, {}", file.display()),

@@ -3,6 +3,7 @@
 
 use super::{Sourced, ValueSource};
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Length of a table name, in bytes (AWS: 3 to 255,
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>).
@@ -15,7 +16,10 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     if name.starts_with("arn:") {
         return Err(usage(
             table,
-            "is an ARN; give the table's name, and its region as --region or AWS_REGION",
+            &format!(
+                "is an ARN; give the table's name, and its region as {} or AWS_REGION",
+                Field::Region
+            ),
         ));
     }
 
@@ -24,7 +28,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
             table,
             "is a list or a pattern, but only one table is supported",
         )
-        .with_hint("name one table with --table"));
+        .with_hint(format!("name one table with {table}", table = Field::Table)));
     }
 
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -41,7 +45,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
 /// Creates a usage error, regardless of the source of the setting.
 fn usage(table: &Sourced<String>, what: &str) -> Error {
     match &table.source {
-        ValueSource::Flag(_) => table.source.error(what),
+        ValueSource::Field(_) => table.source.error(what),
         other => Error::usage(other.error(what).to_string()),
     }
 }
@@ -61,7 +65,7 @@ mod tests {
             .map(str::to_owned)
         };
 
-        let flag = ValueSource::Flag("--table");
+        let flag = ValueSource::Field(Field::Table);
         for name in ["abc", "a-b_c.D9", &"x".repeat(255)] {
             assert_eq!(check(name, &flag).unwrap(), name);
         }
@@ -89,7 +93,7 @@ mod tests {
 
         assert_eq!(
             check("users,orders", &flag).unwrap_err().to_string(),
-            "--table is a list or a pattern, but only one table is supported"
+            "`table` is a list or a pattern, but only one table is supported"
         );
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::error::{Error, ErrorKind};
+use crate::field::Field;
 
 const LOCAL: &str = "LOCAL_AWS_ENDPOINT=http://localhost:4566\n";
 const KEYS: &str = "AWS_ACCESS_KEY_ID=idhush\nAWS_SECRET_ACCESS_KEY=hush\n";
@@ -92,11 +93,11 @@ fn each_value_comes_from_the_first_place_that_names_it() {
     });
     assert_eq!(
         shown(all.ok().table()),
-        Some("of-flag (--table)".to_owned())
+        Some("of-flag (`table`)".to_owned())
     );
     assert_eq!(
         shown(all.ok().region()),
-        Some("eu-flag-1 (--region)".to_owned())
+        Some("eu-flag-1 (`region`)".to_owned())
     );
     let no_flags = case("dev", file).process(process).ok();
     assert_eq!(
@@ -182,7 +183,7 @@ fn endpoints_in_their_order() {
     ];
     assert_eq!(
         resolve(specific, Some("http://flag:1"), &process),
-        "http://flag:1 false --endpoint-url"
+        "http://flag:1 false `endpoint_url`"
     );
     assert_eq!(
         resolve(specific, None, &process),
@@ -447,7 +448,7 @@ fn credentials_are_one_set_from_one_place() {
             KEYS.to_owned(),
             Some("f"),
             &process_keys[..],
-            "Profile f --profile",
+            "Profile f `profile`",
         ),
         (
             KEYS.to_owned(),
@@ -465,7 +466,7 @@ fn credentials_are_one_set_from_one_place() {
             String::new(),
             Some("f"),
             &process_keys,
-            "Profile f --profile",
+            "Profile f `profile`",
         ),
         (
             String::new(),
@@ -500,7 +501,7 @@ fn credentials_are_one_set_from_one_place() {
             &process_keys,
             "Static idhush envs/.env.dev line 2",
         ),
-        (local(""), Some("f"), &process_keys, "Profile f --profile"),
+        (local(""), Some("f"), &process_keys, "Profile f `profile`"),
     ] {
         let mut case = case("dev", &file).with(|it| it.profile = flag.map(str::to_owned));
         case.process = process.to_vec();
@@ -681,7 +682,7 @@ fn flags_that_contradict_or_mislead_are_refused() {
         assert!(
             error
                 .hint()
-                .is_some_and(|hint| hint.contains("--no-env") && hint.contains("--env="))
+                .is_some_and(|hint| hint.contains("`no_env`") && hint.contains("`name`="))
         );
 
         assert!(case("local", LOCAL).with(flag).resolve().is_ok());
@@ -731,7 +732,7 @@ fn a_role_comes_only_from_flag_or_file() {
         (role.arn.value.as_str(), role.external_id.as_deref()),
         (arn, Some("x"))
     );
-    assert_eq!(role.source(), &ValueSource::Flag("--role-arn"));
+    assert_eq!(role.source(), &ValueSource::Field(Field::RoleArn));
     let of_process = case("dev", "")
         .process([("AWS_ROLE_ARN", arn), ("AWS_ROLE_SESSION_NAME", "s")])
         .ok();

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::{Billing, TableSchema};
 
 /// Maximum capacity units per second.
@@ -19,6 +20,16 @@ pub enum Cap {
 pub(crate) enum Direction {
     Read,
     Write,
+}
+
+impl Direction {
+    /// The field of the request that sets a cap.
+    fn cap_field(self) -> Field {
+        match self {
+            Self::Read => Field::MaxReadUnits,
+            Self::Write => Field::MaxWriteUnits,
+        }
+    }
 }
 
 impl FromStr for Cap {
@@ -54,10 +65,7 @@ impl Cap {
         };
         let total = table.and_then(|table| capacity(table, direction)).ok_or_else(|| {
             Error::usage(format!("{percent}% of the table's capacity is not known: it is on-demand and has no maximum"))
-                .with_hint(match direction {
-                    Direction::Read => "give a number of units: --max-rcu N",
-                    Direction::Write => "give a number of units: --max-wcu N",
-                })
+                .with_hint(format!("give a number of units: {} N", direction.cap_field()))
         })?;
 
         // A limit of 0 would block forever.
@@ -144,7 +152,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(
             error.to_string().contains("on-demand")
-                && error.hint().unwrap().contains("--max-wcu N"),
+                && error.hint().unwrap().contains("`max_write_units` N"),
             "{error:?}"
         );
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::backup::KeyCollisions;
 use crate::error::Result;
+use crate::field::Field;
 use crate::item::KeySchema;
 use crate::ops::chunk::Chunk;
 use crate::ops::transform_stage::Observer;
@@ -142,8 +143,9 @@ impl CollisionDetector {
         };
 
         Some(format!(
-            "{} {noun} that came out {verb} not the table's key ({key}): to restore this dump name the new one with --key-schema",
-            self.without_key
+            "{} {noun} that came out {verb} not the table's key ({key}): to restore this dump name the new one with {key_schema}",
+            self.without_key,
+            key_schema = Field::KeySchema
         ))
     }
 

@@ -19,6 +19,7 @@ use super::local::files::{
 use super::local::lock::{FileLock, LockFailure, acquire_at, is_lock_file};
 use super::local::names::{JOURNAL_SUFFIX, LOCK_SUFFIX, PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::limits::JOURNAL_BYTES;
 
 /// Beginning of journals of any version.
@@ -194,9 +195,10 @@ impl LockedJournal {
     pub fn write(&self, content: &[u8]) -> Result<()> {
         let document = [head(content).as_bytes(), content].concat();
         if document.len() > JOURNAL_BYTES {
-            return Err(
-                Error::failed("the journal is too long").with_hint("choose fewer --segments")
-            );
+            return Err(Error::failed("the journal is too long").with_hint(format!(
+                "choose fewer {segments}",
+                segments = Field::Segments
+            )));
         }
 
         let mut refusal = None;

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use super::TableSchema;
 use super::settings::values::Billing;
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Bytes of an index's name, which are letters, digits, `_`, `-` and `.`.
 const INDEX_NAME_BYTES: RangeInclusive<usize> = 3..=255;
@@ -24,7 +25,7 @@ impl TableSchema {
         self.key_schema()?;
         self.first_violation().map_or(Ok(()), |reason| {
             Err(Error::schema_mismatch(format!("the schema does not describe a valid table: {reason}"))
-                .with_hint("the existing table was not changed; correct the schema and pass it with --schema FILE"))
+                .with_hint(format!("the existing table was not changed; correct the schema and pass it with {schema} FILE", schema = Field::Schema)))
         })
     }
 

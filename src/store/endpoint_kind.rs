@@ -45,11 +45,12 @@ impl EndpointKind {
 mod tests {
     use super::*;
     use crate::environment::ValueSource;
+    use crate::field::Field;
 
     #[test]
     fn nothing_that_aws_refuses_is_left_out_and_no_remote_table_lacks_its_encryption() {
         let endpoint_kind = |url: &str| {
-            let source = ValueSource::Flag("--endpoint-url");
+            let source = ValueSource::Field(Field::EndpointUrl);
             EndpointKind::from_endpoint(&Endpoint::Url {
                 url: url.to_owned(),
                 every_service: true,

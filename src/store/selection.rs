@@ -12,13 +12,14 @@ use serde_json::value::RawValue;
 
 use super::json::json_string;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::item::KeySchema;
 
 /// DynamoDB's operators in a condition. Words that are literals are handled separately.
 const OPERATORS: [&str; 5] = ["AND", "OR", "NOT", "BETWEEN", "IN"];
 
-const NAMES: &str = "--expression-attribute-names";
-const VALUES: &str = "--expression-attribute-values";
+const NAMES: Field = Field::ExpressionAttributeNames;
+const VALUES: Field = Field::ExpressionAttributeValues;
 
 /// Prefix of generated placeholders, after their sign.
 const GENERATED_PREFIX: &str = "dd";
@@ -140,11 +141,13 @@ impl Selection {
             let has_empty_name = path.split('.').any(|part| attribute_name(part).is_empty());
             if has_empty_name {
                 return Err(Error::usage(format!(
-                    "--projection-expression {projection}: a name is empty"
+                    "{projection_expression} {projection}: a name is empty",
+                    projection_expression = Field::ProjectionExpression
                 ))
-                .with_hint(
-                    "separate attributes by commas: --projection-expression title,info.rating",
-                ));
+                .with_hint(format!(
+                    "separate attributes by commas: {projection_expression} title,info.rating",
+                    projection_expression = Field::ProjectionExpression
+                )));
             }
 
             let projected = self.projected_path(path);
@@ -351,15 +354,15 @@ fn attribute_name(part: &str) -> &str {
 
 /// Parses a JSON object of placeholders, each of which starts with `sign`.
 fn parse_placeholders<T: DeserializeOwned>(
-    option: &str,
+    field: Field,
     text: &str,
     sign: char,
     example: &str,
 ) -> Result<BTreeMap<String, T>> {
     let placeholders: BTreeMap<String, T> =
-        serde_json::from_str(text).map_err(|error| invalid_placeholders(option, example, error))?;
+        serde_json::from_str(text).map_err(|error| invalid_placeholders(field, example, error))?;
     for placeholder in placeholders.keys() {
-        check_placeholder(option, placeholder, sign)?;
+        check_placeholder(field, placeholder, sign)?;
     }
 
     Ok(placeholders)
@@ -382,15 +385,15 @@ fn is_number_char(character: char) -> bool {
 }
 
 /// Checks a placeholder that the user defined.
-fn check_placeholder(option: &str, placeholder: &str, sign: char) -> Result<()> {
+fn check_placeholder(field: Field, placeholder: &str, sign: char) -> Result<()> {
     match placeholder.strip_prefix(sign) {
         Some(name) if name.starts_with(GENERATED_PREFIX) => Err(Error::usage(format!(
-            "{option}: placeholders that start with {sign}{GENERATED_PREFIX} are reserved: `{placeholder}`"
+            "{field}: placeholders that start with {sign}{GENERATED_PREFIX} are reserved: `{placeholder}`"
         ))
         .with_hint("choose another name")),
         Some(name) if !name.is_empty() => Ok(()),
         _ => Err(
-            Error::usage(format!("{option}: `{placeholder}` is not a placeholder"))
+            Error::usage(format!("{field}: `{placeholder}` is not a placeholder"))
                 .with_hint(format!("placeholders start with {sign}, for example {sign}a")),
         ),
     }
@@ -399,14 +402,15 @@ fn check_placeholder(option: &str, placeholder: &str, sign: char) -> Result<()> 
 fn unterminated_literal(text: &str, rest: &str) -> Error {
     let column = text.chars().count() - rest.chars().count() + 1;
     Error::usage(format!(
-        "--filter-expression, column {column}: unterminated string"
+        "{filter_expression}, column {column}: unterminated string",
+        filter_expression = Field::FilterExpression
     ))
     .with_hint("add the closing quote")
 }
 
-fn invalid_placeholders(option: &str, example: &str, error: serde_json::Error) -> Error {
-    Error::usage(format!("{option} is not a JSON object of placeholders"))
-        .with_hint(format!("for example {option} '{example}'"))
+fn invalid_placeholders(field: Field, example: &str, error: serde_json::Error) -> Error {
+    Error::usage(format!("{field} is not a JSON object of placeholders"))
+        .with_hint(format!("for example {field} '{example}'"))
         .with_source(error)
 }
 
@@ -560,8 +564,8 @@ mod tests {
         };
 
         assert!(with("a = 'b", None, None).contains("column 5"));
-        assert!(with("a = :b", None, Some("[1]")).contains(VALUES));
-        assert!(with("a = :b", Some(r##"{"#a":1}"##), None).contains(NAMES));
+        assert!(with("a = :b", None, Some("[1]")).contains(VALUES.name()));
+        assert!(with("a = :b", Some(r##"{"#a":1}"##), None).contains(NAMES.name()));
         assert!(with("a = :b", Some(r#"{"a":"b"}"#), None).contains("`a` is not a placeholder"));
         assert!(
             with("a = :b", None, Some(r#"{"":{"S":"b"}}"#)).contains("`` is not a placeholder")

@@ -4,6 +4,7 @@ use super::super::network::{FailureKind, NetworkFailure, zone_hint};
 use super::denied::Denial;
 use super::{ErrorClass, RequestError};
 use crate::error::{Error, ErrorKind};
+use crate::field::Field;
 
 /// The hint for missing or rejected credentials.
 pub(crate) const CREDENTIALS_HINT: &str = "check the credentials of this environment: keys or AWS_PROFILE in its env file; `aws sso login` for SSO";
@@ -125,13 +126,19 @@ impl RequestError {
 
     fn unreachable(self, endpoint: &str) -> Error {
         let hint = if endpoint.contains("localhost") || endpoint.contains("127.0.0.1") {
-            "start it (for LocalStack: `localstack start -d`), or wait for it with --wait 60s; \
-             LOCAL_AWS_ENDPOINT=embedded:local.db in the env file needs no server at all"
+            format!(
+                "start it (for LocalStack: `localstack start -d`), or wait for it with {} 60s; \
+                 LOCAL_AWS_ENDPOINT=embedded:local.db in the env file needs no server at all",
+                Field::Wait
+            )
         } else {
-            "check the endpoint and the network; --wait 60s waits until it responds"
+            format!(
+                "check the endpoint and the network; {} 60s waits until it responds",
+                Field::Wait
+            )
         };
 
-        let hint = zone_hint(endpoint).unwrap_or_else(|| hint.to_owned());
+        let hint = zone_hint(endpoint).unwrap_or(hint);
         let error =
             Error::new(ErrorKind::NotFound, format!("no response from {endpoint}")).with_hint(hint);
         match self.source {

@@ -5,17 +5,23 @@ use std::path::Path;
 
 use crate::backup::metadata::FileEntry;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::Field;
 use crate::place::digest::hex_sha256;
 use crate::schema::TableSchema;
 
 /// Hint for a damaged dump.
-pub(crate) const DAMAGED_HINT: &str = "use another copy of the dump or dump the table again; restoredb --salvage restores the readable items";
+pub(crate) fn damaged_hint() -> String {
+    format!(
+        "use another copy of the dump or dump the table again; restoredb {} restores the readable items",
+        Field::Salvage
+    )
+}
 
 /// Parses a schema; errors name its file.
 pub(crate) fn parse_schema(path: &Path, document: &[u8]) -> Result<TableSchema> {
     TableSchema::parse(document).map_err(|error| {
         let located = Error::new(error.kind(), format!("`{}`: {error}", path.display()));
-        let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
+        let hint = error.hint().map_or_else(damaged_hint, ToOwned::to_owned);
         located.with_hint(hint).with_source(error)
     })
 }
@@ -39,7 +45,7 @@ pub(crate) fn checksum_mismatch(path: &Path) -> Error {
         "`{}` was changed after it was written: SHA-256 mismatch",
         path.display()
     ))
-    .with_hint(DAMAGED_HINT)
+    .with_hint(damaged_hint())
 }
 
 /// The error for a file with the wrong size.
@@ -54,7 +60,7 @@ pub(crate) fn size_mismatch(path: &Path, found: u64, expected: u64) -> Error {
         "`{}` {what}: {found} bytes instead of {expected}",
         path.display()
     ))
-    .with_hint(DAMAGED_HINT)
+    .with_hint(damaged_hint())
 }
 
 /// Adds the path to an error, and classifies invalid data as damage.
@@ -78,7 +84,7 @@ pub(crate) fn located(error: Error, path: &Path) -> Error {
         other => other,
     };
 
-    let hint = error.hint().unwrap_or(DAMAGED_HINT).to_owned();
+    let hint = error.hint().map_or_else(damaged_hint, ToOwned::to_owned);
     Error::new(kind, format!("`{}`: {error}", path.display()))
         .with_hint(hint)
         .with_source(error)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::errors::DAMAGED_HINT;
+use super::errors::damaged_hint;
 use super::item_reader::LineReader;
 use super::ordered_text::{OrderedText, OrderedTextReader};
 use super::source::{Source, SourceKind};
@@ -201,7 +201,7 @@ impl LaneReader {
             "{}: the line before byte {end} is not an item: {what}",
             self.shown
         );
-        Error::damaged(what).with_hint(DAMAGED_HINT)
+        Error::damaged(what).with_hint(damaged_hint())
     }
 }
 

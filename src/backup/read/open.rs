@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::damage::Damage;
-use super::errors::{DAMAGED_HINT, parse_schema, size_mismatch, verify_document};
+use super::errors::{damaged_hint, parse_schema, size_mismatch, verify_document};
 use super::source::{Source, SourceData, SourceKind, SourceSpec};
 use crate::backup::folder::{find_unpublished, partial_folders, resolve_path};
 use crate::backup::format::{
@@ -18,6 +18,7 @@ use crate::backup::metadata::{
     FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse,
 };
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::FileLock;
 use crate::place::local::files::io_error;
 use crate::place::local::folders::entries;
@@ -465,7 +466,7 @@ impl DumpFolder {
             "the dump in `{}` is incomplete: {what}",
             self.folder.display()
         ))
-        .with_hint(DAMAGED_HINT)
+        .with_hint(damaged_hint())
     }
 }
 
@@ -513,7 +514,7 @@ fn unfinished(dump: &Path, place: &Path) -> Error {
 
     Error::damaged(format!("the dump in `{}` is unfinished: it was interrupted", place.display()))
         .with_hint(
-            "run dumpdb again with the same --output and --resume; restoredb --salvage restores the readable items",
+            format!("run dumpdb again with the same {target} and {resume}; restoredb {salvage} restores the readable items", target = Field::Target, resume = Field::Resume, salvage = Field::Salvage),
         )
 }
 
@@ -545,7 +546,8 @@ fn no_dump(folder: &Path) -> Error {
         tables.join(", ")
     ))
     .with_hint(format!(
-        "choose one with --source {}",
-        folder.join(&tables[0]).display()
+        "choose one with {source} {}",
+        folder.join(&tables[0]).display(),
+        source = Field::Source
     ))
 }

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::damage::Damage;
-use super::errors::DAMAGED_HINT;
+use super::errors::damaged_hint;
 use super::item_reader::{ContainerSummary, ItemReader};
 use crate::backup::format::METADATA_FILE;
 use crate::backup::metadata::{ForeignMetadata, Metadata};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::compression::{ByteStream, decompress};
 use crate::place::digest::hex_sha256;
 use crate::place::hashing::StreamHash;
@@ -200,14 +201,17 @@ impl Source {
                 metadata.items
             );
 
-            return Err(Error::damaged(what).with_hint(DAMAGED_HINT));
+            return Err(Error::damaged(what).with_hint(damaged_hint()));
         }
 
         Err(Error::usage(format!(
             "{} contains a schema but no items",
             self.display_name()
         ))
-        .with_hint("pass --schema-only to create the table without items"))
+        .with_hint(format!(
+            "pass {schema_only} to create the table without items",
+            schema_only = Field::SchemaOnly
+        )))
     }
 
     /// Whether it is a complete dump of an empty table.
@@ -270,7 +274,7 @@ impl Source {
         if self.is_salvaged() {
             return Err(
                 Error::damaged(format!("{} is damaged", self.display_name()))
-                    .with_hint(DAMAGED_HINT),
+                    .with_hint(damaged_hint()),
             );
         }
 
@@ -324,7 +328,7 @@ impl Source {
                 "the source is incomplete: {what}"
             ))
             .with_hint(
-                "read the whole table again, or restore the existing items with --accept-incomplete",
+                format!("read the whole table again, or restore the existing items with {accept_incomplete}", accept_incomplete = Field::AcceptIncomplete),
             )),
             what => Ok(what.map(|what| format!("the source is incomplete: {what}"))),
         }

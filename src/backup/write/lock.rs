@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::{JournalFile, LockRefusal, LockedJournal};
 
 /// Locks the dump at `target`, which is resolved and need not exist; its parent folder must.
@@ -19,6 +20,9 @@ pub(crate) fn lock_dump(target: &Path, file: JournalFile) -> Result<LockedJourna
             target.display(),
             lock.display()
         ))
-        .with_hint("wait until it has finished, or choose another --output"),
+        .with_hint(format!(
+            "wait until it has finished, or choose another {target}",
+            target = Field::Target
+        )),
     })
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::lock::lock_dump;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::local::files::{io_error, remove_file};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::place::{JournalFile, LockedJournal};
@@ -95,7 +96,10 @@ fn check_removable(path: &Path, is_ours: impl FnOnce() -> bool) -> Result<()> {
         "`{}` was not written by an interrupted dump and is not replaced",
         path.display()
     ))
-    .with_hint("move it elsewhere, or choose another --output"))
+    .with_hint(format!(
+        "move it elsewhere, or choose another {target}",
+        target = Field::Target
+    )))
 }
 
 #[cfg(test)]

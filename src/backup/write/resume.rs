@@ -11,7 +11,7 @@ use sha2::Sha256;
 use super::target::DumpTarget;
 use crate::backup::folder::{partial_folders, remove_dump, resolve_path};
 use crate::backup::format::{DataFile, dump_file_names};
-use crate::backup::progress::{DataFileState, RESTART_HINT};
+use crate::backup::progress::{DataFileState, restart_hint};
 use crate::error::{Error, Result};
 use crate::place::JournalFile;
 use crate::place::digest::finalize_hex;
@@ -140,7 +140,7 @@ fn damaged(place: &Path, what: &str) -> Error {
         "the interrupted dump `{}` cannot be resumed: {what}",
         place.display()
     ))
-    .with_hint(RESTART_HINT)
+    .with_hint(restart_hint())
 }
 
 #[cfg(test)]

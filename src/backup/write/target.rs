@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::backup::folder::{TargetContents, inspect_target, resolve_path};
 use crate::backup::format::{Compression, DataFile, DataFormat};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::Access;
 use crate::place::local::files::{create_folders, io_error};
 
@@ -96,8 +97,12 @@ pub(crate) fn inspect_file_target(target: &Path) -> Result<TargetContents> {
     match fs::metadata(target) {
         Ok(found) if found.is_file() => Ok(TargetContents::Dump(None)),
         Ok(_) => Err(
-            Error::usage(format!("`{}` is not a regular file", target.display()))
-                .with_hint("choose another --output; `--output -` writes to standard output"),
+            Error::usage(format!("`{}` is not a regular file", target.display())).with_hint(
+                format!(
+                    "choose another {target}; `{target} -` writes to standard output",
+                    target = Field::Target
+                ),
+            ),
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TargetContents::Absent),
         Err(error) => Err(io_error("open", target, error)),

@@ -275,7 +275,7 @@ fn dump_requires_a_table() {
     let error = command.request(&environment(&command.common)).unwrap_err();
     assert_eq!(
         (error.kind(), error.hint()),
-        (ErrorKind::Usage, Some("pass --table NAME"))
+        (ErrorKind::Usage, Some("pass `table` NAME"))
     );
 }
 

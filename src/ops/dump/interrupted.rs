@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::DumpRequest;
-use crate::backup::{DumpProgress, DumpTarget, RESTART_HINT};
+use crate::backup::{DumpProgress, DumpTarget, restart_hint};
 use crate::error::{Error, Result};
 use crate::ops::journal::{DumpOrigin, Job};
 use crate::ops::table_location::TableLocation;
@@ -132,7 +132,7 @@ fn find_interrupted(target: &DumpTarget, state_dir: Option<&Path>) -> Result<Opt
 
     // Before it is read: a journal that is replaced in the meantime is detected under the lock.
     let stamp = journal.stamp();
-    let restart = |error: Error| error.with_hint(RESTART_HINT);
+    let restart = |error: Error| error.with_hint(restart_hint());
     let Some(content) = journal.read().map_err(restart)? else {
         return Ok(None);
     };

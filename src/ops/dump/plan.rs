@@ -9,6 +9,7 @@ use super::interrupted::{InterruptedDump, SavedDump, dump_origin, find_for_reque
 use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::item::read_units;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
@@ -134,8 +135,11 @@ pub async fn plan(
 ) -> Result<DumpPlan> {
     if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
         return Err(
-            Error::usage("a limit is exact only when one segment counts it")
-                .with_hint("leave out --segments, or leave out --limit"),
+            Error::usage("a limit is exact only when one segment counts it").with_hint(format!(
+                "leave out {segments}, or leave out {limit}",
+                segments = Field::Segments,
+                limit = Field::Limit
+            )),
         );
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::plan::DumpPlan;
 use crate::backup::{DumpTarget, TransformCounts};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::{
     LazyLinesFile, partial_path, publish_lines_file, remove_side_file, short_file_name, side_path,
     side_path_in_state,
@@ -19,7 +20,10 @@ pub(crate) fn open_rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result
     LazyLinesFile::open(paths, changes.rejects_bytes).map_err(|error| {
         Error::failed("the interrupted dump cannot be resumed")
             .with_source(error)
-            .with_hint("leave out --resume to start a new dump")
+            .with_hint(format!(
+                "leave out {resume} to start a new dump",
+                resume = Field::Resume
+            ))
     })
 }
 

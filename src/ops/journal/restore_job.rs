@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::field::Field;
 use crate::ops::sink::table::{OnConflict, RejectFileSize, RestoreCounts, WriteCosts};
 use crate::ops::source::lanes::LanePositions;
 
@@ -99,8 +100,9 @@ impl RestoreIdentity {
 
         if self.salvage != other.salvage {
             return Some(format!(
-                "it was run {} --salvage",
-                if self.salvage { "with" } else { "without" }
+                "it was run {} {salvage}",
+                if self.salvage { "with" } else { "without" },
+                salvage = Field::Salvage
             ));
         }
 

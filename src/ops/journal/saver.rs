@@ -10,6 +10,7 @@ use super::restore_job::{RestoreJob, RestoreProgress};
 use super::settled::{Position, Settling};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
+use crate::field::Field;
 use crate::ops::run_blocking;
 use crate::place::LockedJournal;
 
@@ -184,7 +185,8 @@ impl Journal {
     fn warn(&mut self, error: &Error) {
         if !std::mem::replace(&mut self.has_warned, true) {
             let message = format!(
-                "Progress cannot be saved: {error}. After an interruption, --resume repeats what was done since the last save."
+                "Progress cannot be saved: {error}. After an interruption, {resume} repeats what was done since the last save.",
+                resume = Field::Resume
             );
             self.reporter.report(Event::Warning(message));
         }

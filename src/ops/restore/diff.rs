@@ -7,6 +7,7 @@ use super::reconcile::wanted_schema;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::ops::describe_existing;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, Section, TableSchema, differences};
@@ -50,8 +51,10 @@ pub async fn diff(
     let source = Source::open(&request.source)?;
     let table = request.target_table(environment, &source)?;
     let wanted = wanted_schema(request, &source)?.ok_or_else(|| {
-        Error::schema_mismatch(format!("{source} has no schema to compare"))
-            .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints)")
+        Error::schema_mismatch(format!("{source} has no schema to compare")).with_hint(format!(
+            "pass {schema} FILE (what `aws dynamodb describe-table` prints)",
+            schema = Field::Schema
+        ))
     })?;
     let existing = describe_existing(store, environment, &table).await?;
     let sections = store.capture(&existing, &Section::all()).await;

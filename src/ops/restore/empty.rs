@@ -6,6 +6,7 @@ use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
 use crate::backup::Source;
 use crate::error::Error;
+use crate::field::Field;
 
 /// Whether the table may only be changed after an item that can be written was read.
 pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
@@ -44,6 +45,7 @@ pub(crate) fn nothing_to_write(
     ))
     .with_details(listed)
     .with_hint(format!(
-        "{pipe}pass --allow-empty if the table is to be empty"
+        "{pipe}pass {allow_empty} if the table is to be empty",
+        allow_empty = Field::AllowEmpty
     ))
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::limits;
 use crate::ops::sink::table::OnConflict;
 use crate::ops::{Cap, ContentScope};
@@ -115,8 +116,9 @@ impl RestoreRequest {
         name.ok_or_else(|| {
             Error::usage("the dump does not say which table it was, and no target table is named")
                 .with_hint(format!(
-                    "pass --table, or set DYNAMODB_TABLE in the env file of {}",
-                    environment.name()
+                    "pass {table}, or set DYNAMODB_TABLE in the env file of {}",
+                    environment.name(),
+                    table = Field::Table
                 ))
         })
     }

@@ -9,6 +9,7 @@ use super::table_journal::TableJournal;
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::field::Field;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress};
 use crate::ops::run_blocking;
 use crate::ops::sink::table::RejectPaths;
@@ -167,7 +168,13 @@ fn recreated() -> String {
 
 fn other_option(progress: &RestoreProgress, identity: &RestoreIdentity) -> Option<String> {
     let own = progress.identity.as_ref()?.on_conflict;
-    (own != identity.on_conflict).then(|| format!("it was run with --on-conflict {}", own.word()))
+    (own != identity.on_conflict).then(|| {
+        format!(
+            "it was run with {on_conflict} {}",
+            own.word(),
+            on_conflict = Field::OnConflict
+        )
+    })
 }
 
 fn lost_rejects(progress: &RestoreProgress, paths: &RejectPaths) -> Option<String> {
@@ -211,7 +218,7 @@ impl ResumeDecision {
                 reason: other_items,
             },
             ProgressMatch::Resumable { .. } => {
-                let reason = "--resume would go on with it".to_owned();
+                let reason = format!("{} would go on with it", Field::Resume);
                 Self::start_over(Some(reason), false)
             }
             ProgressMatch::NotResumable {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::RestoreRequest;
 use crate::error::Result;
+use crate::field::Field;
 use crate::schema::{
     CreateTable, NotRecreated, Setting, SettingCall, SettingChoice, SkippedSetting, TableSchema,
     When,
@@ -102,7 +103,10 @@ impl Settings {
         let skipped = requested.map(|call| SkippedSetting {
             setting: call.setting,
             what: call.what,
-            reason: "the table exists and keeps its settings; --apply-settings applies it".into(),
+            reason: format!(
+                "the table exists and keeps its settings; {} applies it",
+                Field::ApplySettings
+            ),
         });
 
         Self {

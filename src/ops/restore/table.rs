@@ -8,6 +8,7 @@ use super::TableOutcome;
 use super::table_action::TableAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::field::Field;
 use crate::ops::{guard, until_cancelled};
 use crate::schema::{CreateTable, Progress, Setting, SettingCall, TableSchema};
 use crate::store::Writer;
@@ -235,7 +236,7 @@ impl TargetTable<'_> {
                     "table {table} is not {state} after {limit:?}: {actual}"
                 ))
                 .with_hint(
-                    "run the same command again when it is ready, or wait longer with --give-up-after",
+                    format!("run the same command again when it is ready, or wait longer with {give_up_after}", give_up_after = Field::GiveUpAfter),
                 ));
             }
 

@@ -8,6 +8,7 @@ use super::identity::table_id;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
+use crate::field::Field;
 use crate::ops::identity::StateKey;
 use crate::ops::journal::{Job, RestoreJob};
 use crate::ops::table_location::TableLocation;
@@ -165,7 +166,10 @@ impl TableJournal {
             self.table,
             lock.display()
         ))
-        .with_hint("wait until it has finished, or restore into another table with --table")
+        .with_hint(format!(
+            "wait until it has finished, or restore into another table with {table}",
+            table = Field::Table
+        ))
     }
 
     /// Reads the journal; `None` if it does not exist.

@@ -12,6 +12,7 @@ use super::worker::{ChunkWorker, SettledSender};
 use crate::backup::{DataFileState, DumpWriter, ScanProgress, SegmentProgress, TransformCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
+use crate::field::Field;
 use crate::item::{Items, KeySchema};
 use crate::ops::chunk::Chunk;
 use crate::ops::item_formatter::ItemFormatter;
@@ -250,7 +251,7 @@ impl DumpRejects {
             let label = self.formatter.label(item, &self.key);
             let message = format!("stopped at the first rejected item, {label}: {reason}");
             return Err(Error::new(ErrorKind::Rejected, message).with_hint(
-                "fix the transform or the item, or omit --strict: rejected items are then listed in a file",
+                format!("fix the transform or the item, or omit {strict}: rejected items are then listed in a file", strict = Field::Strict),
             ));
         }
 

@@ -8,6 +8,7 @@ use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::field::Field;
 use crate::ops::compare::{CompareContext, DumpSide, Side, TableSide, compare};
 use crate::ops::identity::TableIdentity;
 use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, read_cap, segments_for};
@@ -71,8 +72,9 @@ impl<'a> LiveTable<'a> {
     pub(crate) async fn describe(&self, default_name: Option<&str>) -> Result<DescribedTable<'a>> {
         let name = self.table.as_deref().or(default_name).ok_or_else(|| {
             Error::usage("no table is named").with_hint(format!(
-                "pass --table, or set DYNAMODB_TABLE in the env file of {}",
-                self.environment.name()
+                "pass {table}, or set DYNAMODB_TABLE in the env file of {}",
+                self.environment.name(),
+                table = Field::Table
             ))
         })?;
 
@@ -252,9 +254,11 @@ pub(crate) async fn refuse_same_table(
         "table {table} of environment {} is to be compared with itself",
         source.environment.name()
     ))
-    .with_hint(
-        "name another table with --against-table, or another environment with --against-env",
-    ))
+    .with_hint(format!(
+        "name another table with {second_table}, or another environment with {second_environment}",
+        second_table = Field::SecondTable,
+        second_environment = Field::SecondEnvironment
+    )))
 }
 
 /// Opens a dump. Refuses a stream, because examples are read a second time.

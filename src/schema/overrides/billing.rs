@@ -4,6 +4,7 @@ use super::indexes::check_name;
 use super::parse::{BillingMode, Overrides};
 use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::description::OnDemandThroughput;
 use crate::schema::json_body::JsonBody;
 use crate::schema::settings::auto_scaling;
@@ -30,7 +31,10 @@ pub(crate) fn put(
         return Err(Error::usage(format!(
             "{flag} is for on-demand tables, and this one is provisioned"
         ))
-        .with_hint("add --billing-mode on-demand, or leave it out"));
+        .with_hint(format!(
+            "add {billing_mode} on-demand, or leave it out",
+            billing_mode = Field::BillingMode
+        )));
     }
 
     // Without a change of mode or figures, the document stays verbatim.
@@ -53,13 +57,13 @@ pub(crate) fn put(
 
 /// The first flag of each kind that was given.
 struct GivenFlags {
-    capacity: Option<&'static str>,
-    maximum: Option<&'static str>,
+    capacity: Option<Field>,
+    maximum: Option<Field>,
 }
 
 impl GivenFlags {
     fn new(overrides: &Overrides) -> Self {
-        let first = |flags: [(bool, &'static str); 3]| {
+        let first = |flags: [(bool, Field); 3]| {
             flags
                 .into_iter()
                 .find(|(is_given, _)| *is_given)
@@ -67,21 +71,21 @@ impl GivenFlags {
         };
         Self {
             capacity: first([
-                (overrides.read_capacity.is_some(), "--read-capacity"),
-                (overrides.write_capacity.is_some(), "--write-capacity"),
-                (!overrides.index_capacity.is_empty(), "--set index-capacity"),
+                (overrides.read_capacity.is_some(), Field::ReadCapacity),
+                (overrides.write_capacity.is_some(), Field::WriteCapacity),
+                (!overrides.index_capacity.is_empty(), Field::IndexCapacity),
             ]),
             maximum: first([
                 (
                     overrides.on_demand_max_read.is_some(),
-                    "--set on-demand-max-read",
+                    Field::OnDemandMaxRead,
                 ),
                 (
                     overrides.on_demand_max_write.is_some(),
-                    "--set on-demand-max-write",
+                    Field::OnDemandMaxWrite,
                 ),
                 // Pads the list to the length of the other one.
-                (false, ""),
+                (false, Field::BillingMode),
             ]),
         }
     }
@@ -89,10 +93,10 @@ impl GivenFlags {
 
 fn check_figures(overrides: &Overrides) -> Result<()> {
     let figures = [
-        (overrides.read_capacity, "--read-capacity"),
-        (overrides.write_capacity, "--write-capacity"),
-        (overrides.on_demand_max_read, "--set on-demand-max-read"),
-        (overrides.on_demand_max_write, "--set on-demand-max-write"),
+        (overrides.read_capacity, Field::ReadCapacity),
+        (overrides.write_capacity, Field::WriteCapacity),
+        (overrides.on_demand_max_read, Field::OnDemandMaxRead),
+        (overrides.on_demand_max_write, Field::OnDemandMaxWrite),
     ];
 
     // DynamoDB's API has signed 64-bit integers for units.
@@ -120,16 +124,18 @@ fn check_indexes(schema: &TableSchema, overrides: &Overrides) -> Result<()> {
     for (name, capacity) in &overrides.index_capacity {
         // A better message than "no index" for an LSI or a vector index.
         if schema.has_index(name) && !names.contains(name) {
-            return Err(
-                Error::usage(format!("--set index-capacity: index {name} is not a GSI"))
-                    .with_hint("only GSIs have a capacity"),
-            );
+            return Err(Error::usage(format!(
+                "{index_capacity}: index {name} is not a GSI",
+                index_capacity = Field::IndexCapacity
+            ))
+            .with_hint("only GSIs have a capacity"));
         }
 
-        check_name(name, "--set index-capacity", &names)?;
+        check_name(name, Field::IndexCapacity, &names)?;
         if capacity.read == 0 || capacity.write == 0 {
             return Err(Error::usage(format!(
-                "--set index-capacity: the minimum for index {name} is 1:1"
+                "{index_capacity}: the minimum for index {name} is 1:1",
+                index_capacity = Field::IndexCapacity
             ))
             .with_hint("write RCU:WCU, both above 0, for example 5:10"));
         }
@@ -148,13 +154,14 @@ fn mode(table: &Description, overrides: &Overrides, given: &GivenFlags) -> Resul
 
     match (overrides.billing_mode, given.capacity) {
         (Some(BillingMode::OnDemand), Some(flag)) => Err(Error::usage(format!(
-            "{flag} and --billing-mode on-demand cannot be used together"
+            "{flag} and {billing_mode} on-demand cannot be used together",
+            billing_mode = Field::BillingMode
         ))
         .with_hint("an on-demand table has no capacity; remove one of them")),
         (Some(BillingMode::Provisioned), _) if !has_figures => {
-            Err(no_figures("--billing-mode provisioned"))
+            Err(no_figures(&format!("{} provisioned", Field::BillingMode)))
         }
-        (None, Some(flag)) if !has_figures => Err(no_figures(flag)),
+        (None, Some(flag)) if !has_figures => Err(no_figures(&flag.to_string())),
         (Some(mode), _) => Ok(mode),
         (None, Some(_)) => Ok(BillingMode::Provisioned),
         (None, None) if table.is_provisioned() => Ok(BillingMode::Provisioned),
@@ -162,11 +169,15 @@ fn mode(table: &Description, overrides: &Overrides, given: &GivenFlags) -> Resul
     }
 }
 
-fn no_figures(flag: &str) -> Error {
+fn no_figures(option: &str) -> Error {
     Error::usage(format!(
-        "{flag} needs a capacity for the table, which is on-demand in the dump"
+        "{option} needs a capacity for the table, which is on-demand in the dump"
     ))
-    .with_hint("add --read-capacity and --write-capacity")
+    .with_hint(format!(
+        "add {read_capacity} and {write_capacity}",
+        read_capacity = Field::ReadCapacity,
+        write_capacity = Field::WriteCapacity
+    ))
 }
 
 /// A missing dimension keeps the dump's capacity; if the dump has none either, it equals the other dimension.
@@ -178,7 +189,9 @@ fn provision(edit: &mut SchemaEdit, table: &Description, overrides: &Overrides) 
             write: write.unwrap_or(has.write),
         },
         (Billing::OnDemand, Some(read), Some(write)) => Capacity { read, write },
-        (Billing::OnDemand, ..) => return Err(no_figures("--billing-mode provisioned")),
+        (Billing::OnDemand, ..) => {
+            return Err(no_figures(&format!("{} provisioned", Field::BillingMode)));
+        }
     };
 
     set_mode(edit, PROVISIONED);

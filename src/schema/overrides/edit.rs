@@ -5,6 +5,7 @@ use super::parse::{Overrides, TableClass};
 use super::schema_edit::SchemaEdit;
 use super::{billing, indexes, key_schema};
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::document::raw::raw;
 use crate::schema::document::views::SectionView;
 use crate::schema::json_body::JsonBody;
@@ -111,10 +112,11 @@ fn put_tags(edit: &mut SchemaEdit, schema: &TableSchema, overrides: &Overrides) 
         .keys()
         .find(|name| name.is_empty() || name.starts_with(AWS_TAG_PREFIX))
     {
-        return Err(
-            Error::usage(format!("--set tag: `{name}` is not a valid tag name"))
-                .with_hint("a tag needs a name, and names that start with aws: are reserved"),
-        );
+        return Err(Error::usage(format!(
+            "{add_tags}: `{name}` is not a valid tag name",
+            add_tags = Field::AddTags
+        ))
+        .with_hint("a tag needs a name, and names that start with aws: are reserved"));
     }
 
     // With `--no-tags` it makes no difference that the dump's tags are unknown.

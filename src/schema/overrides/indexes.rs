@@ -3,6 +3,7 @@
 use super::parse::Overrides;
 use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::TableSchema;
 use crate::schema::vector_indexes::VECTOR_INDEXES;
 use crate::similar::did_you_mean;
@@ -31,15 +32,17 @@ pub(crate) fn drop_unwanted(
     let dropped = drop_indexes
         .iter()
         .filter(|name| *name != ALL)
-        .map(|name| (name, "--drop-index"));
-    for (name, flag) in dropped.chain(only_indexes.iter().map(|name| (name, "--set only-index"))) {
-        check_name(name, flag, &names)?;
+        .map(|name| (name, Field::DropIndexes));
+    for (name, field) in dropped.chain(only_indexes.iter().map(|name| (name, Field::OnlyIndexes))) {
+        check_name(name, field, &names)?;
     }
 
     // Contradictory flags are an error: a guess could drop an index that is wanted.
     if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
         return Err(Error::usage(format!(
-            "--set only-index keeps index {name}, but --drop-index drops it"
+            "{only_indexes} keeps index {name}, but {drop_indexes} drops it",
+            only_indexes = Field::OnlyIndexes,
+            drop_indexes = Field::DropIndexes
         ))
         .with_hint("remove one of them"));
     }
@@ -48,10 +51,15 @@ pub(crate) fn drop_unwanted(
     let drops_all =
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
     if drops_all && !only_indexes.is_empty() {
-        return Err(
-            Error::usage("--drop-index all and --set only-index cannot be used together")
-                .with_hint("--set only-index drops every other index"),
-        );
+        return Err(Error::usage(format!(
+            "{drop_indexes} all and {only_indexes} cannot be used together",
+            drop_indexes = Field::DropIndexes,
+            only_indexes = Field::OnlyIndexes
+        ))
+        .with_hint(format!(
+            "{only_indexes} drops every other index",
+            only_indexes = Field::OnlyIndexes
+        )));
     }
 
     // Naming an index with `--set only-index` keeps it even if it was being deleted.
@@ -60,11 +68,11 @@ pub(crate) fn drop_unwanted(
         let mut notes = Vec::new();
         edit.retain_elements(field, |name| {
             let reason = if drops_all || drop_indexes.iter().any(|dropped| dropped == name) {
-                "by --drop-index"
+                format!("by {}", Field::DropIndexes)
             } else if deleting.contains(&name) && !only_indexes.iter().any(|kept| kept == name) {
-                "was being deleted when the table was dumped"
+                "was being deleted when the table was dumped".to_owned()
             } else if !only_indexes.is_empty() && !only_indexes.iter().any(|kept| kept == name) {
-                "not among --set only-index"
+                format!("not among {}", Field::OnlyIndexes)
             } else {
                 return true;
             };
@@ -81,8 +89,8 @@ pub(crate) fn drop_unwanted(
 
 /// # Errors
 ///
-/// When `name`, given with `flag`, is not among `names`.
-pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()> {
+/// When `name`, given with `field`, is not among `names`.
+pub(crate) fn check_name(name: &str, field: Field, names: &[String]) -> Result<()> {
     if names.iter().any(|known| known == name) {
         return Ok(());
     }
@@ -95,5 +103,5 @@ pub(crate) fn check_name(name: &str, flag: &str, names: &[String]) -> Result<()>
         }
     });
 
-    Err(Error::usage(format!("{flag}: the table has no index `{name}`")).with_hint(hint))
+    Err(Error::usage(format!("{field}: the table has no index `{name}`")).with_hint(hint))
 }

@@ -2,9 +2,10 @@
 
 use super::schema_edit::SchemaEdit;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::description::{AttributeDefinition, KeyElement};
 
-const FLAG: &str = "--key-schema";
+const FIELD: Field = Field::KeySchema;
 const TYPES: [&str; 3] = ["S", "N", "B"];
 
 /// Puts the key that `text` (`pk:S,sk:N`) describes in place of the table's. Drops the LSIs that are incompatible with it.
@@ -113,6 +114,6 @@ fn attribute(text: &str, definitions: &[AttributeDefinition]) -> Result<Attribut
 }
 
 fn usage(what: &str) -> Error {
-    Error::usage(format!("{FLAG}: {what}"))
+    Error::usage(format!("{FIELD}: {what}"))
         .with_hint("write the key as pk:S or pk:S,sk:N; types are S, N and B")
 }

@@ -8,6 +8,7 @@ use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::schema::Capacity;
 
 /// Overrides of a dump's schema.
@@ -98,8 +99,14 @@ impl Overrides {
     /// [`Usage`](crate::error::ErrorKind::Usage): the key is unknown, or the value is invalid.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let invalid = |expected: &str| {
-            Error::usage(format!("--set {assignment}: the value is invalid"))
-                .with_hint(format!("expected: --set {expected}"))
+            Error::usage(format!(
+                "{overrides} {assignment}: the value is invalid",
+                overrides = Field::Overrides
+            ))
+            .with_hint(format!(
+                "expected: {overrides} {expected}",
+                overrides = Field::Overrides
+            ))
         };
         let (key, value) = assignment
             .split_once('=')
@@ -217,7 +224,11 @@ impl Overrides {
 }
 
 fn unknown_assignment(assignment: &str) -> Error {
-    Error::usage(format!("--set {assignment}: not an override")).with_hint(format!(
+    Error::usage(format!(
+        "{overrides} {assignment}: not an override",
+        overrides = Field::Overrides
+    ))
+    .with_hint(format!(
         "set KEY=VALUE with KEY one of {}",
         Overrides::ASSIGNABLE.join(", ")
     ))

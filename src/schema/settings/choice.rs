@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::spec::{DefaultRule, LaterIndexes, Setting, SettingChoice, SettingTarget};
+use crate::field::Field;
 
 impl SettingChoice {
     /// Why `setting` is not applied; `None` when it is.
     pub(crate) fn refusal(&self, setting: Setting, same_table: bool) -> Option<String> {
         // First, because `--without` takes precedence over `--with`.
         if self.without.contains(&setting) {
-            return Some("excluded by --without".to_owned());
+            return Some(format!("excluded by {}", Field::Without));
         }
 
         let reason = match setting.0.default {
@@ -19,7 +20,10 @@ impl SettingChoice {
             DefaultRule::SameTable(reason) | DefaultRule::Skipped(reason) => reason,
         };
 
-        Some(format!("{reason}; --with {setting} applies it"))
+        Some(format!(
+            "{reason}; {with} {setting} applies it",
+            with = Field::With
+        ))
     }
 
     /// Whether `setting` is applied.

@@ -284,7 +284,7 @@ mod rules {
             assert!(
                 skipped
                     .reason
-                    .ends_with(&format!("; --with {} applies it", skipped.setting)),
+                    .ends_with(&format!("; `settings.with` {} applies it", skipped.setting)),
                 "{}",
                 skipped.reason
             );
@@ -319,7 +319,7 @@ mod rules {
         assert!(
             none.skipped
                 .iter()
-                .all(|skipped| skipped.reason == "excluded by --without")
+                .all(|skipped| skipped.reason == "excluded by `settings.without`")
         );
     }
 

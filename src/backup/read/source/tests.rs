@@ -235,7 +235,7 @@ fn several_tables_are_listed() {
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("films, music"), "{error}");
-    assert!(error.hint().unwrap().contains("--source"));
+    assert!(error.hint().unwrap().contains("`source`"));
 }
 
 #[test]

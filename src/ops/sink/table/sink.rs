@@ -19,6 +19,7 @@ use super::ledger::{ItemOutcome, Ledger, Ticket};
 use super::refusals::ConsecutiveRefusals;
 use super::rejects::{FlushedRejects, RejectFilePaths, RejectFiles};
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::Field;
 use crate::item::KeySchema;
 use crate::ops::chunk::Chunk;
 use crate::ops::journal::{Settled, SettledTable, Settling, SinkState};
@@ -344,9 +345,10 @@ impl<P: Clone + Send> TableSink<P> {
             "stopped at the first rejected item, {item}: {}",
             refused.reason
         );
-        Error::new(ErrorKind::Rejected, message).with_hint(
-            "fix or remove the item, or omit --strict: rejected items are then listed in a file",
-        )
+        Error::new(ErrorKind::Rejected, message).with_hint(format!(
+            "fix or remove the item, or omit {strict}: rejected items are then listed in a file",
+            strict = Field::Strict
+        ))
     }
 
     /// Rejects an item. With `strict`, it remains unsettled, so that the next run tries it again.

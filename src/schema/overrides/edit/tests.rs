@@ -207,31 +207,31 @@ mod billing {
     #[test]
     fn contradictions_name_the_flag() {
         for (document, toml, what) in [
-            (FILMS, "read-capacity = 0", "--read-capacity 0"),
+            (FILMS, "read-capacity = 0", "`read_capacity` 0"),
             (
                 FILMS,
                 "billing-mode = \"on-demand\"\nwrite-capacity = 1",
-                "--write-capacity and --billing-mode on-demand",
+                "`write_capacity` and `billing_mode` on-demand",
             ),
             (
                 FILMS,
                 "on-demand-max-read = 1",
-                "--set on-demand-max-read is for on-demand",
+                "`on_demand_max_read` is for on-demand",
             ),
             (
                 MATCHES,
                 "on-demand-max-write = 1\nread-capacity = 1",
-                "--set on-demand-max-write is for on-demand",
+                "`on_demand_max_write` is for on-demand",
             ),
             (
                 MATCHES,
                 "billing-mode = \"provisioned\"",
-                "--billing-mode provisioned needs",
+                "`billing_mode` provisioned needs",
             ),
             (
                 MATCHES,
                 "index-capacity = { by-tournament = \"1:1\" }",
-                "--set index-capacity needs",
+                "`index_capacity` needs",
             ),
             (
                 FILMS,
@@ -301,19 +301,19 @@ mod indexes {
         }
 
         let notes = overridden(FILMS, "drop-index = \"by-director\"").notes;
-        assert_eq!(notes, ["GSI by-director dropped: by --drop-index"]);
+        assert_eq!(notes, ["GSI by-director dropped: by `drop_indexes`"]);
         let notes = overridden(MATCHES, "only-index = \"by-tournament\"").notes;
         assert_eq!(
             notes,
-            ["vector index by-likeness dropped: not among --set only-index"]
+            ["vector index by-likeness dropped: not among `only_indexes`"]
         );
     }
 
     #[test]
     fn an_unknown_index_is_answered_with_near_names() {
         for (toml, flag) in [
-            ("drop-index = \"by-dircetor\"", "--drop-index"),
-            ("only-index = \"by-dircetor\"", "--set only-index"),
+            ("drop-index = \"by-dircetor\"", "`drop_indexes`"),
+            ("only-index = \"by-dircetor\"", "`only_indexes`"),
         ] {
             let error = refused(FILMS, toml);
             assert_eq!(
@@ -407,7 +407,7 @@ mod key {
             let error = refused(FILMS, &format!("key-schema = \"{key}\""));
             assert_eq!(error.kind(), ErrorKind::Usage);
             assert!(
-                error.to_string().starts_with("--key-schema: ") && error.to_string().contains(what),
+                error.to_string().starts_with("`key_schema`: ") && error.to_string().contains(what),
                 "{key}: {error}"
             );
         }
