@@ -427,7 +427,7 @@ mod tests {
         Endpoint::Url {
             url: url.to_owned(),
             every_service: true,
-            source: ValueSource::Flag("--endpoint-url"),
+            source: ValueSource::Field(crate::field::Field::EndpointUrl),
         }
     }
 

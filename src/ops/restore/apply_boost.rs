@@ -256,22 +256,23 @@ async fn revert_billing(
 
 /// The AWS CLI command for an `UpdateTable` request; `None` for the embedded engine, which the AWS CLI cannot reach.
 fn aws_cli_command(body: &str, target: &TableLocation) -> Option<String> {
-    let mut command = format!(
-        "aws dynamodb update-table --cli-input-json '{}'",
-        body.replace('\'', r"'\''")
-    );
-    if let Some(region) = &target.region {
-        command.push_str(" --region ");
-        command.push_str(region);
+    let endpoint = target.endpoint.as_deref();
+    if endpoint.is_some_and(|url| !url.starts_with("http")) {
+        return None;
     }
 
-    match &target.endpoint {
-        Some(url) if url.starts_with("http") => {
-            command.push_str(" --endpoint-url ");
-            command.push_str(url);
-            Some(command)
-        }
-        Some(_) => None,
-        None => Some(command),
-    }
+    let body = format!("'{}'", body.replace('\'', r"'\''"));
+    let options = [
+        ("cli-input-json", Some(body.as_str())),
+        ("region", target.region.as_deref()),
+        ("endpoint-url", endpoint),
+    ];
+    let options = options
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(" --{name} {}", value?)));
+
+    Some(format!(
+        "aws dynamodb update-table{}",
+        options.collect::<String>()
+    ))
 }

@@ -490,7 +490,7 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
         return Vec::new();
     };
 
-    let lines = lines_without_tests(text);
+    let lines = lines_without_tests(text).count();
     let mut found = reader.found;
     if lines > LONGEST_FILE {
         found.insert(format!(
@@ -505,16 +505,15 @@ fn violations(path: &Path, text: &str) -> Vec<String> {
 }
 
 /// Lines of a formatted file that are not blank and not of an item for tests: from its attribute to the line that closes it.
-fn lines_without_tests(text: &str) -> usize {
+pub(crate) fn lines_without_tests(text: &str) -> impl Iterator<Item = &str> {
     let mut in_test = false;
-    let mut count = 0;
-    for line in text.lines() {
-        in_test |= line == "#[cfg(test)]";
-        count += usize::from(!in_test && !line.trim().is_empty());
-        in_test &= !(line == "}" || line.ends_with(';') && !line.starts_with(' '));
-    }
+    text.lines().filter(move |line| {
+        in_test |= *line == "#[cfg(test)]";
+        let counts = !in_test && !line.trim().is_empty();
+        in_test &= !(*line == "}" || line.ends_with(';') && !line.starts_with(' '));
 
-    count
+        counts
+    })
 }
 
 /// Goes through one file and collects what it should not do.
