@@ -246,7 +246,7 @@ fn a_journal_that_cannot_be_read_is_named() {
         .dumpdb(["--output=out", "--resume"])
         .exits(12)
         .says("out.journal")
-        .says("leave out --resume");
+        .says("omit --resume");
 
     project
         .dumpdb(["--output=out"])

@@ -328,7 +328,7 @@ fn throttling_that_will_not_drain() {
         .restoredb(arguments)
         .exits(1)
         .says("ProvisionedThroughputExceededException")
-        .says("answer of 4s without progress")
+        .says("response after 4s without progress")
         .says("0 of")
         .says("capacity");
     assert!(proxy.count("BatchWriteItem") > 3, "it was tried again");
