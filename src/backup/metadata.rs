@@ -53,6 +53,8 @@ pub struct MetadataDraft {
     pub segments: u32,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
+    /// Number of items that the table had when reading began, by DynamoDB's own count.
+    pub reported_items: Option<u64>,
     /// Settings of the table that could not be read, with the reason.
     pub not_captured: Vec<String>,
 }
@@ -105,6 +107,9 @@ pub struct Metadata {
     pub data_bytes: u64,
     /// Read units DynamoDB reports as consumed.
     pub consumed_read_units: f64,
+    /// Number of items that the table had when reading began, by DynamoDB's own count, which is updated about every six hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_items: Option<u64>,
     /// Settings of the table that could not be read.
     #[serde(default)]
     pub not_captured: Vec<String>,
@@ -338,6 +343,7 @@ pub(crate) mod tests {
             consistent_read: false,
             segments: 1,
             consumed_read_units: 12.5,
+            reported_items: Some(3),
             not_captured: vec!["tags: access denied".into()],
         }
     }
@@ -395,6 +401,7 @@ pub(crate) mod tests {
             items: 3,
             data_bytes: 40,
             consumed_read_units: draft.consumed_read_units,
+            reported_items: draft.reported_items,
             not_captured: draft.not_captured,
             files: BTreeMap::from([("table-data.jsonl.zst".into(), entry)]),
         }

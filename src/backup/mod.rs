@@ -41,6 +41,7 @@ pub use read::lanes::{Lane, LaneItem, LaneReader, LaneText};
 pub use read::named_file::{read_schema, read_text};
 pub use read::salvage::{SalvagePiece, SalvageReader, Unreadable};
 pub use read::source::{Source, SourceKind, SourceSpec};
+pub(crate) use summary::few_items_warning;
 pub use write::resume::ProgressFn;
 pub use write::target::{DumpOptions, DumpTarget};
 pub use write::writer::{DumpWriter, FinishedDump};

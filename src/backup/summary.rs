@@ -3,6 +3,27 @@
 use super::format::{METADATA_FILE, SUMMARY_FILE};
 use super::metadata::Metadata;
 
+/// Tables with fewer items are not compared with the dump: their count is often outdated.
+const MIN_REPORTED_ITEMS: u64 = 1_000;
+
+/// A warning if the dump should contain all items of the table and contains fewer than half of those that DynamoDB reported.
+pub(crate) fn few_items_warning(metadata: &Metadata) -> Option<String> {
+    let reported = metadata.reported_items?;
+    let is_far_less = reported > MIN_REPORTED_ITEMS && metadata.items.saturating_mul(2) < reported;
+    if !metadata.complete || !is_far_less {
+        return None;
+    }
+
+    let items = if metadata.items == 1 { "item" } else { "items" };
+    Some(format!(
+        "The dump contains {} {items}, but DynamoDB reported about {} for table {}. DynamoDB updates its count about every six hours. Items \
+         may have been deleted since; otherwise, the dump is incomplete.",
+        grouped(metadata.items),
+        grouped(reported),
+        metadata.table
+    ))
+}
+
 /// Renders the summary from the metadata.
 pub(crate) fn render(metadata: &Metadata) -> String {
     let mut lines = vec!["DynamoDB dump".to_owned(), String::new()];
@@ -75,6 +96,7 @@ fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
         fields.push(("Masked", format!("by the rules of SHA-256 {sha256}")));
     }
 
+    fields.extend(few_items_warning(metadata).map(|warning| ("Warning", warning)));
     fields.extend(
         metadata
             .not_captured
@@ -164,6 +186,26 @@ mod tests {
 
         for (number, expected) in cases {
             assert_eq!(grouped(number), expected);
+        }
+    }
+
+    #[test]
+    fn a_complete_dump_with_less_than_half_of_more_than_a_thousand_items_has_a_warning() {
+        let mut metadata = super::super::metadata::tests::metadata();
+        for (complete, items, reported, expected) in [
+            (true, 600, Some(1_201), true),
+            (true, 600, Some(1_200), false),
+            (true, 1, Some(1_001), true),
+            (true, 1, Some(1_000), false),
+            (true, 0, None, false),
+            (false, 600, Some(100_000), false),
+        ] {
+            metadata.complete = complete;
+            metadata.items = items;
+            metadata.reported_items = reported;
+            let warning = few_items_warning(&metadata);
+            assert_eq!(warning.is_some(), expected, "{items} of {reported:?}");
+            assert_eq!(render(&metadata).contains("Warning "), expected);
         }
     }
 

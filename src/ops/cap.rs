@@ -1,42 +1,80 @@
-//! Caps on capacity consumption: units per second, or a percentage of the table's capacity.
+//! Caps on consumed capacity: units per second, or a percentage of the table's capacity. Tables in a protected environment have a default
+//! cap.
+//!
+//! A write consumes units of the table and of each GSI, and a cap limits their sum. A percentage therefore refers to the smallest capacity
+//! of all of them, which no write can exceed.
 
+use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
+use super::capacity::{Direction, KnownCapacity, PartCapacity, part_capacities};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::schema::{Billing, TableSchema};
+use crate::ops::table_location::TableLocation;
+use crate::schema::TableSchema;
+
+/// Percentage of a protected table's capacity that is used by default.
+const DEFAULT_PERCENT: u8 = 50;
 
 /// Maximum capacity units per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cap {
     /// A number of units.
     Units(u32),
-    /// A percentage of the table's provisioned capacity, or of its maximum throughput if it is on-demand.
+    /// A percentage of the table's capacity: the provisioned one, otherwise the on-demand maximum, otherwise the warm throughput.
     Percent(u8),
+    /// No cap, not even the default one.
+    Unlimited,
 }
 
-/// The kind of capacity that is capped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
+/// The cap in force and its reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppliedCap {
+    /// Maximum units per second; `None` for no limit.
+    pub units_per_second: Option<u32>,
+    /// Maximum units per second during a temporary boost of the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub while_boosted: Option<u32>,
+    /// Reason of the cap, or of its absence.
+    #[serde(flatten)]
+    pub reason: CapReason,
 }
 
-impl Direction {
-    /// The field of the request that sets a cap.
-    fn cap_field(self) -> Field {
-        match self {
-            Self::Read => Field::MaxReadUnits,
-            Self::Write => Field::MaxWriteUnits,
-        }
-    }
+/// Reason of a cap, or of its absence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum CapReason {
+    /// A number of units was requested.
+    Requested,
+    /// A percentage of this capacity was requested.
+    RequestedPercentage {
+        /// Percentage.
+        percent: u8,
+        /// Capacity to which it refers.
+        capacity: KnownCapacity,
+    },
+    /// Default for a protected environment: half of this capacity.
+    Protected {
+        /// Capacity to which it refers.
+        capacity: KnownCapacity,
+    },
+    /// A protected environment has a default, but the capacity of the table is not known.
+    UnknownCapacity,
+    /// The default for a protected environment was lifted.
+    Lifted,
 }
 
 impl FromStr for Cap {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = || Error::usage("write a number of units, or a share such as 25%");
+        let invalid = || Error::usage("write a number of units, a percentage such as 25%, or none");
+        if text == "none" {
+            return Ok(Self::Unlimited);
+        }
+
         match text.strip_suffix('%') {
             Some(percent) => match percent.parse() {
                 Ok(percent @ 1..=100) => Ok(Self::Percent(percent)),
@@ -52,108 +90,127 @@ impl FromStr for Cap {
     }
 }
 
-impl Cap {
-    /// Units per second for this table, at least 1.
-    pub(crate) fn units_per_second(
-        self,
+impl AppliedCap {
+    /// The requested cap, otherwise the default if the table `is_protected`; `None` without either.
+    ///
+    /// # Errors
+    /// A percentage of a capacity that is not known.
+    pub(crate) fn new(
+        requested: Option<Cap>,
+        is_protected: bool,
         table: Option<&TableSchema>,
         direction: Direction,
-    ) -> Result<u32> {
-        let percent = match self {
-            Self::Units(units) => return Ok(units),
-            Self::Percent(percent) => u64::from(percent),
+    ) -> Result<Option<Self>> {
+        let smallest = || {
+            let known = part_capacities(table?, direction).into_iter();
+            known
+                .filter_map(|part| part.known)
+                .min_by_key(|known| known.units)
         };
-        let total = table.and_then(|table| capacity(table, direction)).ok_or_else(|| {
-            Error::usage(format!("{percent}% of the table's capacity is not known: it is on-demand and has no maximum"))
-                .with_hint(format!("give a number of units: {} N", direction.cap_field()))
-        })?;
 
-        // A limit of 0 would block forever.
-        Ok(u32::try_from(total.saturating_mul(percent) / 100)
-            .unwrap_or(u32::MAX)
-            .max(1))
+        let (units, reason) = match requested {
+            None | Some(Cap::Unlimited) if !is_protected => return Ok(None),
+            Some(Cap::Unlimited) => (None, CapReason::Lifted),
+            Some(Cap::Units(units)) => (Some(units), CapReason::Requested),
+            Some(Cap::Percent(percent)) => {
+                let capacity = smallest().ok_or_else(|| unknown_capacity(percent, direction))?;
+                let units = percentage(capacity.units, percent);
+                let reason = CapReason::RequestedPercentage { percent, capacity };
+                (Some(units), reason)
+            }
+            None => match smallest() {
+                Some(capacity) => {
+                    let units = percentage(capacity.units, DEFAULT_PERCENT);
+                    (Some(units), CapReason::Protected { capacity })
+                }
+                None => (None, CapReason::UnknownCapacity),
+            },
+        };
+
+        Ok(Some(Self {
+            units_per_second: units,
+            while_boosted: None,
+            reason,
+        }))
+    }
+
+    /// The cap on reads of an existing table.
+    ///
+    /// # Errors
+    /// A percentage of a capacity that is not known.
+    pub(crate) fn for_reads(
+        requested: Option<Cap>,
+        location: &TableLocation,
+        table: &TableSchema,
+    ) -> Result<Option<Self>> {
+        Self::new(requested, location.protected, Some(table), Direction::Read)
+    }
+
+    /// Adds the cap on writes during a boost: a percentage is raised by what the boost adds to the capacity.
+    pub(crate) fn with_boost(self, table: &TableSchema, boosted: &TableSchema) -> Self {
+        let percent = match self.reason {
+            CapReason::RequestedPercentage { percent, .. } => percent,
+            CapReason::Protected { .. } => DEFAULT_PERCENT,
+            CapReason::Requested | CapReason::UnknownCapacity | CapReason::Lifted => return self,
+        };
+
+        let boosted = part_capacities(boosted, Direction::Write);
+        let raised = |part: PartCapacity| {
+            let before = part.known?.units;
+            let during = boosted.iter().find(|other| other.index == part.index);
+            let during = during.map_or(before, PartCapacity::available_units);
+            let added = u32::try_from(during.saturating_sub(before)).unwrap_or(u32::MAX);
+            Some(percentage(before, percent).saturating_add(added))
+        };
+
+        let parts = part_capacities(table, Direction::Write).into_iter();
+        Self {
+            while_boosted: parts.filter_map(raised).min(),
+            ..self
+        }
+    }
+
+    /// Maximum units per second while the table is boosted, or not.
+    pub(crate) fn units(&self, is_boosted: bool) -> Option<u32> {
+        self.while_boosted
+            .filter(|_| is_boosted)
+            .or(self.units_per_second)
     }
 }
 
-/// Units per second of the table, if limited.
-fn capacity(table: &TableSchema, direction: Direction) -> Option<u64> {
-    let description = table.description();
-    match (description.billing(), direction) {
-        (Billing::Provisioned(capacity), Direction::Read) => Some(capacity.read),
-        (Billing::Provisioned(capacity), Direction::Write) => Some(capacity.write),
-        (Billing::OnDemand, direction) => {
-            let maximum = description.on_demand_maximum()?;
-            let units = match direction {
-                Direction::Read => maximum.max_read_request_units,
-                Direction::Write => maximum.max_write_request_units,
-            };
-            // A maximum of -1 means unlimited.
-            units.and_then(|units| u64::try_from(units).ok())
+impl fmt::Display for CapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested | Self::Lifted => f.write_str("as requested"),
+            Self::RequestedPercentage { percent, capacity } => {
+                write!(f, "{percent}% of {capacity}")
+            }
+            Self::Protected { capacity } => {
+                write!(f, "half of {capacity}: the environment is protected")
+            }
+            Self::UnknownCapacity => f.write_str("the capacity of the table is unknown"),
         }
     }
+}
+
+/// Units per second, at least 1: a cap of 0 would block forever.
+fn percentage(capacity: u64, percent: u8) -> u32 {
+    u32::try_from(capacity.saturating_mul(percent.into()) / 100)
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
+fn unknown_capacity(percent: u8, direction: Direction) -> Error {
+    let field = match direction {
+        Direction::Read => Field::MaxReadUnits,
+        Direction::Write => Field::MaxWriteUnits,
+    };
+
+    Error::usage(format!(
+        "{percent}% of the table's capacity is not known: it is on-demand, has no maximum, and its warm throughput is not known"
+    ))
+    .with_hint(format!("give a number of units: {field} N"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::ErrorKind;
-
-    fn table(billing: &str) -> TableSchema {
-        TableSchema::parse(format!(r#"{{"Table":{{"TableName":"films","KeySchema":[{{"AttributeName":"id","KeyType":"HASH"}}],"AttributeDefinitions":[{{"AttributeName":"id","AttributeType":"S"}}],{billing}}}}}"#).as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn a_cap_is_a_number_of_units_or_a_percentage() {
-        assert_eq!("25".parse::<Cap>().unwrap(), Cap::Units(25));
-        assert_eq!("25%".parse::<Cap>().unwrap(), Cap::Percent(25));
-        for nonsense in ["", "0", "-1", "%", "0%", "101%", "1.5", "all"] {
-            assert!(nonsense.parse::<Cap>().is_err(), "{nonsense}");
-        }
-    }
-
-    #[test]
-    fn a_percentage_refers_to_the_capacity_of_the_table() {
-        let provisioned =
-            table(r#""ProvisionedThroughput":{"ReadCapacityUnits":400,"WriteCapacityUnits":10}"#);
-        assert_eq!(
-            Cap::Percent(25)
-                .units_per_second(Some(&provisioned), Direction::Read)
-                .unwrap(),
-            100
-        );
-
-        assert_eq!(
-            Cap::Percent(1)
-                .units_per_second(Some(&provisioned), Direction::Write)
-                .unwrap(),
-            1
-        );
-
-        assert_eq!(
-            Cap::Units(7)
-                .units_per_second(None, Direction::Write)
-                .unwrap(),
-            7
-        );
-        let bounded = table(
-            r#""BillingModeSummary":{"BillingMode":"PAY_PER_REQUEST"},
-               "OnDemandThroughput":{"MaxReadRequestUnits":1000,"MaxWriteRequestUnits":-1}"#,
-        );
-        assert_eq!(
-            Cap::Percent(50)
-                .units_per_second(Some(&bounded), Direction::Read)
-                .unwrap(),
-            500
-        );
-
-        let error = Cap::Percent(50)
-            .units_per_second(Some(&bounded), Direction::Write)
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(
-            error.to_string().contains("on-demand")
-                && error.hint().unwrap().contains("`max_write_units` N"),
-            "{error:?}"
-        );
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod cap;
+mod capacity;
 mod chunk;
 mod collision_detector;
 mod compare;
@@ -31,7 +32,8 @@ mod transfer;
 mod transform_stage;
 pub mod verify;
 
-pub use cap::Cap;
+pub use cap::{AppliedCap, Cap, CapReason};
+pub use capacity::{CapacityKind, KnownCapacity};
 pub use cost::{Bottleneck, IndexCost, WriteCost};
 pub use dry_run::{DryRunReport, ItemPreview, PreviewOptions};
 

@@ -1,4 +1,4 @@
-//! Parallel Scan of a table: number of segments, their order, and the read cap.
+//! Parallel Scan of a table: number of segments and their order.
 //!
 //! There are more segments than workers, so that a large or slow segment leaves no worker idle at the end. A partition serves 3,000
 //! read units per second and stores a range of hashes, as a segment does. Each worker therefore scans adjacent segments from a place of
@@ -10,9 +10,6 @@ use std::future::Future;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
-use crate::ops::cap::{Cap, Direction};
-use crate::ops::table_location::TableLocation;
-use crate::schema::{Billing, TableSchema};
 use crate::store::{Reader, ScanPage, ScanRequest};
 
 /// Tables up to this size are scanned in one segment: an unchanged table then produces identical bytes, so that a dump in git shows a
@@ -119,30 +116,6 @@ where
     }
 
     Ok(())
-}
-
-/// The cap on read units per second: the requested one, otherwise the default for a protected table.
-pub(crate) fn read_cap(
-    requested: Option<Cap>,
-    location: &TableLocation,
-    schema: &TableSchema,
-) -> Result<Option<u32>> {
-    match requested {
-        Some(cap) => cap
-            .units_per_second(Some(schema), Direction::Read)
-            .map(Some),
-        None => Ok(protected_table_cap(location, schema)),
-    }
-}
-
-/// The default cap for a protected table: half of its provisioned capacity, which leaves the rest to its users.
-fn protected_table_cap(location: &TableLocation, schema: &TableSchema) -> Option<u32> {
-    match schema.description().billing() {
-        Billing::Provisioned(capacity) if location.protected => {
-            Some(u32::try_from(capacity.read / 2).unwrap_or(u32::MAX).max(1))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub use settings::plan::{SettingsPlan, SkippedSetting};
 pub(crate) use settings::spec::Progress;
 pub use settings::spec::{LaterIndexes, Setting, SettingCall, SettingChoice, When};
 pub use settings::values::{Billing, Capacity};
+pub(crate) use settings::warm_throughput::NEW_ON_DEMAND;
 
 use serde::Deserialize;
 use serde_json::error::Category;

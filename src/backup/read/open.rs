@@ -17,6 +17,7 @@ use crate::backup::format::{
 use crate::backup::metadata::{
     FileEntry, ForeignMetadata, Metadata, MetadataFile, newer_format, parse,
 };
+use crate::backup::summary::few_items_warning;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::place::FileLock;
@@ -254,6 +255,7 @@ impl DumpFolder {
             Some(entry) => Some(self.read_schema(Some(entry))?),
             None => None,
         };
+        self.warnings.extend(few_items_warning(&metadata));
         self.warnings
             .extend(extra_files(&self.search, &metadata).map(|extra| extra_file_warning(&extra)));
         Ok(Source {

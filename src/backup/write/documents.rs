@@ -107,6 +107,7 @@ pub(crate) fn complete_metadata(
         } else {
             0.0
         },
+        reported_items: draft.reported_items,
         not_captured: draft.not_captured,
         files: entry.into_iter().collect::<BTreeMap<_, _>>(),
     }

@@ -116,9 +116,9 @@ struct DumpOnlyArgs {
     #[arg(long, hide_short_help = true)]
     consistent_read: bool,
 
-    /// Maximum read units per second, or a percentage of the table's capacity, for example 25%
-    /// [default: 50% for a protected provisioned table]
-    #[arg(long, value_name = "N|N%", value_parser = cap)]
+    /// Maximum read units per second, a percentage of the table's capacity, or none
+    /// [default: 50% in a protected environment]
+    #[arg(long, value_name = "N|N%|none", value_parser = cap)]
     max_rcu: Option<Cap>,
 
     /// Dump only the schema

@@ -156,17 +156,18 @@ struct RestoreOnlyArgs {
     #[arg(long)]
     resume: bool,
 
-    /// Maximum write units per second, or a percentage of the table's capacity, for example 25%
-    #[arg(long, value_name = "N|N%", value_parser = cap, conflicts_with = "schema_only")]
+    /// Maximum write units per second, a percentage of the table's capacity, or none [default: 50%
+    /// for a table in a protected environment that already holds items]
+    #[arg(long, value_name = "N|N%|none", value_parser = cap, conflicts_with = "schema_only")]
     max_wcu: Option<Cap>,
 
     /// How to verify the result
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     verify: VerifyMode,
 
-    /// Maximum read units per second for reading items back, or a percentage of the table's
-    /// capacity [default: 50% for a protected provisioned table]
-    #[arg(long, value_name = "N|N%", hide_short_help = true, value_parser = cap, conflicts_with = "schema_only")]
+    /// Maximum read units per second for reading items back, a percentage of the table's capacity,
+    /// or none [default: as for --max-wcu]
+    #[arg(long, value_name = "N|N%|none", hide_short_help = true, value_parser = cap, conflicts_with = "schema_only")]
     max_rcu: Option<Cap>,
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn sample(text: &str) -> Result<Sample, String> {
     Sample::from_percent(percent).ok_or_else(|| "more than 0% and at most 100%".to_owned())
 }
 
-/// A cap: units per second, or a percentage of the table's capacity.
+/// A cap: units per second, a percentage of the table's capacity, or none.
 pub(crate) fn cap(text: &str) -> Result<Cap, String> {
     text.parse()
         .map_err(|error: crate::error::Error| error.to_string())

@@ -124,11 +124,11 @@ struct VerifyOnlyArgs {
     #[arg(long, hide_short_help = true, conflicts_with_all = ["quick", "schema_only"])]
     consistent_read: bool,
 
-    /// Maximum read units per second of each table, or a percentage of its capacity, for example 25%
-    /// [default: 50% for a protected provisioned table]
+    /// Maximum read units per second of each table, a percentage of its capacity, or none
+    /// [default: 50% in a protected environment]
     #[arg(
         long,
-        value_name = "N|N%",
+        value_name = "N|N%|none",
         value_parser = cap,
         conflicts_with_all = ["quick", "schema_only"]
     )]

@@ -27,7 +27,7 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
         let limit = match slowest {
             Bottleneck::Table => "the table takes".to_owned(),
             Bottleneck::Index { name } => format!("index {name} takes"),
-            Bottleneck::Cap => "--max-wcu allows".to_owned(),
+            Bottleneck::Cap => "the cap allows".to_owned(),
         };
 
         // Local engines accept the capacity settings, but not all of them enforce them.
@@ -136,7 +136,7 @@ mod tests {
 
         assert_eq!(
             words(Bottleneck::Cap),
-            "1m 40s: --max-wcu allows 5 per second"
+            "1m 40s: the cap allows 5 per second"
         );
         assert_eq!(rows(&cost(1), "").len(), 1);
         let local = WriteCost {

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::{cost, format};
-use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
     KeepReason, PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction,
     Verification, When,
 };
 use crate::ops::table_location::TableLocation;
+use crate::ops::{AppliedCap, CapReason, ContentScope};
 use crate::schema::{Difference, NotRecreated, SkippedSetting};
 
 /// A label and its value.
@@ -131,15 +131,29 @@ fn scan_description(plan: &DumpPlan) -> String {
         let _ = write!(description, ", stops after {}", format::items(limit));
     }
 
-    if let Some(cap) = plan.max_read_units {
-        let _ = write!(
-            description,
-            ", at most {} per second",
-            format::counted(cap.into(), "unit")
-        );
+    if let Some(cap) = &plan.max_read_units {
+        let _ = write!(description, ", {}", cap_in_words(cap, "unit"));
     }
 
     description
+}
+
+/// The cap in force and its reason: `at most 50 units per second (half of …)`.
+fn cap_in_words(cap: &AppliedCap, unit: &str) -> String {
+    let Some(units) = cap.units_per_second else {
+        return format!("no limit ({})", cap.reason);
+    };
+
+    let mut words = format!("at most {} per second", format::counted(units.into(), unit));
+    if let Some(boosted) = cap.while_boosted {
+        let _ = write!(words, ", {} while boosted", format::count(boosted.into()));
+    }
+
+    if cap.reason != CapReason::Requested {
+        let _ = write!(words, " ({})", cap.reason);
+    }
+
+    words
 }
 
 /// The sections of a restore's plan; `now` is used to tell the age of the dump.
@@ -194,9 +208,8 @@ fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
         rows.push(row("boost", boost(planned)));
     }
 
-    if let Some(cap) = plan.max_write_units {
-        let cap = format::counted(cap.into(), "write unit");
-        rows.push(row("writes", format!("at most {cap} per second")));
+    if let Some(cap) = &plan.max_write_units {
+        rows.push(row("writes", cap_in_words(cap, "write unit")));
     }
 
     // The dump's items are an upper bound: a transform or `--on-conflict skip` may write fewer.
@@ -216,11 +229,10 @@ fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
 /// How the result is verified, with the read cap and the cost of a second pass over the dump.
 fn verification_description(plan: &RestorePlan) -> String {
     let mut description = verification(plan.verify).to_owned();
-    if let Some(cap) = plan.max_read_units
+    if let Some(cap) = &plan.max_read_units
         && plan.verify == Verification::Full
     {
-        let cap = format::counted(cap.into(), "read unit");
-        let _ = write!(description, ", at most {cap} per second");
+        let _ = write!(description, ", {}", cap_in_words(cap, "read unit"));
     }
 
     if plan.verify == Verification::Full && !plan.transform.is_empty() {

@@ -34,10 +34,7 @@ pub async fn dry_run(
         return Ok(None);
     }
 
-    if let Some(units) = plan.max_read_units {
-        store.cap_reads(&plan.source.table, units);
-    }
-
+    plan.cap_reads(store);
     reporter.report(Event::Phase {
         phase: Phase::DryRun,
         items: Some(plan.items),

@@ -153,6 +153,8 @@ pub struct DumpSummary {
     pub complete: bool,
     /// Result of the transform, if there was one.
     pub transformed: Option<DumpTransformSummary>,
+    /// Number of items that the table had when reading began, by DynamoDB's own count.
+    pub reported_items: Option<u64>,
     /// Settings of the table that could not be read.
     pub not_captured: Vec<NotCaptured>,
     /// Start of the scan (RFC 3339, UTC). A Scan is not a point-in-time snapshot: items were read between start and end.

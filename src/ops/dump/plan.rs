@@ -11,9 +11,10 @@ use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::item::read_units;
+use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
-use crate::ops::scan_segments::{read_cap, segments_for};
+use crate::ops::scan_segments::segments_for;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::{Reader, Selection};
@@ -50,7 +51,7 @@ pub struct DumpPlan {
     /// Whether reads are strongly consistent.
     pub consistent_read: bool,
     /// Cap on read units per second: the requested one, or the default for a protected table.
-    pub max_read_units: Option<u32>,
+    pub max_read_units: Option<AppliedCap>,
     /// Whether this dump resumes the one in `unfinished`.
     pub resumes: bool,
     /// An interrupted dump into the same target, which is discarded unless `resumes` is set.
@@ -74,6 +75,14 @@ impl DumpPlan {
     #[must_use]
     pub fn approval(&self) -> Approval {
         Approval::for_dump(self.questions.clone())
+    }
+
+    /// Applies the cap on reads.
+    pub(crate) fn cap_reads(&self, store: &Reader) {
+        let cap = self.max_read_units.as_ref();
+        if let Some(units) = cap.and_then(|cap| cap.units_per_second) {
+            store.cap_reads(&self.source.table, units);
+        }
     }
 
     /// Resumes the interrupted dump, if there is one and nothing prevents it.
@@ -151,7 +160,7 @@ pub async fn plan(
     let location = TableLocation::new(environment, &table, store.credentials())
         .with_proxy(store.proxy())
         .with_description(&schema);
-    let max_read_units = read_cap(request.max_read_units, &location, &schema)?;
+    let max_read_units = AppliedCap::for_reads(request.max_read_units, &location, &schema)?;
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
     let mut warnings = Vec::new();
@@ -161,7 +170,6 @@ pub async fn plan(
         let has_segments = request.segments.is_some() || request.limit.is_some();
         InterruptedDump::new(saved, origin, has_segments)
     });
-
     let findings = guard::dump(&DumpFacts {
         request: &request,
         connection: &Connection::new(environment),

@@ -17,7 +17,7 @@ use super::size_probe::probe_size;
 use super::{DumpSummary, DumpTransformSummary, NotCaptured, interrupted};
 use crate::backup::{
     DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
-    SegmentProgress, TransformCounts,
+    SegmentProgress, TransformCounts, few_items_warning,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -45,10 +45,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<DumpSummary> {
     let started = Instant::now();
-    if let Some(units) = plan.max_read_units {
-        store.cap_reads(&plan.source.table, units);
-    }
-
+    plan.cap_reads(store);
     let resumed = plan.resumed_size();
     let state = prepare(store, &mut plan, &reporter, &cancel).await?;
     let mut journal = open_journal(&plan, &state.writer, &reporter);
@@ -87,6 +84,7 @@ pub async fn run(
     // The rejects follow the dump: published before it, they would belong to the old one after a crash.
     let rejects_file = publish_rejects(&plan)?;
     let metadata = finished.metadata;
+    report_warnings(few_items_warning(&metadata), reporter.as_ref());
     let data_file = metadata.files.values().max_by_key(|file| file.bytes);
 
     Ok(DumpSummary {
@@ -103,6 +101,7 @@ pub async fn run(
         items_before: resumed.items,
         data_bytes_before: resumed.bytes,
         complete: metadata.complete,
+        reported_items: metadata.reported_items,
         not_captured,
         started_at: progress.started_at,
         finished_at,
@@ -111,7 +110,7 @@ pub async fn run(
     })
 }
 
-fn report_warnings(warnings: Vec<String>, reporter: &dyn Reporter) {
+fn report_warnings(warnings: impl IntoIterator<Item = String>, reporter: &dyn Reporter) {
     for warning in warnings {
         reporter.report(Event::Warning(warning));
     }
@@ -489,6 +488,7 @@ fn metadata(
         consistent_read: plan.consistent_read,
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,
+        reported_items: plan.schema.description().item_count,
         not_captured: not_captured(schema)
             .iter()
             .map(|NotCaptured { section, reason }| format!("{section}: {reason}"))

@@ -20,6 +20,9 @@ pub(crate) struct RestoreJob {
     pub(crate) source: String,
     /// Whether the restore created the table: the next restore then also applies the settings.
     pub(crate) created: bool,
+    /// Whether the table existed and held no items before the restore.
+    #[serde(default)]
+    pub(crate) was_empty: bool,
     /// The items that the restore may have written.
     pub(crate) wrote: WrittenItems,
     /// ID of the table once it exists. The journal does not apply to another table with the same name.

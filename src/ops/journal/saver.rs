@@ -227,6 +227,7 @@ mod tests {
             since: Utc::now(),
             source: "out".to_owned(),
             created: true,
+            was_empty: false,
             wrote: WrittenItems::Nothing,
             table_id: None,
             boost: None,

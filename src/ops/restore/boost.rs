@@ -178,6 +178,11 @@ impl TemporaryBoost {
         Ok((None, planned))
     }
 
+    /// Whether the table has the boost, as far as its endpoint shows.
+    pub(crate) fn is_in_force(&self) -> bool {
+        self.refused.is_none() && !self.is_ignored
+    }
+
     /// The request that creates the table with the boost.
     pub(crate) fn creation(
         &self,

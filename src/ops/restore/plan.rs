@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::source_check::{check_before_writing, open_source};
 use super::table_journal::TableJournal;
 use super::target_state::TargetState;
-use super::unit_caps::UnitCaps;
+use super::unit_caps::{UnitCaps, was_empty};
 use super::{
     ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
     SourceFacts, TableAction, VerifyMode,
@@ -23,6 +23,7 @@ use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
 use crate::item::KeySchema;
+use crate::ops::cap::AppliedCap;
 use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
@@ -58,15 +59,15 @@ pub struct RestorePlan {
     pub transform: Vec<String>,
     /// Where an interrupted restore is resumed.
     pub resumes: Option<ResumePoint>,
-    /// Limit of consumed write units per second.
-    pub max_write_units: Option<u32>,
+    /// Limit of consumed write units per second: requested, or the default for a protected table that held items before.
+    pub max_write_units: Option<AppliedCap>,
     /// Upper bound of the write cost; `None` if it is not known beforehand, or nothing is written.
     pub write_cost_at_most: Option<WriteCost>,
     /// How the result will be verified.
     pub verify: Verification,
     /// Limit of consumed read units per second, for verification and for existing items that conflict: requested, or the default for a
-    /// protected table.
-    pub max_read_units: Option<u32>,
+    /// protected table that held items before.
+    pub max_read_units: Option<AppliedCap>,
     /// Warnings before the restore.
     pub warnings: Vec<String>,
     #[serde(skip)]
@@ -109,6 +110,8 @@ pub(crate) struct PreparedRestore {
 pub(crate) struct RunState {
     /// Whether this restore, or the unfinished one before it, created the table.
     pub(crate) created: bool,
+    /// Whether the table exists and held no items before this restore, and before the unfinished ones that it follows.
+    pub(crate) was_empty: bool,
     /// `None` until the table exists.
     pub(crate) table_id: Option<String>,
     /// The record that an unfinished restore of this table left.
@@ -176,12 +179,8 @@ pub async fn plan(
     guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
 
     let mut destination = ItemDestination::new(&mut request, &source, &reconciliation, &state)?;
-    let caps = UnitCaps::resolve(
-        &request,
-        &state.place,
-        state.existing.as_ref(),
-        reconciliation.wanted_schema(),
-    )?;
+    state.was_empty = was_empty(store, &state).await;
+    let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
     reconciliation.settings = std::mem::take(&mut reconciliation.settings)
         .without_unsupported(store, &table, &request.settings)
         .await;
@@ -190,7 +189,7 @@ pub async fn plan(
     let (source, checked) =
         check_before_writing(source, &request, &state.action, &table, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
-    destination.cost_model = cost_model(&reconciliation, &state, caps.write);
+    destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 
     let guard_facts = RestoreFacts {
         source: Fact::Known(CheckedSource::new(&facts, &source)),
@@ -302,6 +301,7 @@ impl PreparedRestore {
             journal: state.journal,
             run_state: RunState {
                 created: state.is_own,
+                was_empty: state.was_empty,
                 table_id,
                 previous: state.unfinished,
                 is_table_changed: false,
@@ -375,7 +375,7 @@ impl ItemDestination {
 fn cost_model(
     reconciliation: &Reconciliation,
     state: &TargetState,
-    write_cap: Option<u32>,
+    write_cap: Option<&AppliedCap>,
 ) -> WriteCostModel {
     let boosted = reconciliation.boost.as_ref().map(|boost| &boost.boosted);
     let table = boosted.or_else(|| reconciliation.resulting_table(state));
@@ -383,7 +383,7 @@ fn cost_model(
     table
         .map(WriteCostModel::new)
         .unwrap_or_default()
-        .with_cap(write_cap)
+        .with_cap(write_cap.and_then(|cap| cap.units(boosted.is_some())))
         .with_may_overwrite(!state.action.creates())
         .with_local(state.place.local)
 }

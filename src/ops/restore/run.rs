@@ -41,11 +41,11 @@ pub async fn run(
 ) -> Result<RestoreSummary> {
     let started = Instant::now();
     let mut journal = plan.open_journal(&reporter)?;
-    if let Some(units) = plan.max_write_units {
-        store.cap_writes(&plan.target.table, units);
-    }
-
-    if let Some(units) = plan.max_read_units {
+    if let Some(units) = plan
+        .max_read_units
+        .as_ref()
+        .and_then(|cap| cap.units(false))
+    {
         store.reader().cap_reads(&plan.target.table, units);
     }
 
@@ -159,6 +159,13 @@ async fn prepare_table(
 
     if let Some(boost) = boost {
         boost.start(applier).await?;
+    }
+
+    // The cap depends on whether the boost succeeded. No item has been written yet.
+    let is_boosted = boost.as_ref().is_some_and(TemporaryBoost::is_in_force);
+    let cap = plan.max_write_units.as_ref();
+    if let Some(units) = cap.and_then(|cap| cap.units(is_boosted)) {
+        table.store.cap_writes(table.name, units);
     }
 
     applier.apply_all(&settings.before, When::Before).await

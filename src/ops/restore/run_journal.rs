@@ -71,6 +71,7 @@ impl RestorePlan {
     fn restore_job(&self) -> RestoreJob {
         let RunState {
             created,
+            was_empty,
             table_id,
             previous,
             ..
@@ -95,6 +96,7 @@ impl RestorePlan {
             since: Utc::now(),
             source: self.source.path.clone(),
             created: *created,
+            was_empty: *was_empty,
             wrote,
             table_id: table_id.clone(),
             boost: None,

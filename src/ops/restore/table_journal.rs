@@ -245,6 +245,7 @@ mod tests {
             since: chrono::Utc::now(),
             source: "out".to_owned(),
             created: true,
+            was_empty: false,
             wrote: WrittenItems::Unknown,
             table_id: Some(id.to_owned()),
             boost: None,

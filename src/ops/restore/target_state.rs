@@ -32,6 +32,8 @@ pub(crate) struct TargetState {
     pub(crate) action: TableAction,
     /// Whether this restore creates the table, or the unfinished one before it has created it.
     pub(crate) is_own: bool,
+    /// See [`was_empty`](super::unit_caps::was_empty); set after the inspection.
+    pub(crate) was_empty: bool,
 }
 
 impl TargetState {
@@ -90,6 +92,7 @@ impl TargetState {
         let state = Self {
             place,
             is_own: action.creates() || unfinished_creation.is_some(),
+            was_empty: false,
             existing,
             backups: None,
             leftover_boost,

@@ -9,9 +9,10 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
+use crate::ops::cap::AppliedCap;
 use crate::ops::compare::{CompareContext, DumpSide, Side, TableSide, compare};
 use crate::ops::identity::TableIdentity;
-use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, read_cap, segments_for};
+use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::ops::{describe_existing, recreated, run_blocking};
 use crate::schema::{TableSchema, differences};
@@ -104,11 +105,12 @@ impl<'a> LiveTable<'a> {
             .with_description(schema);
 
         // Before the first Scan, so that the table is never read at full speed.
-        if let Some(units) = read_cap(options.max_read_units, &location, schema)? {
-            self.store.cap_reads(name, units);
-            reporter.report(Event::Info(format!(
-                "table {name} is read at {units} units per second at most"
-            )));
+        if let Some(cap) = AppliedCap::for_reads(options.max_read_units, &location, schema)? {
+            if let Some(units) = cap.units_per_second {
+                self.store.cap_reads(name, units);
+            }
+
+            reporter.report(Event::Info(read_cap_in_words(name, &cap)));
         }
 
         let description = schema.description();
@@ -131,6 +133,16 @@ impl<'a> LiveTable<'a> {
             },
             described,
         })
+    }
+}
+
+fn read_cap_in_words(table: &str, cap: &AppliedCap) -> String {
+    match cap.units_per_second {
+        Some(units) => format!(
+            "table {table} is read at {units} units per second at most ({})",
+            cap.reason
+        ),
+        None => format!("table {table} is read without a limit ({})", cap.reason),
     }
 }
 

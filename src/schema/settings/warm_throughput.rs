@@ -14,7 +14,7 @@ use crate::schema::json_body::JsonBody;
 
 /// Initial throughput of a new on-demand table or index
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput-scenarios.html>).
-const NEW_ON_DEMAND: Capacity = Capacity {
+pub(crate) const NEW_ON_DEMAND: Capacity = Capacity {
     read: 12_000,
     write: 4_000,
 };

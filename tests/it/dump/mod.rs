@@ -1,6 +1,7 @@
 //! Dumps: folder, formats, interrupted and partial dumps.
 
 mod damaged_pages;
+mod few_items;
 mod folder;
 mod foreign_formats;
 mod golden_dumps;

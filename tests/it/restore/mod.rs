@@ -3,6 +3,7 @@
 mod capacity_boost;
 mod concurrent_changes;
 mod cost;
+mod default_caps;
 mod deleting_tables;
 mod empty_sources;
 mod if_empty;

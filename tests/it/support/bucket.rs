@@ -114,6 +114,18 @@ impl Bucket {
         sums.fold(0.0, f64::max)
     }
 
+    /// A cap that was kept over any ten seconds. If the machine stops for a while, the calls of that time arrive together after it.
+    #[track_caller]
+    pub(crate) fn assert_kept(&self, cap: f64) {
+        const LONGEST_STOP: f64 = 3.0;
+
+        let most = self.most_in_ten_seconds();
+        let all: f64 = self.calls().iter().map(|call| call.units).sum();
+        let allowed = (10.0 + LONGEST_STOP) * cap;
+        assert!(all > allowed, "too few to judge: {all} units");
+        assert!(most <= allowed, "{most} units in ten seconds");
+    }
+
     fn filled(&self) -> MutexGuard<'_, State> {
         let mut state = self
             .state

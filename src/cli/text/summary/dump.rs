@@ -165,6 +165,7 @@ mod tests {
             data_bytes_before: 0,
             transformed: None,
             complete: false,
+            reported_items: None,
             not_captured: Vec::new(),
             started_at: DateTime::UNIX_EPOCH,
             finished_at: DateTime::UNIX_EPOCH,

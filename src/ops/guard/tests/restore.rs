@@ -113,6 +113,7 @@ impl Scene {
             since: Utc::now(),
             source: "other".to_owned(),
             created: true,
+            was_empty: false,
             wrote,
             table_id: None,
             boost: None,

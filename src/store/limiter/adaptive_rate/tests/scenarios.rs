@@ -15,6 +15,8 @@ struct Scenario {
     batch: usize,
     changes: Vec<(u64, f64)>,
     other_client: Option<OtherClient>,
+    /// Cap on the units per second of the limiter.
+    cap: Option<u32>,
     /// Percentage of the calls that are throttled at random.
     random_percent: u64,
     counted: std::ops::Range<usize>,
@@ -29,6 +31,21 @@ struct OtherClient {
     period: Option<Duration>,
 }
 
+/// Calls of another client, each of one unit.
+#[derive(Default)]
+struct OtherCalls {
+    /// Units accepted in each second.
+    taken: Vec<f64>,
+    calls: u32,
+    throttled: u32,
+}
+
+impl OtherCalls {
+    fn throttled_share(&self) -> f64 {
+        f64::from(self.throttled) / f64::from(self.calls.max(1))
+    }
+}
+
 impl Scenario {
     fn writes(units: f64, throttle_mode: ThrottleMode, latency: u64) -> Self {
         Self {
@@ -41,6 +58,7 @@ impl Scenario {
             batch: ITEMS_PER_CALL,
             changes: Vec::new(),
             other_client: None,
+            cap: None,
             random_percent: 0,
             counted: 20..60,
         }
@@ -81,9 +99,8 @@ impl Scenario {
         }
     }
 
-    /// Runs the scenario; returns the units used, as a share of the available ones, and the share
-    /// of the calls that were throttled.
-    async fn run(self) -> (f64, f64) {
+    /// Runs the scenario; returns the table and the calls of the other client.
+    async fn simulate(&self) -> (Rc<RefCell<SimulatedTable>>, OtherCalls) {
         let bucket = Bucket::new(self.units, self.burst_seconds, self.initial_seconds);
         let latency = Duration::from_millis(self.latency);
         let mut table = SimulatedTable::new(bucket, self.throttle_mode, latency);
@@ -92,10 +109,15 @@ impl Scenario {
         }
 
         let table = Rc::new(RefCell::new(table));
-        let taken_by_other = RefCell::new(Vec::new());
+        let other_calls = RefCell::new(OtherCalls::default());
         let seconds = self.counted.end as u64;
+        let limiter = RequestLimiter::new(None);
+        if let Some(cap) = self.cap {
+            limiter.cap(cap);
+        }
+
         let run = write_with_limiter(
-            Rc::new(RequestLimiter::new(None)),
+            Rc::new(limiter),
             (self.callers, self.batch),
             Rc::clone(&table),
             endless(),
@@ -106,17 +128,24 @@ impl Scenario {
         if let Some(other) = self.other_client {
             tokio::select! {
                 () = run => {}
-                () = other.run(&table, &taken_by_other) => {}
+                () = other.run(&table, &other_calls) => {}
             }
         } else {
             run.await;
         }
 
+        (table, other_calls.into_inner())
+    }
+
+    /// Runs the scenario; returns the units used, as a share of the available ones, and the share
+    /// of the calls that were throttled.
+    async fn run(self) -> (f64, f64) {
+        let (table, other_calls) = self.simulate().await;
         let table = table.borrow();
         let (used, throttled) = table.statistics(self.counted.clone());
         let units = table.bucket.units_per_second;
-        let taken = taken_by_other
-            .borrow()
+        let taken = other_calls
+            .taken
             .iter()
             .skip(self.counted.start)
             .sum::<f64>()
@@ -126,7 +155,7 @@ impl Scenario {
 }
 
 impl OtherClient {
-    async fn run(self, table: &RefCell<SimulatedTable>, taken: &RefCell<Vec<f64>>) {
+    async fn run(self, table: &RefCell<SimulatedTable>, calls: &RefCell<OtherCalls>) {
         const INTERVAL: Duration = Duration::from_millis(20);
 
         let began = Instant::now();
@@ -134,7 +163,8 @@ impl OtherClient {
         loop {
             sleep(INTERVAL).await;
             let second = began.elapsed().as_secs() as usize;
-            taken.borrow_mut().resize(second + 1, 0.0);
+            let calls = &mut *calls.borrow_mut();
+            calls.taken.resize(second + 1, 0.0);
             let is_active = self.period.is_none_or(|period| {
                 (began.elapsed().as_millis() / period.as_millis()).is_multiple_of(2)
             });
@@ -146,9 +176,15 @@ impl OtherClient {
             // It tries again, but not what it wanted seconds ago.
             wanted = (wanted + bucket.units_per_second * self.share * INTERVAL.as_secs_f64())
                 .min(bucket.units_per_second * self.share);
-            while wanted >= 1.0 && bucket.take(1.0) {
+            while wanted >= 1.0 {
+                calls.calls += 1;
+                if !bucket.take(1.0) {
+                    calls.throttled += 1;
+                    break;
+                }
+
                 wanted -= 1.0;
-                taken.borrow_mut()[second] += 1.0;
+                calls.taken[second] += 1.0;
             }
         }
     }
@@ -276,5 +312,51 @@ async fn a_table_that_also_throttles_at_random_is_used() {
             let what = format!("{random_percent} % throttled at random");
             assert_outcome(&what, scenario, used, throttled).await;
         }
+    }
+}
+
+/// Ten minutes next to another client that always takes 40 % of the units, and notices it if they are used up.
+fn next_to_other_client(scenario: Scenario) -> Scenario {
+    Scenario {
+        counted: 0..600,
+        ..scenario.shared_with(0.4, None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_cap_of_half_the_capacity_another_client_is_not_throttled() {
+    let saving = Scenario::writes(100.0, ThrottleMode::Items, 10).with_burst(300.0, 0.0);
+    let of_any_capacity = CAPACITIES.into_iter().flat_map(|units| {
+        [
+            Scenario::writes(units, ThrottleMode::Items, 10),
+            Scenario::writes(units, ThrottleMode::Calls, 100),
+            Scenario::reads(units, 10),
+            Scenario::reads(units, 100),
+        ]
+    });
+
+    for scenario in of_any_capacity.chain([saving]) {
+        let units = scenario.units;
+        let cap = (units / 2.0) as u32;
+        let scenario = Scenario {
+            cap: Some(cap),
+            ..next_to_other_client(scenario)
+        };
+        let (table, other_calls) = scenario.simulate().await;
+        let (used, _) = table.borrow().statistics(scenario.counted);
+        let throttled = other_calls.throttled_share();
+        print_figures("half, next to 40 %", units, (used / units, throttled));
+        assert!(
+            throttled < 0.01 && used <= f64::from(cap) && used >= 0.9 * f64::from(cap),
+            "{units} units: {used} used; {throttled} of the other client's calls throttled"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cap_another_client_is_throttled() {
+    for scenario in [plain(100.0), Scenario::reads(100.0, 10)] {
+        let (_, other_calls) = next_to_other_client(scenario).simulate().await;
+        assert!(other_calls.throttled > 0);
     }
 }
