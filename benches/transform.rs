@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dynadump::error::{Error, Result};
 use dynadump::event::{Reporter, SilentReporter};
-use dynadump::transform::{CommandSpec, MaskKey, MaskRules, Masks, Outcome, Transform};
+use dynadump::transform::{CommandSpec, ItemChunk, MaskKey, MaskRules, Masks, Outcome, Transform};
+use futures_util::stream::{self, StreamExt};
+use tokio::runtime::Runtime;
 
 /// Items of each measurement, and to a chunk.
 const ITEMS: u32 = 100_000;
@@ -159,19 +161,21 @@ fn items() -> Vec<Bytes> {
 /// A program cannot be started, or fails; an item is rejected, so that the figure would be of something else.
 fn run(transform: &Transform, items: &[Bytes], threads: NonZeroUsize) -> Result<Duration> {
     let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
-    let began = Instant::now();
-    let (feeder, results) = transform.start(threads, &reporter)?;
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if items
-                .chunks(CHUNK)
-                .all(|chunk| feeder.push(chunk.to_vec(), ()).is_ok())
-            {
-                feeder.end();
-            }
-        });
+    let chunks: Vec<_> = items
+        .chunks(CHUNK)
+        .map(|chunk| {
+            let items = chunk.to_vec();
+            Ok(ItemChunk { tag: (), items })
+        })
+        .collect();
 
-        for chunk in results {
+    let runtime = Runtime::new()
+        .map_err(|error| Error::failed("the runtime cannot be started").with_source(error))?;
+    runtime.block_on(async {
+        let began = Instant::now();
+        let mut results = transform.apply(stream::iter(chunks), threads, &reporter)?;
+
+        while let Some(chunk) = results.next().await {
             for outcome in chunk?.outcomes {
                 if let Outcome::Rejected(reason) = outcome {
                     return Err(Error::failed(format!("an item was rejected: {reason}")));

@@ -156,7 +156,7 @@ impl CollisionDetector {
     pub(crate) fn find(&self) -> Result<KeyCollisions> {
         let mut collisions = KeyCollisions::default();
         self.keys.for_each_repeated(|first, later| {
-            let ((owner, first), (identity, number)) = (decode(*first), decode(*later));
+            let ((owner, first), (identity, number)) = (decode(first), decode(later));
 
             // Equal identities are versions of one item.
             if owner != identity {
@@ -176,8 +176,10 @@ fn encode(identity: u128, number: u64) -> [u8; 24] {
     value
 }
 
-fn decode([identity @ .., a, b, c, d, e, f, g, h]: [u8; 24]) -> (u128, u64) {
-    let number = [a, b, c, d, e, f, g, h];
+fn decode(value: &[u8; 24]) -> (u128, u64) {
+    let (mut identity, mut number) = ([0; 16], [0; 8]);
+    identity.copy_from_slice(&value[..16]);
+    number.copy_from_slice(&value[16..]);
 
     (u128::from_le_bytes(identity), u64::from_le_bytes(number))
 }

@@ -2,16 +2,18 @@
 //!
 //! The limit counts items after the transform. Observers come after it: they see exactly what the sink gets.
 
-use std::iter;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use tokio::runtime::Handle;
+
 use super::chunk::Chunk;
 use super::source::{ChunkSender, ChunkStream};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Reporter;
-use crate::transform::{Transform, TransformInput, TransformOutput};
+use crate::transform::{ItemChunk, Transform};
 
 /// Maximum number of items that go through the transform together, so that all cores work on one page.
 const PART_ITEMS: usize = 256;
@@ -86,12 +88,10 @@ impl<P: Send + 'static> TransformStage<P> {
 
         let (sender, stream) = ChunkStream::new(1, MAX_CHUNKS);
         let stream = stream.continues(&mut source);
-        let chunks: Box<dyn Iterator<Item = Result<Chunk<P>>> + Send> = if self.transform.is_empty()
-        {
-            Box::new(blocking_chunks(source))
+        let chunks = if self.transform.is_empty() {
+            chunks_of(source).boxed()
         } else {
-            let outputs = start_transform(&self.transform, source, reporter)?;
-            Box::new(outputs)
+            transformed(&self.transform, source, reporter)?
         };
 
         let forwarding = Forwarding {
@@ -105,6 +105,9 @@ impl<P: Send + 'static> TransformStage<P> {
     }
 }
 
+/// The transfer has ended, so no chunk is needed.
+struct NobodyReceives;
+
 /// The thread between the transform and the sink.
 struct Forwarding<P> {
     /// Number of items until the limit, if there is one.
@@ -115,10 +118,22 @@ struct Forwarding<P> {
 
 impl<P> Forwarding<P> {
     /// Passes chunks on until they end, the limit is reached, an observer has seen enough, they cannot be read, or the receiver is gone.
-    fn run(mut self, mut chunks: impl Iterator<Item = Result<Chunk<P>>>) {
+    fn run(mut self, mut chunks: BoxStream<'static, Result<Chunk<P>>>) {
+        let runtime = Handle::current();
+
         while !self.ends_early() {
-            let Some(chunk) = chunks.next() else {
-                return self.end(false);
+            let next = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = self.sender.closed() => Err(NobodyReceives),
+                    next = chunks.next() => Ok(next),
+                }
+            });
+
+            let chunk = match next {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return self.end(false),
+                Err(NobodyReceives) => return,
             };
 
             let is_received = match chunk.and_then(|chunk| self.prepare(chunk)) {
@@ -173,60 +188,42 @@ impl<P> Forwarding<P> {
     }
 }
 
-fn blocking_chunks<P>(mut source: ChunkStream<P>) -> impl Iterator<Item = Result<Chunk<P>>> {
-    iter::from_fn(move || source.blocking_next())
+fn chunks_of<P: Send + 'static>(
+    source: ChunkStream<P>,
+) -> impl Stream<Item = Result<Chunk<P>>> + Send {
+    stream::unfold(source, async |mut source| {
+        let chunk = source.next().await?;
+        Some((chunk, source))
+    })
 }
 
 /// Sends the chunks of a source through a transform. An error of the source is returned after the results of all chunks before it.
-fn start_transform<P: Send + 'static>(
+fn transformed<P: Send + 'static>(
     transform: &Transform,
     source: ChunkStream<P>,
     reporter: &Arc<dyn Reporter>,
-) -> Result<impl Iterator<Item = Result<Chunk<P>>> + Send + use<P>> {
+) -> Result<BoxStream<'static, Result<Chunk<P>>>> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let has_commands = transform.has_commands();
-    let (input, outputs): (TransformInput<Chunk<P>>, TransformOutput<Chunk<P>>) =
-        transform.start(threads, reporter)?;
 
-    // Feeding blocks while too many items are in progress, so the thread that reads the results cannot feed.
-    thread::Builder::new()
-        .name("transform-feed".to_owned())
-        .spawn(move || feed(source, input, has_commands))
-        .map_err(|error| {
-            Error::failed("a thread for the transform cannot be started").with_source(error)
-        })?;
-
-    Ok(outputs.map(|output| {
-        output.map(|output| Chunk {
-            outcomes: Some(output.outcomes),
-            ..output.tag
-        })
-    }))
-}
-
-fn feed<P: Send + 'static>(
-    mut source: ChunkStream<P>,
-    input: TransformInput<Chunk<P>>,
-    has_commands: bool,
-) {
-    while let Some(chunk) = source.blocking_next() {
-        let mut chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(error) => return input.fail(error),
-        };
-
+    let parts = chunks_of(source).map_ok(move |mut chunk| {
         // A program may need many small pages before it answers the first. It limits the bytes in memory itself.
         if has_commands {
             chunk.memory_permit = Arc::default();
         }
 
-        for part in chunk.split(PART_ITEMS) {
-            // The transform has stopped. Its results say why.
-            if input.push(part.original_items(), part).is_err() {
-                return;
-            }
-        }
-    }
+        stream::iter(chunk.split(PART_ITEMS)).map(Ok)
+    });
+    let parts = parts.try_flatten().map_ok(|part| ItemChunk {
+        items: part.original_items(),
+        tag: part,
+    });
 
-    input.end();
+    let results = transform.apply(parts, threads, reporter)?;
+    let chunks = results.map_ok(|result| Chunk {
+        outcomes: Some(result.outcomes),
+        ..result.tag
+    });
+
+    Ok(chunks.boxed())
 }

@@ -131,7 +131,9 @@ impl<const V: usize> ScratchPartitions<V> {
 
             for same_key in records.chunk_by(|(left, _), (right, _)| left == right) {
                 if let [(_, first), later @ ..] = same_key {
-                    later.iter().for_each(|(_, value)| found(first, value));
+                    for (_, value) in later {
+                        found(first, value);
+                    }
                 }
             }
         }

@@ -1,19 +1,19 @@
-//! Stage that keeps a sample of the partitions.
+//! Step that keeps a sample of the partitions.
 
 use bytes::Bytes;
 
+use super::item_step::{ItemStep, ItemWorker};
 use super::outcome::{Outcome, RejectReason};
-use super::stage::{Stage, StageWorker};
 use crate::item::{KeySchema, Sample};
 
 /// Keeps the items of the sampled partitions.
-pub(crate) struct SampleStage {
+pub(crate) struct SampleStep {
     sample: Sample,
     /// Key schema with the partition key alone.
     partition: KeySchema,
 }
 
-impl SampleStage {
+impl SampleStep {
     pub(crate) fn new(sample: Sample, key: &KeySchema) -> Self {
         Self {
             sample,
@@ -25,13 +25,13 @@ impl SampleStage {
     }
 }
 
-impl Stage for SampleStage {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for SampleStep {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(self)
     }
 }
 
-impl StageWorker for &SampleStage {
+impl ItemWorker for &SampleStep {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         match self.partition.hash128(item) {
             Ok(key) if self.sample.contains(key) => Outcome::Unchanged,
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
 
-    fn applied(mut stage: &SampleStage, item: &str) -> Outcome {
+    fn applied(mut step: &SampleStep, item: &str) -> Outcome {
         let item = Bytes::from(item.to_owned());
-        stage.apply(&item, &item)
+        step.apply(&item, &item)
     }
 
     #[test]
@@ -60,7 +60,7 @@ mod tests {
             kind: KeyType::S,
         };
         let sample = Sample::from_percent(30.0).unwrap();
-        let people = SampleStage::new(
+        let people = SampleStep::new(
             sample,
             &KeySchema {
                 partition: attribute("id"),
@@ -68,7 +68,7 @@ mod tests {
             },
         );
 
-        let orders = SampleStage::new(
+        let orders = SampleStep::new(
             sample,
             &KeySchema {
                 partition: attribute("person"),

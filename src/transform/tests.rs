@@ -1,26 +1,29 @@
-//! Tests of the pipeline, with stages that skip, multiply, reject and fail pseudorandomly.
+//! Tests of the pipeline, with steps that skip, multiply, reject and fail pseudorandomly.
 
+use super::item_step::{ItemStep, ItemWorker};
 use super::outcome::{Outcome, RejectReason};
-use super::stage::{Stage, StageWorker};
 use super::step::TransformStep;
 use super::*;
+use crate::error::{Error, Result};
 use crate::event::{Reporter, SilentReporter};
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use proptest::prelude::*;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn silent() -> Arc<dyn Reporter> {
     Arc::new(SilentReporter)
 }
 
-/// A stage whose outcome depends only on the item and a seed, so that tests can predict it.
+/// A step whose outcome depends only on the item and a seed, so that tests can predict it.
 struct Erratic {
     seed: u64,
 }
 
-impl Stage for Erratic {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for Erratic {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(self)
     }
 }
@@ -29,7 +32,7 @@ fn mixed(seed: u64, text: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(text, seed)
 }
 
-impl StageWorker for &Erratic {
+impl ItemWorker for &Erratic {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         let chance = mixed(self.seed, item);
         // Some items take longer than others, so that they finish in another order.
@@ -51,7 +54,7 @@ impl StageWorker for &Erratic {
     }
 }
 
-/// The expected outcome of two such stages, computed without the pipeline.
+/// The expected outcome of two such steps, computed without the pipeline.
 fn expected(item: &Bytes, seeds: [u64; 2]) -> Outcome {
     let mut current = vec![item.clone()];
     let mut touched = false;
@@ -80,13 +83,30 @@ fn expected(item: &Bytes, seeds: [u64; 2]) -> Outcome {
 
 fn erratic(seeds: [u64; 2], between: Option<&str>) -> Transform {
     let mut transform = Transform::new();
-    transform = transform.stage(Erratic { seed: seeds[0] });
+    transform = transform.step(Erratic { seed: seeds[0] });
     if let Some(line) = between {
         transform = transform.command(CommandSpec::new(line)).unwrap();
     }
 
-    transform.stage(Erratic { seed: seeds[1] })
+    transform.step(Erratic { seed: seeds[1] })
 }
+
+fn threads(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}
+
+fn chunk<T>(items: Vec<Bytes>, tag: T) -> Result<ItemChunk<T>> {
+    Ok(ItemChunk { tag, items })
+}
+
+/// Chunks of one item.
+fn single_items(
+    items: impl Iterator<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Result<ItemChunk<usize>>> + Send {
+    stream::iter(items.enumerate().map(|(tag, item)| chunk(vec![item], tag)))
+}
+
+type Results<T> = BoxStream<'static, Result<TransformedChunk<T>>>;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
@@ -95,21 +115,18 @@ proptest! {
     fn order_and_counts_are_exact(
         seeds in any::<[u64; 2]>(),
         chunks in prop::collection::vec(0..30usize, 0..60),
-        threads in 1..6usize,
+        count in 1..6usize,
     ) {
-        let (input, output) = erratic(seeds, None).start(NonZeroUsize::new(threads).unwrap(), &silent()).unwrap();
         let mut number = 0;
         let inputs: Vec<Vec<Bytes>> = chunks.iter().map(|size| (0..*size).map(|_| {
             number += 1;
             Bytes::from(number.to_string())
         }).collect()).collect();
-        let sent = inputs.clone();
-        let output: Vec<_> = std::thread::scope(|scope| {
-            scope.spawn(move || {
-                sent.into_iter().enumerate().for_each(|(tag, items)| input.push(items, tag).unwrap());
-                input.end();
-            });
-            output.map(Result::unwrap).collect()
+        let sent: Vec<_> = inputs.iter().cloned().enumerate().map(|(tag, items)| chunk(items, tag)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let output: Vec<_> = runtime.block_on(async {
+            let results = erratic(seeds, None).apply(stream::iter(sent), threads(count), &silent()).unwrap();
+            results.map(Result::unwrap).collect().await
         });
         prop_assert_eq!(output.len(), chunks.len());
         let mut read = 0;
@@ -124,8 +141,8 @@ proptest! {
     }
 }
 
-#[test]
-fn a_command_between_stages_keeps_order_and_counts() {
+#[tokio::test]
+async fn a_command_between_steps_keeps_order_and_counts() {
     // A command requires JSON, so the items must be valid here.
     let text = |number: u64| Bytes::from(format!(r#"{{"n":{{"N":"{number}"}}}}"#));
     let transform = Transform::new()
@@ -139,97 +156,89 @@ fn a_command_between_stages_keeps_order_and_counts() {
         .filter("t", "if .n | num % 5 == 0 then error(\"five\") else . end")
         .unwrap();
 
-    let (input, output) = transform
-        .start(NonZeroUsize::new(2).unwrap(), &silent())
+    let chunks: Vec<_> = (0..100)
+        .map(|tag| chunk((tag * 10..tag * 10 + 10).map(text).collect(), tag))
+        .collect();
+    let mut results = transform
+        .apply(stream::iter(chunks), threads(2), &silent())
         .unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for chunk in 0..100 {
-                input
-                    .push((chunk * 10..chunk * 10 + 10).map(text).collect(), chunk)
-                    .unwrap();
+
+    let (mut number, mut tag) = (0, 0);
+    while let Some(result) = results.next().await {
+        let result = result.unwrap();
+        assert_eq!(result.tag, tag);
+        tag += 1;
+
+        for outcome in result.outcomes {
+            let after = if (17..200).contains(&number) && number % 10 == 7 && number >= 100
+                || number == 17
+            {
+                7
+            } else {
+                number
+            };
+
+            match (number % 3, after % 5) {
+                (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
+                (_, 0) => assert_eq!(
+                    outcome,
+                    Outcome::Rejected(RejectReason::External("five".to_owned())),
+                    "{number}"
+                ),
+                (1, _) => assert!(
+                    matches!(&outcome, Outcome::Several(two) if two[0] == text(after)),
+                    "{number}: {outcome:?}"
+                ),
+                _ if after == number => assert_eq!(outcome, Outcome::Unchanged, "{number}"),
+                _ => assert_eq!(outcome, Outcome::Changed(text(after)), "{number}"),
             }
 
-            input.end();
-        });
-
-        let mut number = 0;
-        for (chunk, result) in output.enumerate() {
-            let result = result.unwrap();
-            assert_eq!(result.tag, chunk as u64);
-            for outcome in result.outcomes {
-                let after = if (17..200).contains(&number) && number % 10 == 7 && number >= 100
-                    || number == 17
-                {
-                    7
-                } else {
-                    number
-                };
-
-                match (number % 3, after % 5) {
-                    (0, _) => assert_eq!(outcome, Outcome::Skipped, "{number}"),
-                    (_, 0) => assert_eq!(
-                        outcome,
-                        Outcome::Rejected(RejectReason::External("five".to_owned())),
-                        "{number}"
-                    ),
-                    (1, _) => assert!(
-                        matches!(&outcome, Outcome::Several(two) if two[0] == text(after)),
-                        "{number}: {outcome:?}"
-                    ),
-                    _ if after == number => assert_eq!(outcome, Outcome::Unchanged, "{number}"),
-                    _ => assert_eq!(outcome, Outcome::Changed(text(after)), "{number}"),
-                }
-
-                number += 1;
-            }
+            number += 1;
         }
+    }
 
-        assert_eq!(number, 1000);
-    });
+    assert_eq!(number, 1000);
 }
 
-/// A stage that panics on one item.
+/// A step that panics on one item.
 struct Broken;
 
-impl Stage for Broken {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for Broken {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(Broken)
     }
 }
 
-impl StageWorker for Broken {
+impl ItemWorker for Broken {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         assert_ne!(&item[..], b"42", "a bug");
         Outcome::Unchanged
     }
 }
 
-#[test]
-fn a_failure_comes_at_its_place_and_ends_the_run() {
-    let transform = Transform::new().stage(Broken);
-    let (input, mut output) = transform
-        .start(NonZeroUsize::new(3).unwrap(), &silent())
-        .unwrap();
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(move || {
-            (0..10_000).find(|n| input.push(vec![Bytes::from(n.to_string())], *n).is_err())
-        });
+#[tokio::test]
+async fn a_step_that_panics_is_an_error_at_its_place_and_ends_the_results() {
+    for count in [1, 3] {
+        let items = (0..10_000).map(|number| Bytes::from(number.to_string()));
+        let mut results = Transform::new()
+            .step(Broken)
+            .apply(single_items(items), threads(count), &silent())
+            .unwrap();
+
         for tag in 0..42 {
-            assert_eq!(output.next().unwrap().unwrap().tag, tag);
+            assert_eq!(results.next().await.unwrap().unwrap().tag, tag);
         }
 
-        assert!(output.next().unwrap().is_err());
-        assert!(output.next().is_none());
-        drop(output);
-        assert!(sender.join().unwrap().is_some(), "the feeder is told");
-    });
+        let error = results.next().await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "the transform panicked; this is a bug");
+        assert!(results.next().await.is_none());
+    }
 }
 
 /// Number of results and the error that follows them, if any.
-fn output_of<T>(output: super::TransformOutput<T>) -> (usize, Option<String>) {
+async fn output_of<T>(mut results: Results<T>) -> (usize, Option<String>) {
     let mut count = 0;
-    for result in output {
+    while let Some(result) = results.next().await {
         match result {
             Ok(_) => count += 1,
             Err(error) => return (count, Some(error.to_string())),
@@ -239,127 +248,111 @@ fn output_of<T>(output: super::TransformOutput<T>) -> (usize, Option<String>) {
     (count, None)
 }
 
-/// Transforms with one processor, with two, and with a command as the first one.
+/// Transforms with one group of steps, with two, and with a command as the first one.
 fn runs() -> Vec<Transform> {
     let cat = || CommandSpec::new("cat");
     vec![
-        Transform::new().stage(Erratic { seed: 0 }),
+        Transform::new().step(Erratic { seed: 0 }),
         Transform::new()
-            .stage(Erratic { seed: 0 })
+            .step(Erratic { seed: 0 })
             .command(cat())
             .unwrap(),
         Transform::new()
             .command(cat())
             .unwrap()
-            .stage(Erratic { seed: 0 }),
+            .step(Erratic { seed: 0 }),
     ]
 }
 
-#[test]
-fn a_feeder_whose_thread_panics_is_a_failure_and_not_the_end() {
+fn empty_items(count: usize) -> impl Iterator<Item = Bytes> + Send {
+    std::iter::repeat_n(Bytes::from_static(b"{}"), count)
+}
+
+#[tokio::test]
+async fn a_source_that_panics_is_a_failure_and_not_the_end() {
+    let panicking = stream::once(async { panic!("provoked") });
+    let items = single_items(empty_items(20)).chain(panicking);
+    let transform = Transform::new().command(CommandSpec::new("cat")).unwrap();
+    let results = transform.apply(items, threads(2), &silent()).unwrap();
+
+    let expected = "the transform panicked; this is a bug";
+    assert_eq!(output_of(results).await, (20, Some(expected.to_owned())));
+}
+
+#[tokio::test]
+async fn the_failure_of_a_source_comes_after_the_results_before_it() {
     for transform in runs() {
-        let (input, output) = transform
-            .start(NonZeroUsize::new(2).unwrap(), &silent())
-            .unwrap();
-        let fed = std::thread::spawn(move || {
-            for tag in 0..20 {
-                input.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
-            }
+        let failure = || Err(Error::failed("provoked"));
+        let items = single_items(empty_items(20)).chain(stream::repeat_with(failure));
+        let results = transform.apply(items, threads(2), &silent()).unwrap();
 
-            panic!("provoked");
-        });
-
-        let (count, error) = output_of(output);
-        assert!(fed.join().is_err());
-        assert_eq!(
-            (count, error.as_deref()),
-            (
-                20,
-                Some("reading the items ended unexpectedly; this is a bug")
-            )
-        );
+        assert_eq!(output_of(results).await, (20, Some("provoked".to_owned())));
     }
 }
 
-#[test]
-fn the_failure_of_a_source_comes_after_the_results_before_it() {
+#[tokio::test]
+async fn dropping_the_results_ends_the_source() {
     for transform in runs() {
-        let (input, output) = transform
-            .start(NonZeroUsize::new(2).unwrap(), &silent())
-            .unwrap();
-        let fed = std::thread::spawn(move || {
-            for tag in 0..20 {
-                input.push(vec![Bytes::from_static(b"{}")], tag).unwrap();
-            }
-
-            input.fail(crate::error::Error::failed("provoked"));
+        let (source_lives, source_ended) = tokio::sync::oneshot::channel::<()>();
+        let item = Bytes::from(format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(300_000)));
+        let items = single_items(std::iter::repeat(item)).map(move |chunk| {
+            assert!(!source_lives.is_closed(), "the test waits for it");
+            chunk
         });
+        let mut results = transform.apply(items, threads(1), &silent()).unwrap();
 
-        assert_eq!(output_of(output), (20, Some("provoked".to_owned())));
-        fed.join().unwrap();
+        drop(results.next().await);
+        drop(results);
+        assert!(source_ended.await.is_err(), "it was dropped");
     }
 }
 
-#[test]
-fn dropping_the_results_ends_a_waiting_feeder() {
-    for transform in runs() {
-        let (input, mut output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-        let fed = std::thread::spawn(move || {
-            while input
-                .push(
-                    vec![Bytes::from(format!(
-                        r#"{{"a":{{"S":"{}"}}}}"#,
-                        "x".repeat(300_000)
-                    ))],
-                    (),
-                )
-                .is_ok()
-            {}
-        });
+/// How many more chunks are read than results are taken, at most.
+async fn read_ahead(transform: &Transform, item: Bytes, count: usize) -> usize {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&sent);
+    let items = single_items(std::iter::repeat_n(item, count)).inspect(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let mut results = transform.apply(items, threads(2), &silent()).unwrap();
 
-        drop(output.next());
-        drop(output);
-        fed.join().unwrap();
-    }
-}
+    let mut most = 0;
+    for taken in 1..=count {
+        results.next().await.unwrap().unwrap();
 
-#[test]
-fn few_items_are_in_flight_at_a_time() {
-    let transform = Transform::new().stage(Erratic { seed: 0 });
-    let (input, mut output) = transform
-        .start(NonZeroUsize::new(2).unwrap(), &silent())
-        .unwrap();
-    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = Arc::clone(&sent);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for number in 0..100 {
-                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                if input
-                    .push(vec![Bytes::from(number.to_string())], ())
-                    .is_err()
-                {
-                    return;
-                }
-            }
-
-            input.end();
-        });
-
-        for pulled in 0..100 {
-            assert!(
-                sent.load(std::sync::atomic::Ordering::SeqCst) <= pulled + 8,
-                "at {pulled}"
-            );
-            output.next().unwrap().unwrap();
+        // Whatever reads ahead has the time for it.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
         }
 
-        assert!(output.next().is_none());
-    });
+        most = most.max(sent.load(Ordering::SeqCst) - taken);
+    }
+
+    assert!(results.next().await.is_none());
+
+    most
 }
 
-#[test]
-fn masks_come_last_and_everything_is_a_transform() {
+#[tokio::test]
+async fn few_items_are_in_flight_at_a_time() {
+    let transform = Transform::new().step(Erratic { seed: 0 });
+    let most = read_ahead(&transform, Bytes::from_static(b"1"), 100).await;
+    assert!(most <= 8, "{most}");
+}
+
+/// A command that answers faster than its results are taken must not hold the whole table in memory.
+#[tokio::test]
+async fn results_of_a_command_that_nobody_takes_are_limited() {
+    let transform = Transform::new().command(CommandSpec::new("cat")).unwrap();
+    let item = Bytes::from(format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(300_000)));
+    let most = read_ahead(&transform, item, 200).await;
+
+    // 16 MB that wait, 8 MB without an answer, and what the feeding task and the processes have taken.
+    assert!(most <= 24 * 1024 * 1024 / 300_000 + 5, "{most}");
+}
+
+#[tokio::test]
+async fn masks_come_last_and_everything_is_a_transform() {
     let rules = MaskRules::parse(
         "r",
         "[[rule]]\npath = 'copy'\naction = 'redact'\n[[rule]]\npath = 'none'\naction = 'drop'",
@@ -371,19 +364,14 @@ fn masks_come_last_and_everything_is_a_transform() {
         .filter("t", ".copy = .a")
         .unwrap();
     assert!(!transform.is_empty() && Transform::new().is_empty());
-    let (input, output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    input
-        .push(
-            vec![
-                Bytes::from_static(br#"{"a":{"S":"x"}}"#),
-                Bytes::from_static(b"{}"),
-            ],
-            (),
-        )
+    let items = vec![
+        Bytes::from_static(br#"{"a":{"S":"x"}}"#),
+        Bytes::from_static(b"{}"),
+    ];
+    let mut results = transform
+        .apply(stream::iter([chunk(items, ())]), threads(1), &silent())
         .unwrap();
-
-    input.end();
-    let outcomes = output.map(Result::unwrap).next().unwrap().outcomes;
+    let outcomes = results.next().await.unwrap().unwrap().outcomes;
     assert_eq!(
         outcomes[0],
         Outcome::Changed(r#"{"a":{"S":"x"},"copy":{"S":"[redacted]"}}"#.into())
@@ -400,6 +388,6 @@ fn masks_come_last_and_everything_is_a_transform() {
     );
     assert!(matches!(
         transform.steps()[..],
-        [TransformStep::Stage(_), TransformStep::Stage(_)]
+        [TransformStep::PerItem(_), TransformStep::PerItem(_)]
     ));
 }

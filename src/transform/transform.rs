@@ -4,14 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream};
 use sha2::{Digest, Sha256};
 
 use super::command::{CommandSpec, TransformCommand};
-use super::jq::{Condition, ConditionStage, Filter};
+use super::item_step::ItemStep;
+use super::jq::{Condition, ConditionStep, Filter};
 use super::mask::Masks;
-use super::pipeline::{self, TransformInput, TransformOutput};
-use super::sampling::SampleStage;
-use super::stage::Stage;
+use super::pipeline::{self, ItemChunk, TransformedChunk};
+use super::sampling::SampleStep;
 use super::step::TransformStep;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
@@ -26,15 +27,17 @@ use crate::item::{KeyAttribute, KeySchema, Sample};
 /// use std::sync::Arc;
 ///
 /// use dynadump::event::{Reporter, SilentReporter};
-/// use dynadump::transform::{Outcome, Transform};
+/// use dynadump::transform::{ItemChunk, Outcome, Transform};
+/// use futures_util::stream::{self, StreamExt};
 ///
-/// # fn main() -> dynadump::error::Result<()> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> dynadump::error::Result<()> {
 /// let transform = Transform::new().filter("--transform", r#".sk = S("film#\(.year | str)") | drop("year")"#)?;
 /// let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
-/// let (input, output) = transform.start(NonZeroUsize::MIN, &reporter)?;
-/// input.push(vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()], ())?;
-/// input.end();
-/// for chunk in output {
+/// let items = vec![r#"{"id":{"S":"a"},"year":{"N":"1927"}}"#.into()];
+/// let chunks = stream::iter([Ok(ItemChunk { tag: (), items })]);
+/// let mut results = transform.apply(chunks, NonZeroUsize::MIN, &reporter)?;
+/// while let Some(chunk) = results.next().await {
 ///     assert_eq!(chunk?.outcomes, [Outcome::Changed(r#"{"id":{"S":"a"},"sk":{"S":"film#1927"}}"#.into())]);
 /// }
 /// # Ok(())
@@ -126,9 +129,9 @@ impl Transform {
     /// where.
     pub fn condition(self, name: &str, code: &str) -> Result<Self> {
         let condition = Condition::compile(name, code)?;
-        let stage = ConditionStage(condition);
+        let step = ConditionStep(condition);
 
-        Ok(self.with_option(Field::Where, code).stage(stage))
+        Ok(self.with_option(Field::Where, code).step(step))
     }
 
     /// Runs a jq filter on each item. Errors call the filter `name`.
@@ -138,7 +141,7 @@ impl Transform {
     /// where.
     pub fn filter(self, name: &str, code: &str) -> Result<Self> {
         let filter = Filter::compile(name, code)?;
-        Ok(self.with_option(Field::Filter, code).stage(filter))
+        Ok(self.with_option(Field::Filter, code).step(filter))
     }
 
     /// Sends each item through a program.
@@ -259,23 +262,28 @@ impl Transform {
         )
     }
 
-    /// Starts a run with `threads` threads. The reporter receives what commands print on standard
-    /// error.
+    /// Sends chunks of items through the steps, on `threads` threads. The results are in the order of
+    /// the chunks, and an error is the last one: of the chunks themselves, or of a step. The
+    /// reporter receives what commands print on standard error. Must be called in a Tokio runtime.
+    ///
+    /// Dropping the results ends the run.
     ///
     /// # Errors
     /// Threads or commands cannot be started, or there is a sample and the key is not known.
-    pub fn start<T>(
+    pub fn apply<T: Send + 'static>(
         &self,
+        chunks: impl Stream<Item = Result<ItemChunk<T>>> + Send + 'static,
         threads: NonZeroUsize,
         reporter: &Arc<dyn Reporter>,
-    ) -> Result<(TransformInput<T>, TransformOutput<T>)> {
+    ) -> Result<BoxStream<'static, Result<TransformedChunk<T>>>> {
         if self.sample.is_some() && self.key.is_none() {
             return Err(Error::failed(
                 "sampling requires the table's key, which is not known",
             ));
         }
 
-        pipeline::start(&self.steps(), self.masks.is_some(), threads, reporter)
+        let hides_values = self.masks.is_some();
+        pipeline::connect(&self.steps(), hides_values, chunks, threads, reporter)
     }
 
     /// Warnings after the last item: mask rules that matched no item.
@@ -297,16 +305,16 @@ impl Transform {
     }
 
     /// Adds a step that processes each item on its own.
-    pub(crate) fn stage(mut self, stage: impl Stage + 'static) -> Self {
-        self.steps.push(TransformStep::Stage(Arc::new(stage)));
+    pub(crate) fn step(mut self, step: impl ItemStep + 'static) -> Self {
+        self.steps.push(TransformStep::PerItem(Arc::new(step)));
         self
     }
 
     /// All steps in the order of execution.
     pub(crate) fn steps(&self) -> Vec<TransformStep> {
         let sample = self.sample.zip(self.key.as_ref()).map(|(sample, key)| {
-            let stage = SampleStage::new(sample, key);
-            TransformStep::Stage(Arc::new(stage))
+            let step = SampleStep::new(sample, key);
+            TransformStep::PerItem(Arc::new(step))
         });
 
         // Key and masks may have been set after a command was added.
@@ -316,13 +324,13 @@ impl Transform {
                     .with_key(self.key.as_ref())
                     .hiding_output(self.masks.is_some()),
             ),
-            stage @ TransformStep::Stage(_) => stage.clone(),
+            step @ TransformStep::PerItem(_) => step.clone(),
         });
 
         let masks = self
             .masks
             .iter()
-            .map(|masks| TransformStep::Stage(Arc::clone(masks) as Arc<dyn Stage>));
+            .map(|masks| TransformStep::PerItem(Arc::clone(masks) as Arc<dyn ItemStep>));
 
         sample.into_iter().chain(steps).chain(masks).collect()
     }

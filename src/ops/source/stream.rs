@@ -65,6 +65,11 @@ impl<P> ChunkSender<P> {
         self.0.is_closed()
     }
 
+    /// Waits until nobody receives chunks any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// [`end_lane`](Self::end_lane) for threads.
     pub(crate) fn blocking_end_lane(&self) {
         let _ = self.0.blocking_send(Ok(Message::LaneEnd));
@@ -153,18 +158,6 @@ impl<P> ChunkStream<P> {
     pub(crate) async fn next(&mut self) -> Option<Result<Chunk<P>>> {
         while self.open_lanes > 0 {
             let received = self.messages.recv().await;
-            if let Some(chunk) = self.accept(received) {
-                return Some(chunk);
-            }
-        }
-
-        None
-    }
-
-    /// [`next`](Self::next) for threads.
-    pub(crate) fn blocking_next(&mut self) -> Option<Result<Chunk<P>>> {
-        while self.open_lanes > 0 {
-            let received = self.messages.blocking_recv();
             if let Some(chunk) = self.accept(received) {
                 return Some(chunk);
             }

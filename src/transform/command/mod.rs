@@ -1,15 +1,17 @@
 //! External program as a step: reads items as JSON Lines on standard input and prints one line for
 //! each.
 //!
-//! Several processes of the program run in parallel. Chunk `n` goes to process `n` modulo their
-//! number, which keeps the order without coordination. Most programs buffer their output, so the
+//! Several processes of the program run in parallel and take the chunks in turn. Each is served by
+//! one task, which writes its input (`input.rs`) and reads its answers (`output.rs`); the answers
+//! are parsed on a thread, because tasks share few cores. Most programs buffer their output, so the
 //! processes are sent up to [`UNANSWERED_BYTES`] before they answer. A process that has as much
 //! input as it may have and prints nothing until the timeout is killed with its process group.
 
 mod answer;
+mod input;
 mod output;
-mod process;
-mod shared;
+mod program;
+mod program_job;
 mod stderr;
 #[cfg(test)]
 mod tests;
@@ -17,12 +19,19 @@ mod tests;
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use self::process::CommandProcess;
-use super::job::{JobProcessor, NumberedJob, TransformJob};
-use super::ordered_queue::OrderedQueue;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use self::answer::printable;
+use self::program::{ProcessGroup, Program};
+use self::program_job::ProgramJob;
+use super::item_step::step_panicked;
+use super::job::{ItemProgress, Job, Jobs};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::item::KeySchema;
@@ -37,6 +46,9 @@ const MIN_UNANSWERED_BYTES: usize = 256 * 1024;
 /// Maximum number of jobs that a process holds without an answer. Pages of which a filter leaves
 /// nothing are jobs of no bytes.
 const MAX_PENDING_JOBS: usize = 32 * 1024;
+
+/// Characters of an item that are shown if it has no usable key.
+const NAME_CHARS: usize = 80;
 
 /// Default timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
@@ -121,6 +133,20 @@ impl TransformCommand {
             ..self
         }
     }
+
+    /// Identifies an item in an error.
+    fn item_name(&self, item: &[u8]) -> String {
+        if self.hides_output {
+            return "(not shown while a mask is active)".to_owned();
+        }
+
+        let key = self.key.as_ref().and_then(|key| key.extract(item).ok());
+
+        key.map_or_else(
+            || printable(&String::from_utf8_lossy(item), NAME_CHARS),
+            |key| key.to_json(),
+        )
+    }
 }
 
 /// Whether the shell finds a program, builtin or function with this name.
@@ -134,67 +160,193 @@ fn program_exists(name: &str) -> Result<bool> {
     })
 }
 
-/// The running processes of one command.
-pub(crate) struct CommandPool {
-    queue: Arc<OrderedQueue>,
-    processes: Vec<CommandProcess>,
-    next: AtomicUsize,
+/// Sends jobs through processes of a command, and returns them in the same order.
+///
+/// # Errors
+/// A process cannot be started.
+pub(crate) fn apply<T: Send + 'static>(
+    command: &TransformCommand,
+    jobs: Jobs<T>,
+    threads: NonZeroUsize,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Jobs<T>> {
+    let count = command.spec.jobs.unwrap_or(threads).get();
+    let max_unanswered_bytes = (UNANSWERED_BYTES / count).max(MIN_UNANSWERED_BYTES);
+    let (sender, sent) = mpsc::unbounded_channel();
+    let (awaiting, is_awaited) = watch::channel(false);
+    let mut output = CommandOutput {
+        sent,
+        awaiting,
+        groups: Vec::with_capacity(count),
+        feeder: JoinSet::new(),
+        programs: JoinSet::new(),
+    };
+    let mut inputs = Vec::with_capacity(count);
+
+    for _ in 0..count {
+        let program = Program::start(command, reporter)?;
+        let (input, program_jobs) = mpsc::channel(1);
+        output.groups.push(program.group());
+        output
+            .programs
+            .spawn(program.run(program_jobs, max_unanswered_bytes));
+        inputs.push(input);
+    }
+
+    let budget = MemoryBudget::new(2 * count * max_unanswered_bytes, is_awaited);
+    output.feeder.spawn(feed(jobs, inputs, sender, budget));
+
+    Ok(stream::unfold(output, CommandOutput::next).boxed())
 }
 
-impl CommandPool {
-    pub(crate) fn start(
-        command: &TransformCommand,
-        threads: NonZeroUsize,
-        reporter: &Arc<dyn Reporter>,
-    ) -> Result<Self> {
-        let jobs = command.spec.jobs.unwrap_or(threads).get();
+/// A job that a process works on, or the error that ends the jobs.
+type SentJob<T> = Result<PendingJob<T>>;
 
-        // The queue is not limited: bytes without an answer are, for each process. A small limit of
-        // jobs could starve a program that prints nothing until its buffer is full.
-        let queue = Arc::new(OrderedQueue::new(u64::MAX, jobs));
-        let max_unanswered_bytes = (UNANSWERED_BYTES / jobs).max(MIN_UNANSWERED_BYTES);
-        let processes = (0..jobs)
-            .map(|_| CommandProcess::start(command, max_unanswered_bytes, &queue, reporter))
-            .collect::<Result<_>>()?;
+struct PendingJob<T> {
+    tag: T,
+    originals: Vec<Bytes>,
+    answer: oneshot::Receiver<Result<Vec<ItemProgress>>>,
+    _memory: Option<OwnedSemaphorePermit>,
+}
 
-        Ok(Self {
-            queue,
-            processes,
-            next: AtomicUsize::new(0),
-        })
+/// Limit of the bytes of items in all jobs of a command, so that results do not pile up if nobody takes them.
+struct MemoryBudget {
+    bytes: Arc<Semaphore>,
+    max_job_bytes: u32,
+    /// Whether somebody waits for the next result. The process that it comes from may need more input for it, so the limit does not apply:
+    /// that of bytes without an answer does.
+    is_awaited: watch::Receiver<bool>,
+}
+
+impl MemoryBudget {
+    fn new(max_bytes: usize, is_awaited: watch::Receiver<bool>) -> Self {
+        let max_bytes = max_bytes.min(Semaphore::MAX_PERMITS);
+
+        Self {
+            bytes: Arc::new(Semaphore::new(max_bytes)),
+            max_job_bytes: u32::try_from(max_bytes / 2).unwrap_or(u32::MAX),
+            is_awaited,
+        }
+    }
+
+    /// Waits until there is room for the items, or a result is awaited. A job that is larger than half of the limit counts as half.
+    async fn acquire(&mut self, items: &[ItemProgress]) -> Option<OwnedSemaphorePermit> {
+        let current = items.iter().flat_map(ItemProgress::current);
+        let bytes = u32::try_from(current.map(Bytes::len).sum::<usize>()).unwrap_or(u32::MAX);
+        let bytes = bytes.min(self.max_job_bytes);
+
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.bytes).acquire_many_owned(bytes) => permit.ok(),
+            _ = self.is_awaited.wait_for(|is_awaited| *is_awaited) => None,
+        }
     }
 }
 
-impl JobProcessor for CommandPool {
-    fn push(&self, job: Result<TransformJob>) -> bool {
-        let Some(number) = self.queue.reserve() else {
-            return false;
+/// Hands the jobs to the processes in turn.
+async fn feed<T>(
+    mut jobs: Jobs<T>,
+    inputs: Vec<Sender<ProgramJob>>,
+    sent: UnboundedSender<SentJob<T>>,
+    mut budget: MemoryBudget,
+) {
+    for input in inputs.iter().cycle() {
+        let Some(job) = jobs.next().await else {
+            return;
         };
 
-        match job {
-            Ok(job) => {
-                let process = self.next.fetch_add(1, Ordering::Relaxed) % self.processes.len();
-                self.processes[process].send(NumberedJob { number, job });
+        let Job {
+            tag,
+            originals,
+            items,
+        } = match job {
+            Ok(job) => job,
+            Err(error) => {
+                // Without a receiver, nobody needs the error.
+                let _ = sent.send(Err(error));
+                return;
             }
-            Err(error) => self.queue.complete(number, Err(error)),
+        };
+
+        let memory = budget.acquire(&items).await;
+        let (reply, answer) = oneshot::channel();
+        let pending = PendingJob {
+            tag,
+            originals,
+            answer,
+            _memory: memory,
+        };
+
+        if sent.send(Ok(pending)).is_err() {
+            return;
         }
 
-        true
+        // If the process has ended, an earlier job of it has the reason.
+        let _ = input.send(ProgramJob { items, reply }).await;
     }
+}
 
-    fn close(&self) {
-        // The processes first: once the queue is closed, its end is due as soon as all of them have
-        // finished.
-        self.processes.iter().for_each(CommandProcess::close);
-        self.queue.close();
-    }
+/// The results of a command, and the tasks that make them.
+struct CommandOutput<T> {
+    /// Jobs in order.
+    sent: UnboundedReceiver<SentJob<T>>,
+    awaiting: watch::Sender<bool>,
+    groups: Vec<Arc<ProcessGroup>>,
+    feeder: JoinSet<()>,
+    programs: JoinSet<Result<()>>,
+}
 
-    fn pull(&self) -> Option<Result<TransformJob>> {
-        self.queue.next_result()
-    }
+impl<T> CommandOutput<T> {
+    /// The next result in order, and after the last one the errors of processes that have answered everything.
+    async fn next(mut self) -> Option<(Result<Job<T>>, Self)> {
+        if let Some(sent) = self.sent.recv().await {
+            self.awaiting.send_replace(true);
+            let job = answered(sent).await;
+            self.awaiting.send_replace(false);
 
-    fn cancel(&self) {
-        self.queue.cancel();
-        self.processes.iter().for_each(CommandProcess::kill);
+            return Some((job, self));
+        }
+
+        if let Some(Err(error)) = self.feeder.join_next().await {
+            return Some((Err(task_failed(error)), self));
+        }
+
+        while let Some(ended) = self.programs.join_next().await {
+            if let Err(error) = ended.unwrap_or_else(|error| Err(task_failed(error))) {
+                return Some((Err(error), self));
+            }
+        }
+
+        None
     }
+}
+
+impl<T> Drop for CommandOutput<T> {
+    fn drop(&mut self) {
+        // The tasks would kill them, too, but only when the runtime drops the tasks.
+        self.groups.iter().for_each(|group| group.kill());
+    }
+}
+
+async fn answered<T>(sent: SentJob<T>) -> Result<Job<T>> {
+    let PendingJob {
+        tag,
+        originals,
+        answer,
+        _memory,
+    } = sent?;
+    let answer = answer.await.map_err(|_| {
+        Error::failed("reading the answers of --transform-command failed; this is a bug")
+    });
+
+    Ok(Job {
+        tag,
+        originals,
+        items: answer??,
+    })
+}
+
+/// The error of a task that panicked.
+fn task_failed(error: JoinError) -> Error {
+    step_panicked().with_source(error)
 }

@@ -1,246 +1,210 @@
-//! Reader of a process's standard output: matches its lines with the items that were sent, and
-//! reaps the process.
+//! Reader of a process's standard output: matches its lines with the items that were sent.
 
-use std::io::{self, BufRead, BufReader};
-use std::process::{Child, ChildStdout, ExitStatus};
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Duration;
 
-use bytes::Bytes;
-use rustix::io::retry_on_intr;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
 
-use super::answer::{self, InvalidAnswer, printable};
-use super::shared::{NAME_CHARS, RunState, SharedProcess};
-use super::stderr::{StderrLog, next_line};
-use crate::error::Error;
-use crate::item::{compact, has_line_breaks};
+use super::answer::{self, InvalidAnswer};
+use super::input::UnansweredBytes;
 use crate::limits::ITEM_TEXT_BYTES;
-use crate::transform::job::{NumberedJob, TransformJob};
-use crate::transform::ordered_queue::OrderedQueue;
+use crate::transform::job::ItemProgress;
 use crate::transform::outcome::Outcome;
 
-/// How long to wait for the rest of standard error after the program has ended.
-const STDERR_GRACE_PERIOD: Duration = Duration::from_secs(1);
-
-/// Reads the answers of one process until it ends.
-pub(crate) struct OutputReader {
-    pub(crate) shared: Arc<SharedProcess>,
-    pub(crate) queue: Arc<OrderedQueue>,
-    pub(crate) child: Child,
-    pub(crate) stderr_log: StderrLog,
-    /// Closed when standard error has ended.
-    pub(crate) stderr_ended: Receiver<()>,
-}
+/// Bytes that are read at a time: the usual size of a pipe.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Why an item has no usable answer.
-enum OutputError {
+pub(crate) enum OutputError {
     /// The output ended before the answer for this item.
     Missing(Bytes),
+    /// The program printed nothing until the timeout; with the next item that it must answer.
+    TimedOut(Option<Bytes>),
     /// The answer for this item is not a JSON object.
-    Invalid { item: Bytes, line: Vec<u8> },
+    Invalid { item: Bytes, line: Bytes },
     /// The program printed more lines than it was sent items.
     ExtraLine,
     /// The output cannot be read.
     Unreadable(io::Error),
 }
 
-impl OutputReader {
-    pub(crate) fn run(mut self, stdout: ChildStdout) {
-        let mut stdout = BufReader::with_capacity(64 * 1024, stdout);
-        let mut failed_job = None;
-        let error = loop {
-            let mut state = self.shared.wait_while(|state| {
-                state.pending.is_empty() && !state.is_closed && state.run_state == RunState::Running
-            });
-            let next = state.pending.pop_front();
-            drop(state);
+/// Why there is no next line.
+enum LineError {
+    TimedOut,
+    Unreadable(io::Error),
+}
 
-            let Some(NumberedJob { number, job }) = next else {
-                break self.expect_end(&mut stdout).err();
-            };
+impl LineError {
+    fn about(self, item: Option<&Bytes>) -> OutputError {
+        match self {
+            Self::TimedOut => OutputError::TimedOut(item.cloned()),
+            Self::Unreadable(error) => OutputError::Unreadable(error),
+        }
+    }
+}
 
-            match self.read_job(job, &mut stdout) {
-                Ok(job) => self.queue.complete(number, Ok(job)),
-                Err(error) => {
-                    failed_job = Some(number);
-                    break Some(error);
-                }
+/// Reads the answers of one process.
+pub(crate) struct AnswerReader {
+    stdout: ChildStdout,
+    /// What was read and is not part of a returned line.
+    buffer: BytesMut,
+    /// Bytes of the buffer that contain no line feed.
+    searched: usize,
+    /// Since when the process has as much input as it may have.
+    waiting_since: watch::Receiver<Option<Instant>>,
+    timeout: Duration,
+}
+
+impl AnswerReader {
+    pub(crate) fn new(
+        stdout: ChildStdout,
+        waiting_since: watch::Receiver<Option<Instant>>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            stdout,
+            buffer: BytesMut::new(),
+            searched: 0,
+            waiting_since,
+            timeout,
+        }
+    }
+
+    /// Reads one answer for each item, and applies them.
+    pub(crate) async fn read_job(
+        &mut self,
+        items: Vec<ItemProgress>,
+        unanswered: &UnansweredBytes,
+    ) -> Result<Vec<ItemProgress>, OutputError> {
+        let mut lines = Vec::new();
+        let mut failure = None;
+
+        for item in items.iter().flat_map(ItemProgress::current) {
+            match self.next_line().await {
+                Ok(Some(line)) => lines.push(line),
+                Ok(None) => failure = Some(OutputError::Missing(item.clone())),
+                Err(error) => failure = Some(error.about(Some(item))),
             }
-        };
 
-        self.finish(failed_job, error);
-    }
+            if failure.is_some() {
+                break;
+            }
 
-    fn read_job(
-        &self,
-        job: TransformJob,
-        stdout: &mut impl BufRead,
-    ) -> Result<TransformJob, OutputError> {
-        let mut error = None;
-        let mut read = |item: &Bytes| match error {
-            Some(_) => Outcome::Skipped,
-            None => self.read_answer(item, stdout).unwrap_or_else(|found| {
-                error = Some(found);
-                Outcome::Skipped
-            }),
-        };
-
-        // Every item was sent, so every answer must be read, even after a rejection.
-        let job = job
-            .into_iter()
-            .map(|progress| progress.apply_to_all(&mut read))
-            .collect();
-
-        error.map_or(Ok(job), Err)
-    }
-
-    fn read_answer(&self, item: &Bytes, stdout: &mut impl BufRead) -> Result<Outcome, OutputError> {
-        let line = next_line(stdout, ITEM_TEXT_BYTES).map_err(OutputError::Unreadable)?;
-        let Some(line) = line else {
-            return Err(OutputError::Missing(item.clone()));
-        };
-
-        let mut state = self.shared.lock();
-
-        // The same length as in `input_lines`, which adds a line feed.
-        let length = if has_line_breaks(item) {
-            compact(item).len()
-        } else {
-            item.len()
-        };
-
-        state.unanswered_bytes = state.unanswered_bytes.saturating_sub(length + 1);
-        state.timeout_start = Instant::now();
-        let sender_waits = state.is_full;
-        drop(state);
-
-        if sender_waits {
-            self.shared.changed.notify_all();
+            unanswered.answer(item);
         }
 
-        answer::outcome(item, &line).map_err(|InvalidAnswer| OutputError::Invalid {
-            item: item.clone(),
-            line,
-        })
+        if lines.is_empty() {
+            return failure.map_or(Ok(items), Err);
+        }
+
+        // Parsing takes a core for milliseconds, so it must not block the other tasks.
+        let applied = spawn_blocking(move || apply_answers(items, lines)).await;
+
+        // An invalid answer is the cause of what follows it.
+        let items = applied.map_err(|error| OutputError::Unreadable(io::Error::other(error)))??;
+        failure.map_or(Ok(items), Err)
     }
 
     /// Checks that the output ends after the last answer.
-    fn expect_end(&self, stdout: &mut impl BufRead) -> Result<(), OutputError> {
-        if self.shared.lock().run_state != RunState::Running {
-            return Ok(());
-        }
-
-        match next_line(stdout, ITEM_TEXT_BYTES) {
+    pub(crate) async fn expect_end(&mut self) -> Result<(), OutputError> {
+        match self.next_line().await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(OutputError::ExtraLine),
-            Err(error) => Err(OutputError::Unreadable(error)),
+            Err(error) => Err(error.about(None)),
         }
     }
 
-    /// Waits for the process to end and reports the error, if any: as the result of `failed_job`,
-    /// or after the last job.
-    fn finish(&mut self, failed_job: Option<u64>, error: Option<OutputError>) {
-        // A process whose output has ended is exiting; any other process would continue.
-        if !matches!(error, None | Some(OutputError::Missing(_))) {
-            self.shared.kill(&mut self.shared.lock(), RunState::Killed);
-        }
-
-        let status = self.reap();
-        let run_state = self.shared.lock().run_state;
-
-        // Nothing is ever sent; the channel closes when standard error ends.
-        let _ = self.stderr_ended.recv_timeout(STDERR_GRACE_PERIOD);
-
-        let error = match error {
-            Some(error) => Some(self.output_error(error, status, run_state)),
-            None if run_state == RunState::Killed => None,
-            None if run_state == RunState::TimedOut => {
-                Some(self.timeout_error("it answered every item but did not exit"))
+    /// Reads the next line, without its line feed; `None` at the end of the output. A line longer than any answer is an error.
+    async fn next_line(&mut self) -> Result<Option<Bytes>, LineError> {
+        loop {
+            if let Some(length) = memchr(b'\n', &self.buffer[self.searched..]) {
+                let line = self.buffer.split_to(self.searched + length + 1).freeze();
+                self.searched = 0;
+                return Ok(Some(line.slice(..line.len() - 1)));
             }
-            None if status.is_some_and(|status| status.success()) => None,
-            None => Some(self.command_error("answered every item, then failed", status)),
+
+            self.searched = self.buffer.len();
+            if self.searched > ITEM_TEXT_BYTES {
+                let what = format!("a line of more than {ITEM_TEXT_BYTES} bytes");
+                return Err(LineError::Unreadable(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    what,
+                )));
+            }
+
+            self.buffer.reserve(READ_BYTES);
+            let count = tokio::select! {
+                biased;
+                read = self.stdout.read_buf(&mut self.buffer) => read.map_err(LineError::Unreadable)?,
+                () = timed_out(&mut self.waiting_since, self.timeout) => return Err(LineError::TimedOut),
+            };
+
+            // The last line may have no line feed.
+            if count == 0 {
+                self.searched = 0;
+                let line = self.buffer.split().freeze();
+                return Ok((!line.is_empty()).then_some(line));
+            }
+        }
+    }
+}
+
+/// Waits until a process has had as much input as it may have for the whole timeout. Until then it may be waiting for more input, for
+/// example to fill its output buffer.
+async fn timed_out(waiting_since: &mut watch::Receiver<Option<Instant>>, timeout: Duration) {
+    let began = Instant::now();
+
+    loop {
+        let since = *waiting_since.borrow_and_update();
+        let elapsed = async {
+            match since {
+                Some(since) => sleep_until(since.max(began) + timeout).await,
+                None => std::future::pending().await,
+            }
         };
 
-        match (failed_job, error) {
-            (Some(number), Some(error)) => {
-                self.queue.complete(number, Err(error));
-                self.queue.worker_finished(Ok(()));
-            }
-            (_, error) => self.queue.worker_finished(error.map_or(Ok(()), Err)),
+        tokio::select! {
+            () = elapsed => return,
+            changed = waiting_since.changed() => if changed.is_err() {
+                // The input has ended: the time does not change any more.
+                let since = waiting_since.borrow().unwrap_or(began);
+                sleep_until(since.max(began) + timeout).await;
+                return;
+            },
         }
     }
+}
 
-    /// Waits for the process to end, then kills the rest of its process group.
-    fn reap(&mut self) -> Option<ExitStatus> {
-        // NOWAIT leaves the exit status uncollected, so that the PID is not reused before the group
-        // is killed.
-        let wait = || {
-            waitid(
-                WaitId::Pid(self.shared.pid),
-                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-            )
+/// Applies one line to each item. Items without a line, after an error, are skipped.
+fn apply_answers(
+    items: Vec<ItemProgress>,
+    lines: Vec<Bytes>,
+) -> Result<Vec<ItemProgress>, OutputError> {
+    let mut lines = lines.into_iter();
+    let mut invalid = None;
+    let mut answer = |item: &Bytes| {
+        let Some(line) = lines.next() else {
+            return Outcome::Skipped;
         };
 
-        // Waiting for our own child can fail only because of a signal.
-        let _ = retry_on_intr(wait);
+        answer::outcome(item, &line).unwrap_or_else(|InvalidAnswer| {
+            let item = item.clone();
+            invalid.get_or_insert(OutputError::Invalid { item, line });
+            Outcome::Skipped
+        })
+    };
 
-        let mut state = self.shared.lock();
-        self.shared.kill(&mut state, RunState::Exited);
-        let status = self.child.wait().ok();
-        state.is_reaped = true;
-        drop(state);
-        self.shared.changed.notify_all();
+    // Every item was sent and has a line, even after a rejection.
+    let items = items
+        .into_iter()
+        .map(|item| item.apply_to_all(&mut answer))
+        .collect();
 
-        status
-    }
-
-    fn output_error(
-        &self,
-        error: OutputError,
-        status: Option<ExitStatus>,
-        run_state: RunState,
-    ) -> Error {
-        match error {
-            OutputError::Missing(item) if run_state == RunState::TimedOut => self
-                .timeout_error(&format!("the next item is {}", self.shared.item_name(&item))),
-            OutputError::Missing(item) => {
-                let name = self.shared.item_name(&item);
-                self.command_error(&format!("ended without an answer for the item {name}"), status)
-            }
-            OutputError::Invalid { item, line } => {
-                let line = printable(&String::from_utf8_lossy(&line), NAME_CHARS);
-                let line = if self.shared.command.hides_output { String::new() } else { format!(": {line:?}") };
-                let name = self.shared.item_name(&item);
-                self.command_error(&format!("did not answer the item {name} with a JSON object{line}"), None).with_hint(
-                    "it must print one line for each line it reads: an item, {\"skip\":true} or {\"error\":\"…\"}; messages belong on standard error",
-                )
-            }
-            OutputError::ExtraLine => self
-                .command_error("printed more lines than it received items", None)
-                .with_hint("it must print one line for each line it reads; messages belong on standard error"),
-            OutputError::Unreadable(error) => self.command_error("printed output that cannot be read", None).with_source(error),
-        }
-    }
-
-    /// An error about the command, with its exit status and the last lines of its standard error.
-    fn command_error(&self, what: &str, status: Option<ExitStatus>) -> Error {
-        let status = status
-            .map(|status| format!(" ({status})"))
-            .unwrap_or_default();
-        let error = Error::failed(format!("the command of --transform-command {what}{status}"));
-
-        let last_lines = self.stderr_log.last_lines();
-        let heading = (!last_lines.is_empty()).then(|| "the end of its standard error:".to_owned());
-
-        error.with_details(heading.into_iter().chain(last_lines))
-    }
-
-    fn timeout_error(&self, what: &str) -> Error {
-        let timeout = self.shared.command.spec.timeout.as_secs_f64();
-        self.command_error(&format!("did not answer for {timeout} s: {what}"), None).with_hint(
-            "if it needs longer, raise --transform-timeout; if it buffers its output, make it flush each line (python3 -u, jq --unbuffered)",
-        )
-    }
+    invalid.map_or(Ok(items), Err)
 }

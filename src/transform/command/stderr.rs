@@ -2,9 +2,11 @@
 //! an error.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader};
-use std::process::ChildStderr;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::ChildStderr;
 
 use super::answer::printable;
 use crate::event::{Event, Reporter};
@@ -41,10 +43,10 @@ impl StderrLog {
     }
 
     /// Reads standard error to its end.
-    pub(crate) fn read(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
+    pub(crate) async fn read(&self, stderr: ChildStderr, reporter: &dyn Reporter) {
         let mut reader = BufReader::new(stderr);
         let mut count = 0;
-        while let Ok(Some(line)) = next_line(&mut reader, ITEM_TEXT_BYTES) {
+        while let Ok(Some(line)) = next_line(&mut reader).await {
             if self.hides_output {
                 if count == 0 {
                     reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
@@ -87,23 +89,18 @@ impl StderrLog {
     }
 }
 
-/// Reads the next line, without its line feed; `None` at the end of the stream. A longer line is an
+/// Reads the next line, without its line feed; `None` at the end of the stream. A line longer than any item is an
 /// error.
-pub(crate) fn next_line(
-    reader: &mut impl BufRead,
-    max_bytes: usize,
-) -> io::Result<Option<Vec<u8>>> {
+async fn next_line(reader: &mut BufReader<ChildStderr>) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    // One byte more than allowed, to tell a line that is too long from one that just fits.
-    let read = io::Read::take(&mut *reader, max_bytes as u64 + 1).read_until(b'\n', &mut line)?;
+    let mut limited = reader.take(ITEM_TEXT_BYTES as u64 + 1);
+    let count = limited.read_until(b'\n', &mut line).await?;
+
     if line.last() == Some(&b'\n') {
         line.pop();
-    } else if line.len() > max_bytes {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a line of more than {max_bytes} bytes"),
-        ));
+    } else if line.len() > ITEM_TEXT_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
     }
 
-    Ok((read > 0).then_some(line))
+    Ok((count > 0).then_some(line))
 }

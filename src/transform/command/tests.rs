@@ -1,8 +1,9 @@
 use super::*;
 use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeyAttribute, KeyType};
-use crate::transform::{Outcome, RejectReason, Transform, TransformOutput, TransformedChunk};
-use bytes::Bytes;
+use crate::transform::{ItemChunk, Outcome, RejectReason, Transform};
+use futures_util::stream::Stream;
+use std::iter;
 use std::time::Instant;
 
 fn silent() -> Arc<dyn Reporter> {
@@ -26,9 +27,22 @@ fn item(number: usize) -> Bytes {
     ))
 }
 
+/// Chunks of ten items.
+fn chunks(count: usize) -> impl Stream<Item = Result<ItemChunk<usize>>> + Send {
+    stream::iter((0..count.div_ceil(10)).map(move |tag| {
+        let items = (tag * 10..(tag * 10 + 10).min(count)).map(item).collect();
+        Ok(ItemChunk { tag, items })
+    }))
+}
+
 /// Sends `count` items in chunks of ten. Returns all outcomes, or the error and the outcomes before
 /// it.
-fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome>, Option<Error>) {
+async fn run(
+    line: &str,
+    jobs: usize,
+    count: usize,
+    timeout: Duration,
+) -> (Vec<Outcome>, Option<Error>) {
     let spec = CommandSpec {
         jobs: NonZeroUsize::new(jobs),
         timeout,
@@ -41,58 +55,45 @@ fn run(line: &str, jobs: usize, count: usize, timeout: Duration) -> (Vec<Outcome
         .for_table(&key(), &[])
         .unwrap();
 
-    let (input, output): (_, TransformOutput<usize>) =
-        transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for chunk in 0..count.div_ceil(10) {
-                let items = (chunk * 10..(chunk * 10 + 10).min(count))
-                    .map(item)
-                    .collect();
-                if input.push(items, chunk).is_err() {
-                    return;
-                }
+    let mut results = transform
+        .apply(chunks(count), NonZeroUsize::MIN, &silent())
+        .unwrap();
+    let (mut outcomes, mut expected) = (Vec::new(), 0);
+    while let Some(result) = results.next().await {
+        match result {
+            Ok(chunk) => {
+                assert_eq!(
+                    (chunk.tag, chunk.items.len()),
+                    (expected, chunk.outcomes.len())
+                );
+                expected += 1;
+                outcomes.extend(chunk.outcomes);
             }
-
-            input.end();
-        });
-
-        let mut outcomes = Vec::new();
-        for (expected, result) in output.enumerate() {
-            match result {
-                Ok(TransformedChunk {
-                    tag,
-                    outcomes: of_chunk,
-                    items,
-                }) => {
-                    assert_eq!((tag, items.len()), (expected, of_chunk.len()));
-                    outcomes.extend(of_chunk);
-                }
-                Err(error) => return (outcomes, Some(error)),
-            }
+            Err(error) => return (outcomes, Some(error)),
         }
+    }
 
-        (outcomes, None)
-    })
+    (outcomes, None)
 }
 
-fn all(line: &str, jobs: usize, count: usize) -> Vec<Outcome> {
-    match run(line, jobs, count, Duration::from_secs(30)) {
+async fn all(line: &str, jobs: usize, count: usize) -> Vec<Outcome> {
+    match run(line, jobs, count, Duration::from_secs(30)).await {
         (outcomes, None) => outcomes,
         (_, Some(error)) => panic!("{line}: {error:?}"),
     }
 }
 
-fn failure(line: &str, count: usize, timeout: Duration) -> Error {
+async fn failure(line: &str, count: usize, timeout: Duration) -> Error {
     run(line, 1, count, timeout)
+        .await
         .1
         .unwrap_or_else(|| panic!("{line} works"))
 }
 
-#[test]
-fn lines_come_back_in_order_from_any_number_of_copies() {
+#[tokio::test]
+async fn lines_come_back_in_order_from_any_number_of_copies() {
     for jobs in [1, 3] {
-        let outcomes = all("cat", jobs, 1005);
+        let outcomes = all("cat", jobs, 1005).await;
         assert_eq!(outcomes.len(), 1005);
         assert!(
             outcomes
@@ -104,7 +105,8 @@ fn lines_come_back_in_order_from_any_number_of_copies() {
             r#"sed -u 's/"N":"\([0-9]*5\)"/"N":"1\1"/; s/.*"N":"[0-9]*7".*/{"skip": true}/'"#,
             jobs,
             1005,
-        );
+        )
+        .await;
 
         for (number, outcome) in outcomes.into_iter().enumerate() {
             match number % 10 {
@@ -123,25 +125,25 @@ fn lines_come_back_in_order_from_any_number_of_copies() {
 }
 
 /// `awk` prints when its buffer is full or its input has ended; `tac` only at the end of its input.
-#[test]
-fn a_program_may_hold_its_output_back() {
-    assert_eq!(all("awk '{print}'", 2, 5000).len(), 5000);
-    assert_eq!(all("tac | tac", 2, 50).len(), 50);
+#[tokio::test]
+async fn a_program_may_hold_its_output_back() {
+    assert_eq!(all("awk '{print}'", 2, 5000).await.len(), 5000);
+    assert_eq!(all("tac | tac", 2, 50).await.len(), 50);
 }
 
-#[test]
-fn an_answer_may_reject_an_item() {
-    let outcomes = all(r#"sed 's/.*/{"error":"no"}/'"#, 1, 3);
+#[tokio::test]
+async fn an_answer_may_reject_an_item() {
+    let outcomes = all(r#"sed 's/.*/{"error":"no"}/'"#, 1, 3).await;
     assert_eq!(
         outcomes,
         vec![Outcome::Rejected(RejectReason::External("no".to_owned())); 3]
     );
 }
 
-#[test]
-fn a_crash_names_the_item_and_shows_the_last_words() {
+#[tokio::test]
+async fn a_crash_names_the_item_and_shows_the_last_words() {
     let line = r#"head -n 13; echo "out of cheese" >&2; exit 7"#;
-    let (outcomes, error) = run(line, 1, 100, Duration::from_secs(30));
+    let (outcomes, error) = run(line, 1, 100, Duration::from_secs(30)).await;
     let error = error.expect("it crashed");
     assert_eq!(outcomes.len(), 10);
     assert_eq!(
@@ -156,7 +158,7 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
         "{error:?}"
     );
 
-    let error = failure("cat; exit 3", 5, Duration::from_secs(30));
+    let error = failure("cat; exit 3", 5, Duration::from_secs(30)).await;
     assert!(
         error
             .to_string()
@@ -164,7 +166,7 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
         "{error}"
     );
 
-    let error = failure("kill -9 $$", 5, Duration::from_secs(30));
+    let error = failure("kill -9 $$", 5, Duration::from_secs(30)).await;
     assert!(
         error
             .to_string()
@@ -173,9 +175,9 @@ fn a_crash_names_the_item_and_shows_the_last_words() {
     );
 }
 
-#[test]
-fn garbage_names_the_item() {
-    let error = failure("sed '3s/.*/Hello/'", 10, Duration::from_secs(30));
+#[tokio::test]
+async fn garbage_names_the_item() {
+    let error = failure("sed '3s/.*/Hello/'", 10, Duration::from_secs(30)).await;
     assert_eq!(
         error.to_string(),
         r#"the command of --transform-command did not answer the item {"id":{"N":"2"}} with a JSON object: "Hello""#
@@ -183,9 +185,9 @@ fn garbage_names_the_item() {
     assert!(error.hint().expect("a hint").contains("standard error"));
 }
 
-#[test]
-fn more_lines_than_items_are_an_error() {
-    let error = failure("cat; echo '{}'", 10, Duration::from_secs(30));
+#[tokio::test]
+async fn more_lines_than_items_are_an_error() {
+    let error = failure("cat; echo '{}'", 10, Duration::from_secs(30)).await;
     assert!(
         error
             .to_string()
@@ -194,28 +196,20 @@ fn more_lines_than_items_are_an_error() {
     );
 }
 
-#[test]
-fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
+#[tokio::test]
+async fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
     let dir = tempfile::tempdir().unwrap();
     let pid = dir.path().join("pid");
     let line = format!("head -n 4; sleep 1000 & echo $! > {}; wait", pid.display());
-    let error = failure(&line, 10, Duration::from_secs(3));
+    let error = failure(&line, 10, Duration::from_secs(3)).await;
     assert_eq!(
         error.to_string(),
         r#"the command of --transform-command did not answer for 3 s: the next item is {"id":{"N":"4"}}"#
     );
     let pid = std::fs::read_to_string(pid).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(500);
-    let gone = || {
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
-            .map_or(true, |stat| stat.contains(") Z "))
-    };
-    while !gone() {
-        assert!(Instant::now() < deadline, "the program's child lives on");
-        std::thread::yield_now();
-    }
+    until(|| !is_running(&pid)).await;
 
-    let error = failure("cat; sleep 1000", 3, Duration::from_secs(3));
+    let error = failure("cat; sleep 1000", 3, Duration::from_secs(3)).await;
     assert!(
         error
             .to_string()
@@ -225,39 +219,99 @@ fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
 }
 
 /// A page of which a filter leaves nothing is a chunk without items. They are held until the items before them are answered.
-#[test]
-fn a_program_that_holds_its_output_back_gets_a_limited_number_of_chunks() {
+#[tokio::test]
+async fn a_program_that_holds_its_output_back_gets_a_limited_number_of_chunks() {
     let spec = CommandSpec {
         jobs: NonZeroUsize::new(1),
         timeout: Duration::from_millis(200),
         ..CommandSpec::new("tac | tac")
     };
     let transform = Transform::new().command(spec).unwrap();
-    let (input, mut output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            input.push(vec![item(1)], ()).unwrap();
-            let mut pages = (0..2 * MAX_PENDING_JOBS).map(|_| input.push(Vec::new(), ()));
-            if pages.all(|pushed| pushed.is_ok()) {
-                input.end();
-            }
-        });
-
-        // At the end of its input it would have answered.
-        let error = output.next().unwrap().unwrap_err();
-        assert!(error.to_string().contains("did not answer for"), "{error}");
+    let first = ItemChunk {
+        tag: (),
+        items: vec![item(1)],
+    };
+    let pages = (0..2 * MAX_PENDING_JOBS).map(|_| ItemChunk {
+        tag: (),
+        items: Vec::new(),
     });
+    let chunks = stream::iter(iter::once(first).chain(pages).map(Ok));
+    let mut results = transform
+        .apply(chunks, NonZeroUsize::MIN, &silent())
+        .unwrap();
+
+    // At the end of its input it would have answered.
+    let error = results.next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("did not answer for"), "{error}");
 }
 
-#[test]
-fn a_run_that_is_given_up_ends_its_commands() {
-    let spec = CommandSpec::new("sleep 1000");
+/// A program may hold the last answers of a chunk back until it gets the next one, even if a chunk is larger than what a process may
+/// be sent without an answer.
+#[tokio::test]
+async fn a_large_chunk_does_not_wait_for_the_last_answers_of_the_one_before() {
+    let jobs = UNANSWERED_BYTES / MIN_UNANSWERED_BYTES;
+    let text = "x".repeat(1000);
+    let large = move |tag| {
+        let lines =
+            (0..270).map(|number| format!(r#"{{"id":{{"N":"{number}"}},"t":{{"S":"{text}"}}}}"#));
+        Ok(ItemChunk {
+            tag,
+            items: lines.map(Bytes::from).collect(),
+        })
+    };
+    let spec = CommandSpec {
+        jobs: NonZeroUsize::new(jobs),
+        timeout: Duration::from_secs(60),
+        ..CommandSpec::new("awk '{print}'")
+    };
     let transform = Transform::new().command(spec).unwrap();
-    let (input, output) = transform.start(NonZeroUsize::MIN, &silent()).unwrap();
-    input.push(vec![item(1)], ()).unwrap();
-    drop(output);
-    assert!(input.push(vec![item(2)], ()).is_err());
+    let chunks = stream::iter((0..jobs + 5).map(large));
+    let mut results = transform
+        .apply(chunks, NonZeroUsize::MIN, &silent())
+        .unwrap();
+
+    for tag in 0..jobs + 5 {
+        assert_eq!(results.next().await.unwrap().unwrap().tag, tag);
+    }
+
+    assert!(results.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_run_that_is_given_up_ends_its_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pid");
+    let line = format!("echo $$ > {}; sleep 1000 & wait", file.display());
+    let transform = Transform::new().command(CommandSpec::new(line)).unwrap();
+    let results = transform
+        .apply(chunks(20), NonZeroUsize::MIN, &silent())
+        .unwrap();
+
+    let mut pid = String::new();
+    until(|| {
+        pid = std::fs::read_to_string(&file).unwrap_or_default();
+        pid.ends_with('\n')
+    })
+    .await;
+    assert!(is_running(&pid));
+
+    drop(results);
+    until(|| !is_running(&pid)).await;
+}
+
+/// Whether a process exists and is not a zombie.
+fn is_running(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Waits for a condition.
+async fn until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(500);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it takes too long");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub(crate) use self::guard::STACK_BYTES;
 pub(crate) use self::program::Program;
 use super::check::check_item;
 use super::document::{self, json_type_name};
+use super::item_step::{ItemStep, ItemWorker};
 use super::outcome::{Outcome, RejectReason};
-use super::stage::{Stage, StageWorker};
 use crate::error::Result;
 
 /// Maximum number of items that a filter may create from one.
@@ -38,8 +38,8 @@ impl Filter {
     }
 }
 
-impl Stage for Filter {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for Filter {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(FilterWorker {
             program: &self.0,
             guard: Guard::new(),
@@ -52,7 +52,7 @@ struct FilterWorker<'a> {
     guard: Guard,
 }
 
-impl StageWorker for FilterWorker<'_> {
+impl ItemWorker for FilterWorker<'_> {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         catch_interpreter_panics(|| self.outcome(item)).unwrap_or_else(Outcome::Rejected)
     }
@@ -150,18 +150,18 @@ impl ConditionEvaluator<'_> {
     }
 }
 
-/// Stage that skips items for which a condition is false.
-pub(crate) struct ConditionStage(pub(crate) Condition);
+/// Step that skips items for which a condition is false.
+pub(crate) struct ConditionStep(pub(crate) Condition);
 
-impl Stage for ConditionStage {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for ConditionStep {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(ConditionWorker(self.0.evaluator()))
     }
 }
 
 struct ConditionWorker<'a>(ConditionEvaluator<'a>);
 
-impl StageWorker for ConditionWorker<'_> {
+impl ItemWorker for ConditionWorker<'_> {
     fn apply(&mut self, item: &Bytes, _original: &Bytes) -> Outcome {
         match document::parse(item)
             .map_err(RejectReason::from)

@@ -29,7 +29,7 @@ pub use self::rules::MaskRules;
 pub use self::secret::MaskKey;
 use self::worker::MaskWorker;
 use super::document::{self, string_value};
-use super::stage::{Stage, StageWorker};
+use super::item_step::{ItemStep, ItemWorker};
 use crate::error::{Error, Result};
 
 /// Placeholder for masked values in original items that are displayed.
@@ -179,8 +179,8 @@ impl std::fmt::Debug for Masks {
     }
 }
 
-impl Stage for Masks {
-    fn worker(&self) -> Box<dyn StageWorker + '_> {
+impl ItemStep for Masks {
+    fn worker(&self) -> Box<dyn ItemWorker + '_> {
         Box::new(MaskWorker::new(self))
     }
 }

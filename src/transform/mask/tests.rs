@@ -1,6 +1,6 @@
 use super::super::check::check_item;
+use super::super::item_step::ItemStep;
 use super::super::outcome::{Outcome, RejectReason};
-use super::super::stage::Stage;
 use super::*;
 use crate::error::ErrorKind;
 use crate::item::testing::{Style, item, render};

@@ -7,9 +7,9 @@ use jaq_json::{Map, Rc, Val};
 
 use super::super::check::check_item;
 use super::super::document::{self, ErrorMessage, string_value};
+use super::super::item_step::ItemWorker;
 use super::super::jq::ConditionEvaluator;
 use super::super::outcome::{Outcome, RejectReason};
-use super::super::stage::StageWorker;
 use super::Masks;
 use super::leaks::SensitiveValues;
 use super::path::Edit;
@@ -57,7 +57,7 @@ struct MaskedPair {
     after: Val,
 }
 
-impl StageWorker for MaskWorker<'_> {
+impl ItemWorker for MaskWorker<'_> {
     fn apply(&mut self, item: &Bytes, original: &Bytes) -> Outcome {
         self.mask_item(item, original)
             .unwrap_or_else(|reason| Outcome::Rejected(reason.with_prefix("--mask: ")))
