@@ -11,7 +11,8 @@ use super::error::{ItemError, ItemErrorKind};
 use super::json::lexer::{JsonString, Lexer};
 use super::number::Number;
 use super::type_tag::TypeTag;
-use super::value::{MAX_NESTING, append_binary, checked_number};
+use super::value::{append_binary, checked_number};
+use super::visit::ValueVisitor;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The digest of one item.
@@ -26,7 +27,7 @@ pub fn item_digest(item: &[u8]) -> Result<u128, ItemError> {
     };
     // Type letter of an item, so that it does not equal a map with the same members.
     encoder.out.push(b'I');
-    encoder.map(&mut lexer, 0)?;
+    encoder.members(&mut lexer, 0)?;
     lexer.finish()?;
 
     Ok(xxh3_128(&encoder.out))
@@ -41,12 +42,13 @@ struct CanonicalEncoder {
 }
 
 impl CanonicalEncoder {
-    fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+    /// The names and values of an object.
+    fn members(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         let base = self.parts.len();
         lexer.members(|lexer, name| {
             let start = self.out.len();
             self.text(&name);
-            self.value(lexer, level)?;
+            self.value_or_plain(lexer, level)?;
             self.part(start);
             Ok(())
         })?;
@@ -56,9 +58,10 @@ impl CanonicalEncoder {
         Ok(())
     }
 
-    fn value(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+    /// A typed value, or any other JSON value.
+    fn value_or_plain(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
         let (mark, start, base) = (*lexer, self.out.len(), self.parts.len());
-        match self.typed(lexer, level) {
+        match self.value(lexer, level) {
             // Not DynamoDB JSON: discard the partial output and digest the value as plain JSON.
             Err(error) if error.is_semantic() => {
                 *lexer = mark;
@@ -70,36 +73,13 @@ impl CanonicalEncoder {
         }
     }
 
-    fn typed(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-        if level > MAX_NESTING {
-            return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
-        }
-
-        lexer.tagged(|lexer, tag| {
-            // `value` turns this error into plain JSON, so its text is never shown.
-            let Some(known) = tag.tag() else {
-                return Err(ItemError::new(
-                    ItemErrorKind::UnknownType(String::new()),
-                    tag.offset(),
-                ));
-            };
-
-            lexer.begins(known)?;
-            match (known, known.element()) {
-                (TypeTag::M, _) => {
-                    self.out.push(b'M');
-                    self.map(lexer, level + 1)
-                }
-                (TypeTag::L, _) => self.list(lexer, b'L', |encoder, lexer| {
-                    encoder.value(lexer, level + 1)
-                }),
-                (_, Some(element)) => self.set(lexer, element),
-                _ => self.scalar(lexer, known),
-            }
-        })
-    }
-
-    fn list<F>(&mut self, lexer: &mut Lexer<'_>, letter: u8, mut each: F) -> Result<(), ItemError>
+    /// The elements of an array, in their order.
+    fn elements<F>(
+        &mut self,
+        lexer: &mut Lexer<'_>,
+        letter: u8,
+        mut each: F,
+    ) -> Result<(), ItemError>
     where
         F: FnMut(&mut Self, &mut Lexer<'_>) -> Result<(), ItemError>,
     {
@@ -116,59 +96,11 @@ impl CanonicalEncoder {
         Ok(())
     }
 
-    fn set(&mut self, lexer: &mut Lexer<'_>, element: TypeTag) -> Result<(), ItemError> {
-        let base = self.parts.len();
-        self.out.push(b'Z');
-        self.out.extend_from_slice(element.name().as_bytes());
-        lexer.elements(|lexer| {
-            let start = self.out.len();
-            self.scalar(lexer, element)?;
-            self.part(start);
-            Ok(())
-        })?;
-
-        self.sorted(base);
-
-        Ok(())
-    }
-
-    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
-        if matches!(tag, TypeTag::Bool | TypeTag::Null) {
-            let value = lexer.bool_value(tag)?;
-            self.out.push(match (tag, value) {
-                (TypeTag::Null, _) => b'0',
-                (_, true) => b'T',
-                (_, false) => b'F',
-            });
-
-            return Ok(());
-        }
-
-        let quoted = lexer.string_value(tag)?;
-        self.out.extend_from_slice(tag.name().as_bytes());
-
-        if tag == TypeTag::S {
-            self.text(&quoted);
-            return Ok(());
-        }
-
-        let place = self.reserve();
-        let start = self.out.len();
-        match tag {
-            TypeTag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
-            _ => append_binary(&quoted, &mut self.out)?,
-        }
-
-        self.fill(place, self.out.len() - start);
-
-        Ok(())
-    }
-
     /// Any JSON value.
     fn plain(&mut self, lexer: &mut Lexer<'_>) -> Result<(), ItemError> {
         match lexer.peek() {
             b'{' => self.plain_object(lexer),
-            b'[' => self.list(lexer, b'a', Self::plain),
+            b'[' => self.elements(lexer, b'a', Self::plain),
             b'"' => {
                 self.out.push(b's');
                 self.text(&lexer.string()?);
@@ -251,6 +183,77 @@ impl CanonicalEncoder {
         for part in self.parts.drain(base..) {
             self.out.extend_from_slice(&part.to_le_bytes());
         }
+    }
+}
+
+impl ValueVisitor for CanonicalEncoder {
+    type Output = ();
+
+    fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+        self.out.push(b'M');
+        self.members(lexer, level)
+    }
+
+    fn list(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+        self.elements(lexer, b'L', |encoder, lexer| {
+            encoder.value_or_plain(lexer, level)
+        })
+    }
+
+    fn set(&mut self, lexer: &mut Lexer<'_>, element: TypeTag) -> Result<(), ItemError> {
+        let base = self.parts.len();
+        self.out.push(b'Z');
+        self.out.extend_from_slice(element.name().as_bytes());
+        lexer.elements(|lexer| {
+            let start = self.out.len();
+            self.scalar(lexer, element)?;
+            self.part(start);
+            Ok(())
+        })?;
+
+        self.sorted(base);
+
+        Ok(())
+    }
+
+    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
+        if matches!(tag, TypeTag::Bool | TypeTag::Null) {
+            let value = lexer.bool_value(tag)?;
+            self.out.push(match (tag, value) {
+                (TypeTag::Null, _) => b'0',
+                (_, true) => b'T',
+                (_, false) => b'F',
+            });
+
+            return Ok(());
+        }
+
+        let quoted = lexer.string_value(tag)?;
+        self.out.extend_from_slice(tag.name().as_bytes());
+
+        if tag == TypeTag::S {
+            self.text(&quoted);
+            return Ok(());
+        }
+
+        let place = self.reserve();
+        let start = self.out.len();
+        match tag {
+            TypeTag::N => checked_number(&quoted, &quoted.text()?)?.write(&mut self.out),
+            _ => append_binary(&quoted, &mut self.out)?,
+        }
+
+        self.fill(place, self.out.len() - start);
+
+        Ok(())
+    }
+
+    /// `value_or_plain` turns this error into plain JSON, so its text is never shown.
+    fn unknown(&mut self, _: &mut Lexer<'_>, tag: &JsonString<'_>) -> Result<(), ItemError> {
+        Err(ItemError::new(
+            ItemErrorKind::UnknownType(String::new()),
+            tag.offset(),
+        ))
     }
 }
 

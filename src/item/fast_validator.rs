@@ -9,7 +9,7 @@
 use super::base64;
 use super::json::blocks::string_end;
 use super::number::Number;
-use super::value::MAX_NESTING;
+use super::visit::MAX_NESTING;
 use smallvec::SmallVec;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;

@@ -2,7 +2,7 @@
 //!
 //! Items are copied as the bytes that DynamoDB sent, without decoding: [`split_page`] splits a page into items and checks them,
 //! [`KeySchema::extract`] reads the key and skips the rest. [`parse_item`], [`item_size`], [`item_digest`] and
-//! [`validate`](fn@validate) read the values, each in one pass over a strict lexer. No I/O, no async, and no dependency on AWS
+//! [`validate`](fn@validate) read the values, each as a visitor of one pass over a strict lexer (`visit.rs`). No I/O, no async, and no dependency on AWS
 //! except for the format of its JSON.
 
 mod base64;
@@ -24,6 +24,7 @@ pub(crate) mod testing;
 mod type_tag;
 mod validate;
 mod value;
+mod visit;
 
 pub use digest::item_digest;
 pub use error::{ItemError, ItemErrorKind};

@@ -6,11 +6,11 @@
 //! number approximate, so the result is an estimate by a byte or so per number. The 100 bytes per item that AWS bills for
 //! storage count neither here nor against the limit of an item.
 
-use super::base64;
-use super::error::{ItemError, ItemErrorKind};
+use super::error::ItemError;
 use super::json::lexer::{JsonString, Lexer};
 use super::type_tag::TypeTag;
-use super::value::{MAX_NESTING, checked_number};
+use super::value::{checked_number, decoded_length};
+use super::visit::ValueVisitor;
 
 /// Overhead of a map or list, in bytes.
 const CONTAINER: u64 = 3;
@@ -28,7 +28,7 @@ pub const WRITE_UNIT: u64 = 1024;
 /// The text is not an item.
 pub fn item_size(item: &[u8]) -> Result<u64, ItemError> {
     let mut lexer = Lexer::new(item)?;
-    let size = map(&mut lexer, 0, 0)?;
+    let size = members(&mut lexer, 0, 0)?;
     lexer.finish()?;
 
     Ok(size)
@@ -45,7 +45,9 @@ pub fn for_each_attribute_size(
 ) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
     lexer.members(|lexer, name| {
-        let of_value = value(lexer, 0).map_err(|error| error.within(&name.lossy_text()))?;
+        let of_value = Size
+            .value(lexer, 0)
+            .map_err(|error| error.within(&name.lossy_text()))?;
         let said = name.text();
         each(
             said.as_deref().unwrap_or(name.raw()),
@@ -74,42 +76,61 @@ pub fn write_units(bytes: u64) -> u64 {
     bytes.div_ceil(WRITE_UNIT).max(1)
 }
 
-fn map(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError> {
+/// Computes the size of values.
+struct Size;
+
+impl ValueVisitor for Size {
+    type Output = u64;
+
+    fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
+        Ok(CONTAINER + members(lexer, level, ELEMENT)?)
+    }
+
+    fn list(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
+        Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + Self.value(lexer, level)?))?)
+    }
+
+    fn set(&mut self, lexer: &mut Lexer<'_>, element: TypeTag) -> Result<u64, ItemError> {
+        sum(lexer, |lexer| Self.scalar(lexer, element))
+    }
+
+    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<u64, ItemError> {
+        match tag {
+            TypeTag::N => {
+                let quoted = lexer.string_value(tag)?;
+                let text = quoted.text()?;
+                let number = checked_number(&quoted, &text)?;
+                let digits = wide(number.significant_digits());
+
+                Ok(digits.div_ceil(2) + 1 + u64::from(number.is_negative()))
+            }
+            TypeTag::B => decoded_length(&lexer.string_value(tag)?).map(wide),
+            TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(|_| 1),
+            _ => lexer.string_value(tag).map(|quoted| text_size(&quoted)),
+        }
+    }
+
+    fn unknown(&mut self, lexer: &mut Lexer<'_>, _: &JsonString<'_>) -> Result<u64, ItemError> {
+        // Skips whitespace, which does not count.
+        lexer.peek();
+        let start = lexer.offset();
+        lexer.skip()?;
+
+        Ok(wide(lexer.since(start).len()))
+    }
+}
+
+/// The size of the names and values of an object, and `each` for every member.
+fn members(lexer: &mut Lexer<'_>, level: usize, each: u64) -> Result<u64, ItemError> {
     let mut size = 0;
     lexer.members(|lexer, name| {
-        size += each
-            + text_size(&name)
-            + value(lexer, level).map_err(|error| error.within(&name.lossy_text()))?;
+        let value = Size.value(lexer, level);
+        size +=
+            each + text_size(&name) + value.map_err(|error| error.within(&name.lossy_text()))?;
         Ok(())
     })?;
 
     Ok(size)
-}
-
-fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<u64, ItemError> {
-    if level > MAX_NESTING {
-        return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
-    }
-
-    lexer.tagged(|lexer, tag| {
-        let Some(known) = tag.tag() else {
-            // Skips whitespace, which does not count.
-            lexer.peek();
-            let start = lexer.offset();
-            lexer.skip()?;
-            return Ok(wide(lexer.since(start).len()));
-        };
-
-        lexer.begins(known)?;
-        match (known, known.element()) {
-            (TypeTag::M, _) => Ok(CONTAINER + map(lexer, level + 1, ELEMENT)?),
-            (TypeTag::L, _) => {
-                Ok(CONTAINER + sum(lexer, |lexer| Ok(ELEMENT + value(lexer, level + 1)?))?)
-            }
-            (_, Some(element)) => sum(lexer, |lexer| scalar(lexer, element)),
-            _ => scalar(lexer, known),
-        }
-    })
 }
 
 fn sum(
@@ -122,26 +143,6 @@ fn sum(
         Ok(())
     })?;
     Ok(size)
-}
-
-fn scalar(lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<u64, ItemError> {
-    match tag {
-        TypeTag::N => {
-            let quoted = lexer.string_value(tag)?;
-            let text = quoted.text()?;
-            let number = checked_number(&quoted, &text)?;
-            Ok(wide(number.significant_digits()).div_ceil(2) + 1 + u64::from(number.is_negative()))
-        }
-        TypeTag::B => {
-            let quoted = lexer.string_value(tag)?;
-            let length = base64::decoded_length(quoted.text()?.as_bytes());
-            length
-                .map(wide)
-                .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
-        }
-        TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(|_| 1),
-        _ => lexer.string_value(tag).map(|quoted| text_size(&quoted)),
-    }
 }
 
 fn text_size(quoted: &JsonString<'_>) -> u64 {

@@ -5,12 +5,12 @@
 //! not know passes if its value is well-formed JSON. A repeated name in one map is an error: readers of JSON disagree
 //! about which of the two counts. What only DynamoDB can judge (keys, sizes, empty sets) is left to it.
 
-use super::base64;
 use super::error::{ItemError, ItemErrorKind};
 use super::fast_validator::is_certainly_valid;
 use super::json::lexer::{JsonString, Lexer};
 use super::type_tag::TypeTag;
-use super::value::{MAX_NESTING, checked_number};
+use super::value::{checked_number, decoded_length};
+use super::visit::ValueVisitor;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -50,14 +50,8 @@ fn by_structure(line: &[u8]) -> Result<(), ItemError> {
 /// Like [`validate`], by the lexer alone: it accepts every spelling and produces the error message.
 pub(crate) fn strictly(item: &[u8]) -> Result<(), ItemError> {
     let mut lexer = Lexer::new(item)?;
-    map(&mut lexer, 0)?;
+    StrictCheck.map(&mut lexer, 0)?;
     lexer.finish()
-}
-
-fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-    distinct_members(lexer, |lexer, name| {
-        value(lexer, level).map_err(|error| error.within(&name.lossy_text()))
-    })
 }
 
 /// Calls `each` for every member of an object, whose names must differ.
@@ -88,41 +82,41 @@ fn said<'a>(name: &JsonString<'a>) -> Cow<'a, [u8]> {
     Cow::Owned(bytes)
 }
 
-fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
-    if level > MAX_NESTING {
-        return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
+/// Checks values.
+struct StrictCheck;
+
+impl ValueVisitor for StrictCheck {
+    type Output = ();
+
+    fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+        distinct_members(lexer, |lexer, name| {
+            self.value(lexer, level)
+                .map_err(|error| error.within(&name.lossy_text()))
+        })
     }
 
-    lexer.tagged(|lexer, tag| {
-        let Some(known) = tag.tag() else {
-            return lexer.skip();
-        };
+    fn list(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<(), ItemError> {
+        lexer.elements(|lexer| self.value(lexer, level))
+    }
 
-        lexer.begins(known)?;
-        match (known, known.element()) {
-            (TypeTag::M, _) => map(lexer, level + 1),
-            (TypeTag::L, _) => lexer.elements(|lexer| value(lexer, level + 1)),
-            (_, Some(element)) => lexer.elements(|lexer| scalar(lexer, element)),
-            _ => scalar(lexer, known),
-        }
-    })
-}
+    fn set(&mut self, lexer: &mut Lexer<'_>, element: TypeTag) -> Result<(), ItemError> {
+        lexer.elements(|lexer| self.scalar(lexer, element))
+    }
 
-fn scalar(lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
-    match tag {
-        TypeTag::N => {
-            let quoted = lexer.string_value(tag)?;
-            checked_number(&quoted, &quoted.text()?).map(drop)
+    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<(), ItemError> {
+        match tag {
+            TypeTag::N => {
+                let quoted = lexer.string_value(tag)?;
+                checked_number(&quoted, &quoted.text()?).map(drop)
+            }
+            TypeTag::B => decoded_length(&lexer.string_value(tag)?).map(drop),
+            TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(drop),
+            _ => lexer.string_value(tag).map(drop),
         }
-        TypeTag::B => {
-            let quoted = lexer.string_value(tag)?;
-            let length = base64::decoded_length(quoted.text()?.as_bytes());
-            length
-                .map(drop)
-                .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
-        }
-        TypeTag::Bool | TypeTag::Null => lexer.bool_value(tag).map(drop),
-        _ => lexer.string_value(tag).map(drop),
+    }
+
+    fn unknown(&mut self, lexer: &mut Lexer<'_>, _: &JsonString<'_>) -> Result<(), ItemError> {
+        lexer.skip()
     }
 }
 

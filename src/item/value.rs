@@ -8,11 +8,8 @@ use super::error::{ItemError, ItemErrorKind};
 use super::json::lexer::{JsonString, Lexer};
 use super::number::Number;
 use super::type_tag::TypeTag;
-use crate::limits;
+use super::visit::ValueVisitor;
 use std::collections::BTreeMap;
-
-/// Levels of maps and lists that are followed: some more than DynamoDB takes, for data that other engines hold.
-pub(crate) const MAX_NESTING: usize = limits::NESTING_LEVELS + 8;
 
 /// A map of attributes, in the order of their names.
 pub type Attributes = BTreeMap<String, AttributeValue>;
@@ -48,17 +45,19 @@ pub enum AttributeValue {
 /// The text is not strict DynamoDB JSON; the error names the attribute or the byte.
 pub fn parse_item(item: &[u8]) -> Result<Attributes, ItemError> {
     let mut lexer = Lexer::new(item)?;
-    let attributes = map(&mut lexer, 0)?;
+    let attributes = attributes(&mut lexer, 0)?;
     lexer.finish()?;
 
     Ok(attributes)
 }
 
-fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
+fn attributes(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
     let mut attributes = Attributes::new();
     lexer.members(|lexer, name| {
         let name = name.text()?.into_owned();
-        let value = value(lexer, level).map_err(|error| error.within(&name))?;
+        let value = ValueParser
+            .value(lexer, level)
+            .map_err(|error| error.within(&name))?;
         // Checked before the insertion, which would replace the first value.
         if attributes.contains_key(&name) {
             return Err(ItemError::new(ItemErrorKind::DuplicateName, lexer.offset()).within(&name));
@@ -71,33 +70,52 @@ fn map(lexer: &mut Lexer<'_>, level: usize) -> Result<Attributes, ItemError> {
     Ok(attributes)
 }
 
-fn value(lexer: &mut Lexer<'_>, level: usize) -> Result<AttributeValue, ItemError> {
-    if level > MAX_NESTING {
-        return Err(ItemError::new(ItemErrorKind::Nesting, lexer.offset()));
+/// Parses values.
+struct ValueParser;
+
+impl ValueVisitor for ValueParser {
+    type Output = AttributeValue;
+
+    fn map(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<AttributeValue, ItemError> {
+        attributes(lexer, level).map(AttributeValue::M)
     }
 
-    lexer.tagged(|lexer, tag| {
-        let Some(known) = tag.tag() else {
-            return Err(ItemError::new(
-                ItemErrorKind::UnknownType(tag.lossy_text()),
-                tag.offset(),
-            ));
-        };
+    fn list(&mut self, lexer: &mut Lexer<'_>, level: usize) -> Result<AttributeValue, ItemError> {
+        list(lexer, |lexer| self.value(lexer, level)).map(AttributeValue::L)
+    }
 
-        lexer.begins(known)?;
-        Ok(match known {
-            TypeTag::S => AttributeValue::S(string(lexer)?),
-            TypeTag::N => AttributeValue::N(number(lexer)?),
-            TypeTag::B => AttributeValue::B(binary(lexer)?),
-            TypeTag::Bool => AttributeValue::Bool(lexer.bool_value(known)?),
-            TypeTag::Null => lexer.bool_value(known).map(|_| AttributeValue::Null)?,
-            TypeTag::M => AttributeValue::M(map(lexer, level + 1)?),
-            TypeTag::L => AttributeValue::L(list(lexer, |lexer| value(lexer, level + 1))?),
-            TypeTag::Ss => AttributeValue::Ss(list(lexer, string)?),
-            TypeTag::Ns => AttributeValue::Ns(list(lexer, number)?),
-            TypeTag::Bs => AttributeValue::Bs(list(lexer, binary)?),
-        })
-    })
+    fn set(
+        &mut self,
+        lexer: &mut Lexer<'_>,
+        element: TypeTag,
+    ) -> Result<AttributeValue, ItemError> {
+        match element {
+            TypeTag::N => list(lexer, number).map(AttributeValue::Ns),
+            TypeTag::B => list(lexer, binary).map(AttributeValue::Bs),
+            _ => list(lexer, string).map(AttributeValue::Ss),
+        }
+    }
+
+    fn scalar(&mut self, lexer: &mut Lexer<'_>, tag: TypeTag) -> Result<AttributeValue, ItemError> {
+        match tag {
+            TypeTag::N => number(lexer).map(AttributeValue::N),
+            TypeTag::B => binary(lexer).map(AttributeValue::B),
+            TypeTag::Bool => lexer.bool_value(tag).map(AttributeValue::Bool),
+            TypeTag::Null => lexer.bool_value(tag).map(|_| AttributeValue::Null),
+            _ => string(lexer).map(AttributeValue::S),
+        }
+    }
+
+    fn unknown(
+        &mut self,
+        _: &mut Lexer<'_>,
+        tag: &JsonString<'_>,
+    ) -> Result<AttributeValue, ItemError> {
+        Err(ItemError::new(
+            ItemErrorKind::UnknownType(tag.lossy_text()),
+            tag.offset(),
+        ))
+    }
 }
 
 fn list<'a, T, F>(lexer: &mut Lexer<'a>, mut element: F) -> Result<Vec<T>, ItemError>
@@ -140,6 +158,12 @@ pub(crate) fn checked_number<'t>(
     Number::parse(text).map_err(|_| ItemError::new(ItemErrorKind::NotANumber, quoted.offset()))
 }
 
+/// The number of bytes that `quoted` says in base64.
+pub(crate) fn decoded_length(quoted: &JsonString<'_>) -> Result<usize, ItemError> {
+    base64::decoded_length(quoted.text()?.as_bytes())
+        .ok_or_else(|| ItemError::new(ItemErrorKind::NotBase64, quoted.offset()))
+}
+
 /// Appends the bytes that `quoted` says in base64.
 pub(crate) fn append_binary(quoted: &JsonString<'_>, out: &mut Vec<u8>) -> Result<(), ItemError> {
     base64::decode_into(quoted.text()?.as_bytes(), out)
@@ -149,7 +173,9 @@ pub(crate) fn append_binary(quoted: &JsonString<'_>, out: &mut Vec<u8>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Style, item, render};
+    use super::super::visit::MAX_NESTING;
     use super::*;
+    use crate::limits;
     use proptest::prelude::*;
 
     fn message(text: &str) -> String {
