@@ -282,7 +282,7 @@ fn a_schema_that_no_table_can_have_does_not_cost_the_table_that_is_there() {
     ] {
         project.write("schema.json", schema.to_string());
         let run = project.restoredb(RESTORE.iter().chain(&["--replace", "--schema=schema.json"]));
-        run.exits(13).says(reason).says("was not touched");
+        run.exits(13).says(reason).says("was not changed");
         assert_eq!(proxy.count("DeleteTable"), 0, "{reason}");
     }
 }
