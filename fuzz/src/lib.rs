@@ -13,8 +13,12 @@
 pub mod error;
 #[path = "../../src/event.rs"]
 pub mod event;
+#[path = "../../src/field.rs"]
+pub mod field;
 #[path = "../../src/limits.rs"]
 pub mod limits;
+#[path = "../../src/similar.rs"]
+pub mod similar;
 
 #[path = "../../src/item/mod.rs"]
 pub mod item;
