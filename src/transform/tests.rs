@@ -95,15 +95,19 @@ fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
 
-fn chunk<T>(items: Vec<Bytes>, tag: T) -> Result<ItemChunk<T>> {
-    Ok(ItemChunk { tag, items })
+fn chunk<T>(items: Vec<Bytes>, tag: T) -> ItemChunk<T> {
+    ItemChunk { tag, items }
 }
 
 /// Chunks of one item.
 fn single_items(
     items: impl Iterator<Item = Bytes> + Send + 'static,
 ) -> impl Stream<Item = Result<ItemChunk<usize>>> + Send {
-    stream::iter(items.enumerate().map(|(tag, item)| chunk(vec![item], tag)))
+    stream::iter(
+        items
+            .enumerate()
+            .map(|(tag, item)| Ok(chunk(vec![item], tag))),
+    )
 }
 
 type Results<T> = BoxStream<'static, Result<TransformedChunk<T>>>;
@@ -122,7 +126,7 @@ proptest! {
             number += 1;
             Bytes::from(number.to_string())
         }).collect()).collect();
-        let sent: Vec<_> = inputs.iter().cloned().enumerate().map(|(tag, items)| chunk(items, tag)).collect();
+        let sent: Vec<_> = inputs.iter().cloned().enumerate().map(|(tag, items)| Ok(chunk(items, tag))).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let output: Vec<_> = runtime.block_on(async {
             let results = erratic(seeds, None).apply(stream::iter(sent), threads(count), &silent()).unwrap();
@@ -157,7 +161,7 @@ async fn a_command_between_steps_keeps_order_and_counts() {
         .unwrap();
 
     let chunks: Vec<_> = (0..100)
-        .map(|tag| chunk((tag * 10..tag * 10 + 10).map(text).collect(), tag))
+        .map(|tag| Ok(chunk((tag * 10..tag * 10 + 10).map(text).collect(), tag)))
         .collect();
     let mut results = transform
         .apply(stream::iter(chunks), threads(2), &silent())
@@ -369,7 +373,7 @@ async fn masks_come_last_and_everything_is_a_transform() {
         Bytes::from_static(b"{}"),
     ];
     let mut results = transform
-        .apply(stream::iter([chunk(items, ())]), threads(1), &silent())
+        .apply(stream::iter([Ok(chunk(items, ()))]), threads(1), &silent())
         .unwrap();
     let outcomes = results.next().await.unwrap().unwrap().outcomes;
     assert_eq!(
