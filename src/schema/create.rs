@@ -31,6 +31,8 @@ pub struct CreateTable {
     /// Settings in the request that a table can do without, each with its field of the request: an engine that refuses one
     /// may accept the request without it, see [`CreateTable::without`].
     pub optional: Vec<(Setting, &'static str)>,
+    /// Value of the tag that says that the restore of the table is not complete.
+    pub(crate) restoring_tag: Option<String>,
 }
 
 impl CreateTable {
@@ -86,6 +88,7 @@ impl TableSchema {
             body,
             not_recreated: not_recreated(self),
             optional: request.optional(),
+            restoring_tag: None,
         })
     }
 }

@@ -15,6 +15,7 @@ mod json_body;
 mod not_recreated;
 
 mod overrides;
+mod restoring_tag;
 mod settings;
 mod status;
 mod summary;
@@ -45,8 +46,10 @@ pub use settings::boost::Boost;
 pub use settings::encryption::Encryption;
 pub use settings::operation::{Operation, SettingService};
 pub use settings::plan::{SettingsPlan, SkippedSetting};
+pub(crate) use restoring_tag::restoring_tag_removal;
 pub(crate) use settings::spec::Progress;
 pub use settings::spec::{LaterIndexes, Setting, SettingCall, SettingChoice, When};
+pub(crate) use settings::tags::RESTORING_TAG;
 pub use settings::values::{Billing, Capacity};
 pub(crate) use settings::warm_throughput::NEW_ON_DEMAND;
 

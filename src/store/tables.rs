@@ -20,24 +20,35 @@ enum CreateDecision {
     AlreadyCreated,
     /// Repeat the call that failed with this error later.
     Retry(RequestError),
+    /// Repeat the call without the tag of an unfinished restore.
+    RetryUntagged,
     /// Repeat the call without a setting.
     RetryWithout(Setting, &'static str),
     /// Fail.
     Fail(Error),
 }
 
+/// What a table was created without.
+#[derive(Debug, Default)]
+pub struct CreatedTable {
+    /// The optional settings that an engine other than AWS rejected, each with its error message.
+    pub refused: Vec<(Setting, String)>,
+    /// Why the table lacks the tag of an unfinished restore, if it was requested.
+    pub untagged: Option<String>,
+}
+
 impl Client {
-    /// Requests the creation of a table. Settings that an engine rejects are left out and returned
-    /// with its error message.
+    /// Requests the creation of a table. The tag, and settings that an engine rejects, are left out and
+    /// returned with the error message.
     pub(crate) async fn create(
         &self,
         table: &str,
         request: &CreateTable,
-    ) -> Result<Vec<(Setting, String)>> {
+    ) -> Result<CreatedTable> {
         let started = self.retry().now();
         let mut delays = Retry::backoff();
         let mut request = request.clone();
-        let mut refused = Vec::new();
+        let mut created = CreatedTable::default();
 
         // An earlier call may have succeeded although its response was lost.
         let may_have_been_created = AtomicBool::new(false);
@@ -47,7 +58,7 @@ impl Client {
                 .create_once(table, &request, &may_have_been_created)
                 .await
             else {
-                return Ok(refused);
+                return Ok(created);
             };
 
             let reason = error.code_and_message();
@@ -60,13 +71,17 @@ impl Client {
                 )
                 .await?
             {
-                CreateDecision::AlreadyCreated => return Ok(refused),
+                CreateDecision::AlreadyCreated => return Ok(created),
                 CreateDecision::Fail(error) => return Err(error),
+                CreateDecision::RetryUntagged => {
+                    request.restoring_tag = None;
+                    created.untagged = Some(reason);
+                }
                 CreateDecision::RetryWithout(setting, field) => {
                     request = request.without(field);
                     // So that the same setting is not removed twice.
                     request.optional.retain(|(_, other)| *other != field);
-                    refused.push((setting, reason));
+                    created.refused.push((setting, reason));
                 }
                 CreateDecision::Retry(_)
                     if self.retry().since(started) > self.retry().give_up_after() =>
@@ -94,7 +109,7 @@ impl Client {
         request: &CreateTable,
         may_have_been_created: &AtomicBool,
     ) -> Result<ResponseBody, RequestError> {
-        let body = Bytes::copy_from_slice(&request.body);
+        let body = Bytes::from(request.tagged_body());
         let attempt = || async {
             let answer = self
                 .send_to_table(ApiOperation::CREATE_TABLE, table, body.clone())
@@ -119,6 +134,10 @@ impl Client {
         error: RequestError,
         may_have_been_created: bool,
     ) -> Result<CreateDecision> {
+        if request.restoring_tag.is_some() && may_be_about_tag(&error) {
+            return Ok(CreateDecision::RetryUntagged);
+        }
+
         if let Some((setting, field)) = self.refused_setting(request, &error) {
             return Ok(CreateDecision::RetryWithout(setting, field));
         }
@@ -193,5 +212,15 @@ impl Client {
                 .map(drop)
                 .map_err(|error| self.operation_error(error, table)),
         }
+    }
+}
+
+/// Whether a request may have been rejected because of a tag: a policy may deny `TagResource` or depend on the tags of the request, a
+/// table has at most 50 tags, and an engine may not know the field.
+fn may_be_about_tag(error: &RequestError) -> bool {
+    match error.class {
+        ErrorClass::Denied => true,
+        ErrorClass::InUse | ErrorClass::Transient => false,
+        _ => error.message.to_ascii_lowercase().contains("tag"),
     }
 }

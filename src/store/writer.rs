@@ -8,10 +8,11 @@ use super::WriteOutcome;
 use super::client::Client;
 use super::limiter::write_ranges::KeyRange;
 use super::reader::Reader;
+use super::tables::CreatedTable;
 use crate::environment::Confirmation;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
-use crate::schema::{CreateTable, Setting, SettingCall, TableSchema};
+use crate::schema::{CreateTable, SettingCall, TableSchema};
 
 /// Write access to the tables that a [`Confirmation`] covers. Each method fails for another table.
 #[derive(Clone)]
@@ -60,9 +61,8 @@ impl Writer {
         )))
     }
 
-    /// Requests the creation of a table, which may not be `ACTIVE` yet on return. Returns the
-    /// optional settings that an engine other than AWS rejected, each with its error message; the
-    /// table is created without them.
+    /// Requests the creation of a table, which may not be `ACTIVE` yet on return. Returns what it was
+    /// created without.
     ///
     /// # Errors
     /// Not confirmed; the endpoint rejects the request.
@@ -70,7 +70,7 @@ impl Writer {
         &self,
         table: &str,
         request: &CreateTable,
-    ) -> Result<Vec<(Setting, String)>> {
+    ) -> Result<CreatedTable> {
         self.check_confirmed(table)?;
         self.client().create(table, request).await
     }

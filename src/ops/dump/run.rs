@@ -27,7 +27,7 @@ use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
-use crate::schema::{Captured, Section, TableSchema};
+use crate::schema::{Captured, RESTORING_TAG, Section, TableSchema};
 use crate::store::Reader;
 
 /// Minimum time between two saves of the progress: each of them syncs the data file.
@@ -67,6 +67,7 @@ pub async fn run(
     let finished_at = Utc::now();
     let schema = until_cancelled(&cancel, interrupted, final_schema(store, &plan, settings)).await;
     let (state, schema) = save_on_error(state, schema, journal).await?;
+    let schema = without_restoring_tag(schema, &plan, reporter.as_ref());
     let DumpState {
         writer,
         progress,
@@ -108,6 +109,24 @@ pub async fn run(
         seconds: started.elapsed().as_secs_f64(),
         source: plan.source,
     })
+}
+
+/// The schema without the tag of an unfinished restore, which is reported.
+fn without_restoring_tag(
+    schema: TableSchema,
+    plan: &DumpPlan,
+    reporter: &dyn Reporter,
+) -> TableSchema {
+    let Some(value) = schema.restoring_tag() else {
+        return schema;
+    };
+
+    reporter.report(Event::Warning(format!(
+        "A restore of table {} has not finished ({RESTORING_TAG}: {value}): the dump may lack items. The tag is not part of the dump.",
+        plan.source.table
+    )));
+
+    schema.without_restoring_tag()
 }
 
 fn report_warnings(warnings: impl IntoIterator<Item = String>, reporter: &dyn Reporter) {

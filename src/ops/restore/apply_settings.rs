@@ -5,7 +5,7 @@ use super::table::TargetTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
 use crate::ops::{recreated, until_cancelled};
-use crate::schema::{Progress, Setting, SettingCall, TableSchema, When};
+use crate::schema::{Progress, Setting, SettingCall, TableSchema, When, restoring_tag_removal};
 
 /// Some engines accept a setting without an error and ignore it.
 const IGNORED: &str = "the target took the request and ignored it";
@@ -204,6 +204,37 @@ impl<'a> SettingsApplier<'a> {
                 outcome.what
             )));
         }
+    }
+
+    /// Removes the tag of an unfinished restore. If it cannot be removed, that is a failed setting. Only an interruption is an error.
+    pub(crate) async fn remove_restoring_tag(&mut self) -> Result<()> {
+        let call = restoring_tag_removal();
+        match self.apply_call(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                Err(interrupted(0, 1, When::After))
+            }
+            // An engine without the operation may have ignored the tag.
+            Err(error) if self.is_tagged().await => {
+                let planned = PlannedSetting::new(&call, When::After);
+                let failure = Some(one_line(&error));
+                self.outcomes.push(SettingOutcome::new(planned, failure));
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether the table is described with the tag of an unfinished restore.
+    async fn is_tagged(&self) -> bool {
+        let reader = self.table.store.reader();
+        let Ok(Some(table)) = reader.describe(self.table.name).await else {
+            return true;
+        };
+
+        let section = TableSchema::restoring_tag_section();
+        let sections = reader.capture(&table, &[section]).await;
+        table.with_sections(sections).restoring_tag().is_some()
     }
 
     /// Applies one setting and waits until the table is ready for the next.

@@ -118,6 +118,8 @@ pub(crate) struct RunState {
     pub(crate) previous: Option<RestoreJob>,
     /// Whether the table may have been changed before the first item is written.
     pub(crate) is_table_changed: bool,
+    /// Whether the table has the tag of an unfinished restore, which is this one.
+    pub(crate) is_tagged: bool,
     /// Whether the table must not contain items before the first is written.
     pub(crate) must_be_empty: bool,
     /// The lock of the table by its ID.
@@ -283,6 +285,8 @@ impl PreparedRestore {
             .unfinished
             .as_ref()
             .is_some_and(|job| job.wrote != WrittenItems::Nothing);
+        let has_own_tag = |existing: &TableSchema| existing.restoring_tag().is_some();
+        let is_tagged = state.is_own && state.existing.as_ref().is_some_and(has_own_tag);
         let is_filled = request.existing == ExistingTable::Fill && !state.action.creates();
         // The id of a table that will be created is not known yet.
         let table_id = match &state.existing {
@@ -305,6 +309,7 @@ impl PreparedRestore {
                 table_id,
                 previous: state.unfinished,
                 is_table_changed: false,
+                is_tagged,
                 must_be_empty: is_filled && !has_unfinished_items,
                 id_lock: None,
             },

@@ -85,7 +85,7 @@ pub async fn run(
         .and_then(|written| reverted.map(|()| written))
         .inspect_err(|_| applier.report_failures())?;
     let is_incomplete = written.verified.lacking() > 0;
-    apply_final_settings(&mut applier, &settings, is_incomplete).await?;
+    apply_final_settings(&mut applier, &plan, &settings, is_incomplete).await?;
 
     let mut setting_outcomes = applier.outcomes;
     let choice = &plan.prepared.request.settings;
@@ -109,7 +109,9 @@ async fn ensure_table(
         plan.commit_start(journal, boost).await?;
     }
 
-    match table.ensure(&plan.action, settings.create.as_ref()).await {
+    let create = settings.create.clone();
+    let create = create.map(|create| create.with_restoring_tag(&plan.restoring_tag()));
+    match table.ensure(&plan.action, create.as_ref()).await {
         Ok(ensured) => Ok(ensured),
         Err(error) => Err(plan
             .creation_failed(table.store, journal, error, table.cancel)
@@ -135,6 +137,7 @@ async fn prepare_table(
         }
 
         if plan.action.creates() {
+            plan.prepared.run_state.is_tagged = ensured.is_tagged;
             plan.lock_created(&active_table, journal)?;
             // The id proves later that the table is the one that this restore created.
             let id = table_id(&active_table);
@@ -189,10 +192,11 @@ async fn refuse_filled_table(
     .with_hint("run the same command again: it plans with the current state"))
 }
 
-/// Applies the settings that come after the items. The verification comes before them, because TTL may delete items while they are
+/// Applies the settings that come after the items, and removes the tag of an unfinished restore. The verification comes before them, because TTL may delete items while they are
 /// compared. If items are missing, the next run writes them again; consumers of a stream need not see that, so nothing is applied.
 async fn apply_final_settings(
     applier: &mut SettingsApplier<'_>,
+    plan: &RestorePlan,
     settings: &Settings,
     is_incomplete: bool,
 ) -> Result<()> {
@@ -212,6 +216,11 @@ async fn apply_final_settings(
     result.inspect_err(|_| applier.report_failures())?;
     if !(settings.indexing.is_empty() && settings.after.is_empty()) {
         applier.check_not_recreated().await?;
+    }
+
+    // Before the journal is removed: a table with the tag and without a journal would look unfinished.
+    if plan.prepared.run_state.is_tagged && !plan.prepared.keeps_journal {
+        applier.remove_restoring_tag().await?;
     }
 
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{SecondsFormat, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::boost::TemporaryBoost;
@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::ops::journal::{Job, Journal, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::{recreated, until_cancelled};
+use crate::place::local::lock::host_name;
 use crate::schema::TableSchema;
 use crate::store::Writer;
 
@@ -102,6 +103,22 @@ impl RestorePlan {
             boost: None,
             progress: None,
         }
+    }
+
+    /// The value of the tag of an unfinished restore: when and where it started, and of which dump.
+    pub(crate) fn restoring_tag(&self) -> String {
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let mut value = format!("{now} on {} from {}", host_name(), self.source.path);
+        if let Some(table) = &self.source.table {
+            value.push_str(&format!(" of {table}"));
+        }
+
+        if let Some(finished) = self.source.finished_at {
+            let finished = finished.to_rfc3339_opts(SecondsFormat::Secs, true);
+            value.push_str(&format!(" dumped {finished}"));
+        }
+
+        value
     }
 
     /// The progress of an earlier run that remains valid: this run resumes it, or writes no items.

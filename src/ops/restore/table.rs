@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
 use crate::ops::{guard, until_cancelled};
-use crate::schema::{CreateTable, Progress, Setting, SettingCall, TableSchema};
-use crate::store::Writer;
+use crate::schema::{CreateTable, Progress, RESTORING_TAG, Setting, SettingCall, TableSchema};
+use crate::store::{CreatedTable, Writer};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
@@ -35,6 +35,8 @@ pub(crate) struct EnsuredTable {
     pub(crate) outcome: TableOutcome,
     /// Settings that the endpoint refused at creation, with its error messages.
     pub(crate) refused: Vec<(Setting, String)>,
+    /// Whether the table was created with the tag of an unfinished restore.
+    pub(crate) is_tagged: bool,
 }
 
 impl TargetTable<'_> {
@@ -49,6 +51,7 @@ impl TargetTable<'_> {
                 return Ok(EnsuredTable {
                     outcome: TableOutcome::Kept,
                     refused: Vec::new(),
+                    is_tagged: false,
                 });
             }
             TableAction::Add { .. } => TableOutcome::AddedTo,
@@ -63,7 +66,7 @@ impl TargetTable<'_> {
             }
         };
 
-        let mut refused = Vec::new();
+        let mut without = CreatedTable::default();
         if let Some(request) = create {
             self.report_phase(Phase::Creating);
             let created = tokio::select! {
@@ -72,7 +75,7 @@ impl TargetTable<'_> {
                 created = self.store.create(self.name, request) => created,
             };
 
-            refused = created.map_err(|error| {
+            without = created.map_err(|error| {
                 if outcome == TableOutcome::Replaced {
                     deleted_but_not_created(self.name, error)
                 } else {
@@ -81,7 +84,19 @@ impl TargetTable<'_> {
             })?;
         }
 
-        Ok(EnsuredTable { outcome, refused })
+        if let Some(reason) = &without.untagged {
+            self.reporter.report(Event::Warning(format!(
+                "Table {} was created without the tag {RESTORING_TAG} ({reason}). Other machines cannot tell that its restore is not \
+                 complete.",
+                self.name
+            )));
+        }
+
+        Ok(EnsuredTable {
+            outcome,
+            refused: without.refused,
+            is_tagged: create.is_some() && without.untagged.is_none(),
+        })
     }
 
     async fn delete(&self) -> Result<()> {

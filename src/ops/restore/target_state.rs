@@ -138,9 +138,8 @@ impl TargetState {
         };
 
         let sections = match &self.action {
-            TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Keep { .. } => {
-                Vec::new()
-            }
+            TableAction::Create | TableAction::CreateWhenDeleted => Vec::new(),
+            TableAction::Keep { .. } => vec![TableSchema::restoring_tag_section()],
             // The confirmation of a replacement mentions point-in-time recovery.
             TableAction::Replace { .. } => {
                 vec![TableSchema::point_in_time_recovery_section()]

@@ -19,13 +19,16 @@ use crate::schema::wording;
 /// Prefix of tags managed by AWS, which cannot be set.
 pub(crate) const AWS_TAG_PREFIX: &str = "aws:";
 
+/// Tag of a table that a restore has created and not completed yet.
+pub(crate) const RESTORING_TAG: &str = "dynadump:restoring";
+
 /// Tags shown in one line.
 const TAGS_SHOWN: usize = 8;
 
 /// Characters shown of a tag's value; AWS allows 256.
 const TAG_CHARACTERS: usize = 60;
 
-const FIELD: &str = "Tags";
+pub(crate) const FIELD: &str = "Tags";
 const LABEL: &str = "tags";
 
 pub(crate) static SPEC: SettingSpec = SettingSpec {
@@ -76,10 +79,10 @@ impl TableSchema {
         })
     }
 
-    /// The table's tags without AWS's own.
+    /// The table's tags without AWS's own and that of an unfinished restore.
     fn own_tags(&self) -> SectionView<Vec<Tag>> {
         self.tags().and_then(|mut tags| {
-            tags.retain(|tag| !tag.key.starts_with(AWS_TAG_PREFIX));
+            tags.retain(|tag| !tag.key.starts_with(AWS_TAG_PREFIX) && tag.key != RESTORING_TAG);
             (!tags.is_empty()).then_some(tags)
         })
     }

@@ -40,6 +40,7 @@ const REFUSALS: &[Rule] = &[
     target::deletion_protection,
     target::accepts_no_items,
     unfinished::holds_items_of_another_restore,
+    unfinished::is_restored_elsewhere,
     table_changes::missing_table,
     table_changes::missing_schema,
     table_changes::another_key,
@@ -47,6 +48,7 @@ const REFUSALS: &[Rule] = &[
 
 const WARNINGS: &[Rule] = &[
     unfinished::starts_over,
+    unfinished::may_be_restored_elsewhere,
     target::is_not_ready,
     target::stream_has_consumers,
     target::items_may_expire,

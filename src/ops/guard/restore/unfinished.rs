@@ -1,9 +1,11 @@
 //! Rules about an unfinished restore of the same table.
 
 use super::RestoreFacts;
+use super::target::Target;
 use crate::error::Error;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::WrittenItems;
+use crate::schema::RESTORING_TAG;
 
 /// How the restore relates to an interrupted one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +61,40 @@ pub(super) fn holds_items_of_another_restore(facts: &RestoreFacts<'_>) -> Option
         "{resume_hint}to start over with this source, pass --replace instead"
     ));
     Some(Finding::Refusal(error))
+}
+
+/// The value of the tag of a restore that has no journal on this machine.
+fn restored_elsewhere(target: &Target<'_>) -> Option<String> {
+    let is_own = target.unfinished.is_some_and(|job| job.created);
+    target.existing?.restoring_tag().filter(|_| !is_own)
+}
+
+/// `--if-missing` and `--if-empty` do not succeed while a restore from another machine has not finished.
+pub(super) fn is_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let value = restored_elsewhere(target)?;
+    if !facts.request.existing.implies_resume() {
+        return None;
+    }
+
+    let description = target.existing?.description();
+    let arn = description.table_arn.as_deref().unwrap_or("ARN");
+    let error = Error::failed(format!(
+        "table {} is not complete: a restore that is not known on this machine has not finished ({RESTORING_TAG}: {value})",
+        target.place.table
+    ))
+    .with_hint(format!(
+        "resume it where it was started, or start over with --replace; if the table is complete, remove the tag: \
+         `aws dynamodb untag-resource --resource-arn {arn} --tag-keys {RESTORING_TAG}`"
+    ));
+    Some(Finding::Refusal(error))
+}
+
+pub(super) fn may_be_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let value = restored_elsewhere(facts.existing_target()?)?;
+    warning(format!(
+        "A restore of this table that is not known on this machine has not finished ({RESTORING_TAG}: {value}). The tag will not be removed."
+    ))
 }
 
 pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
