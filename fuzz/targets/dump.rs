@@ -109,7 +109,7 @@ fn folder(data: &[u8], own: bool) {
         return;
     };
 
-    match check(&source, &mut |_, _| {}) {
+    match check(&source, None, &mut |_, _| {}) {
         Ok(checked) => {
             let found = inspect(&source, InspectionDepth::Full, &mut |_, _| {})
                 .expect("what was checked can be looked at");

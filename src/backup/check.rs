@@ -21,7 +21,7 @@ use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceKind, sha256_of_parts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Field;
-use crate::item::validate;
+use crate::item::{Expiry, validate};
 use crate::place::hashing::StreamHash;
 use crate::place::local::untrusted::read_document;
 use crate::place::part::Part;
@@ -39,21 +39,28 @@ struct SourceChecker<'a> {
     on_damage: OnDamage,
     inspection: Inspection,
     progress: &'a mut dyn FnMut(u64, u64),
+    /// The TTL by which items are counted as expired.
+    expiry: Option<&'a Expiry>,
+    expired: u64,
 }
 
 /// Reads a source completely and compares it with its metadata. `progress` receives the items and
-/// bytes of item text since its last call.
+/// bytes of item text since its last call. Items that have expired by `expiry` are counted.
 ///
 /// # Errors
 /// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing,
 /// changed or truncated, or an item is not valid in DynamoDB. A stream cannot be checked without
 /// using it up.
-pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
+pub fn check(
+    source: &Source,
+    expiry: Option<&Expiry>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<CheckSummary> {
     if source.is_salvaged() {
         return check_salvaged(source, progress);
     }
 
-    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress);
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(expiry);
     checker.check_documents()?;
     checker.check_extra_files()?;
     checker.check_items(None)?;
@@ -62,16 +69,20 @@ pub fn check(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<Chec
 }
 
 /// Checks a source like [`check`], but counts the items of a dump of this format by lines if its
-/// SHA-256 matches. For callers that validate each item when they use it.
+/// SHA-256 matches and no items expire. For callers that validate each item when they use it.
 ///
 /// # Errors
 /// Those of [`check`].
-pub fn check_files(source: &Source, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckSummary> {
+pub fn check_files(
+    source: &Source,
+    expiry: Option<&Expiry>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<CheckSummary> {
     if source.kind() != SourceKind::OwnDump {
-        return check(source, progress);
+        return check(source, expiry, progress);
     }
 
-    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress);
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(expiry);
     checker.check_documents()?;
     checker.check_extra_files()?;
     checker.check_lines()?;
@@ -152,10 +163,18 @@ impl<'a> SourceChecker<'a> {
             on_damage,
             inspection,
             progress,
+            expiry: None,
+            expired: 0,
         }
     }
 
+    /// Counts the items that have expired.
+    fn counting(self, expiry: Option<&'a Expiry>) -> Self {
+        Self { expiry, ..self }
+    }
+
     fn into_summary(self) -> CheckSummary {
+        let expired = self.expiry.map(|_| self.expired);
         let Inspection {
             items,
             text_bytes,
@@ -169,6 +188,7 @@ impl<'a> SourceChecker<'a> {
             items,
             text_bytes,
             unreadable: 0,
+            expired,
             data_sha256,
             warnings,
         }
@@ -240,6 +260,10 @@ impl<'a> SourceChecker<'a> {
     /// Counts items by lines. Data with another layout is read item by item, to report what is
     /// wrong.
     fn check_lines(&mut self) -> Result<()> {
+        if self.expiry.is_some() {
+            return self.check_items(None);
+        }
+
         let mut sha256 = Vec::new();
         let mut totals = LineCounts::default();
         for part in self.source.parts() {
@@ -335,6 +359,10 @@ impl<'a> SourceChecker<'a> {
             {
                 Ok(Some(item)) => {
                     self.check_item(part.path(), &item, totals.items, keys.as_deref_mut())?;
+                    if self.expiry.is_some_and(|expiry| expiry.is_past(&item.text)) {
+                        self.expired += 1;
+                    }
+
                     totals.items += 1;
                     totals.text_bytes += item.text.len() as u64;
                 }

@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path) -> crate::error::Result<Source> {
 /// The name of the table in the dump at `path`, which must pass the check.
 pub(crate) fn whole_table(path: &Path) -> String {
     let source = open(path).unwrap();
-    assert_eq!(check(&source, &mut |_, _| {}).unwrap().items, 2);
+    assert_eq!(check(&source, None, &mut |_, _| {}).unwrap().items, 2);
     source.table_name().unwrap().to_owned()
 }
 

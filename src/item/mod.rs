@@ -8,6 +8,7 @@
 mod base64;
 mod digest;
 mod error;
+mod expiry;
 mod fast_validator;
 mod json;
 mod key;
@@ -28,6 +29,7 @@ mod visit;
 
 pub use digest::item_digest;
 pub use error::{ItemError, ItemErrorKind};
+pub use expiry::Expiry;
 pub use json::compact::{compact, has_line_breaks};
 pub use json::scanner::{JsonScanError, JsonScanner, MAX_JSON_DEPTH, ScanStatus};
 pub(crate) use key::KeyMembers;

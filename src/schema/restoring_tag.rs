@@ -122,12 +122,19 @@ mod tests {
         let plain = schema(&json!([tag("owner", "a")]));
         assert_eq!(tagged.restoring_tag().as_deref(), Some("now"));
         assert_eq!(plain.restoring_tag(), None);
-        assert!(super::super::differences(&plain, &tagged).settings.is_empty());
+        assert!(
+            super::super::differences(&plain, &tagged)
+                .settings
+                .is_empty()
+        );
         assert_eq!(
             tagged.create_table_request("films").unwrap().body,
             plain.create_table_request("films").unwrap().body
         );
-        assert_eq!(tagged.without_restoring_tag().to_json(), plain.to_json());
+        assert_eq!(
+            tagged.without_restoring_tag().to_document(),
+            plain.to_document()
+        );
 
         let only = schema(&json!([tag(RESTORING_TAG, "now")])).without_restoring_tag();
         assert!(only.section(SECTION).is_none());
@@ -147,7 +154,10 @@ mod tests {
         );
 
         let tagged = body(schema(&json!([])), &"x".repeat(300));
-        assert_eq!(tagged["Tags"], json!([tag(RESTORING_TAG, &"x".repeat(256))]));
+        assert_eq!(
+            tagged["Tags"],
+            json!([tag(RESTORING_TAG, &"x".repeat(256))])
+        );
         assert_eq!(tagged["TableName"], "films");
     }
 }

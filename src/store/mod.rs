@@ -48,6 +48,7 @@ pub use options::{MissingDatabase, StoreOptions};
 pub use pagination::PageKey;
 pub use reader::Reader;
 pub use selection::{Expressions, Selection};
+pub use tables::CreatedTable;
 pub use writer::Writer;
 
 use crate::item::{Items, KeySchema, PageKeys};

@@ -40,11 +40,7 @@ pub struct CreatedTable {
 impl Client {
     /// Requests the creation of a table. The tag, and settings that an engine rejects, are left out and
     /// returned with the error message.
-    pub(crate) async fn create(
-        &self,
-        table: &str,
-        request: &CreateTable,
-    ) -> Result<CreatedTable> {
+    pub(crate) async fn create(&self, table: &str, request: &CreateTable) -> Result<CreatedTable> {
         let started = self.retry().now();
         let mut delays = Retry::backoff();
         let mut request = request.clone();

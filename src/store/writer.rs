@@ -66,11 +66,7 @@ impl Writer {
     ///
     /// # Errors
     /// Not confirmed; the endpoint rejects the request.
-    pub async fn create(
-        &self,
-        table: &str,
-        request: &CreateTable,
-    ) -> Result<CreatedTable> {
+    pub async fn create(&self, table: &str, request: &CreateTable) -> Result<CreatedTable> {
         self.check_confirmed(table)?;
         self.client().create(table, request).await
     }

@@ -13,6 +13,8 @@ pub struct CheckSummary {
     pub text_bytes: u64,
     /// Unreadable pieces; 0 unless the source is salvaged.
     pub unreadable: u64,
+    /// Items that have expired; `None` if they were not counted.
+    pub expired: Option<u64>,
     /// SHA-256 of the data file, in hex; `None` without one.
     pub data_sha256: Option<String>,
     /// Warnings, including those of [`Source::warnings`](crate::backup::Source::warnings).

@@ -7,7 +7,7 @@ use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
 
 fn outcome(folder: &Path) -> Result<CheckSummary> {
-    check(&open(folder)?, &mut |_, _| {})
+    check(&open(folder)?, None, &mut |_, _| {})
 }
 
 /// Dumps of every kind.
@@ -45,7 +45,7 @@ fn an_intact_dump_is_counted() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
         let mut reported = (0, 0);
         let source = open(&folder).unwrap();
-        let checked = check(&source, &mut |items, bytes| {
+        let checked = check(&source, None, &mut |items, bytes| {
             reported = (reported.0 + items, reported.1 + bytes);
         });
         let data_sha256 = source.data_sha256().unwrap();
@@ -53,6 +53,7 @@ fn an_intact_dump_is_counted() {
         assert_eq!(
             checked.unwrap(),
             CheckSummary {
+                expired: None,
                 items: 2,
                 text_bytes: expected,
                 unreadable: 0,
@@ -162,7 +163,10 @@ fn wrong_counts_of_other_tools_are_reported() {
         b"{\"table_name\":\"t\",\"item_count\":7}",
     );
     let source = open(folder).unwrap();
-    let warnings = check(&source, &mut |_, _| {}).unwrap().warnings.join("\n");
+    let warnings = check(&source, None, &mut |_, _| {})
+        .unwrap()
+        .warnings
+        .join("\n");
     assert!(
         warnings.contains("no checksums") && warnings.contains("says 7"),
         "{warnings}"
@@ -196,9 +200,13 @@ fn progress_is_reported() {
     });
     writer.finish(None, draft_of("t")).unwrap();
     let mut reports = Vec::new();
-    check(&open(&dir.path().join("dump")).unwrap(), &mut |items, _| {
-        reports.push(items);
-    })
+    check(
+        &open(&dir.path().join("dump")).unwrap(),
+        None,
+        &mut |items, _| {
+            reports.push(items);
+        },
+    )
     .unwrap();
     assert_eq!(reports, [1024, 1024, 952]);
 }

@@ -141,6 +141,7 @@ pub(crate) fn check_salvaged(
         items,
         text_bytes,
         unreadable,
+        expired: None,
         data_sha256: source.data_sha256()?,
         warnings,
     })

@@ -528,6 +528,7 @@ mod tests {
             finished_at: at("2026-11-17T09:00:42Z"),
             items: Some(312),
             bytes: Some(118_000),
+            expired_items: None,
             complete: true,
             partial: Vec::new(),
             transformed: false,

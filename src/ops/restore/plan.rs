@@ -188,8 +188,11 @@ pub async fn plan(
         .await;
 
     // Last, because reading the whole dump may take long.
+    reconciliation.ttl = reconciliation.ttl_after_restore(&state);
+    let ttl = reconciliation.ttl.as_ref();
+    let expiry = ttl.and_then(|ttl| ttl.expiry(&request));
     let (source, checked) =
-        check_before_writing(source, &request, &state.action, &table, reporter).await?;
+        check_before_writing(source, &request, &state.action, &table, expiry, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
     destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 

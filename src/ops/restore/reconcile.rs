@@ -2,6 +2,7 @@
 
 use super::boost::{LeftoverBoost, PlannedBoost, TemporaryBoost};
 use super::settings::Settings;
+use super::table_ttl::TableTtl;
 use super::target_state::TargetState;
 use super::{RestoreRequest, TableAction};
 use crate::backup::{self, Source};
@@ -43,6 +44,8 @@ pub(crate) struct Reconciliation {
     pub(crate) settings: Settings,
     pub(crate) boost: Option<TemporaryBoost>,
     pub(crate) planned_boost: Option<PlannedBoost>,
+    /// The TTL that the table will have, once the settings are final.
+    pub(crate) ttl: Option<TableTtl>,
 }
 
 impl Reconciliation {
@@ -89,6 +92,7 @@ impl Reconciliation {
             settings: changes.settings,
             boost,
             planned_boost,
+            ttl: None,
             wanted,
         })
     }
@@ -110,7 +114,31 @@ impl Reconciliation {
             has_setting_calls: self.settings.has_calls(),
             creates_with_kms_key: self.settings.creates_with_kms_key(),
             boost,
+            ttl: self.ttl.as_ref(),
         }
+    }
+
+    /// The TTL that the table will have; `None` if it will have none, or is not touched.
+    pub(crate) fn ttl_after_restore(&self, state: &TargetState) -> Option<TableTtl> {
+        if state.action.keeps() {
+            return None;
+        }
+
+        let kept = state.existing.as_ref().filter(|_| !state.action.creates());
+        if let Some(attribute) = kept.and_then(TableSchema::ttl_attribute) {
+            return Some(TableTtl {
+                attribute,
+                is_new: false,
+            });
+        }
+
+        let mut planned = self.settings.planned().into_iter();
+        let is_planned = planned.any(|planned| planned.setting == Setting::TTL);
+        let attribute = self.wanted_schema()?.ttl_attribute();
+        Some(TableTtl {
+            attribute: attribute.filter(|_| is_planned)?,
+            is_new: true,
+        })
     }
 
     /// The wanted schema, with the overrides.

@@ -7,6 +7,7 @@ use super::{RestoreRequest, TableAction};
 use crate::backup::{self, CheckSummary, Source};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::item::Expiry;
 use crate::ops::run_blocking;
 
 /// Opens the source. With `--salvage`, a damaged dump is opened to read what is readable.
@@ -21,7 +22,7 @@ pub(crate) async fn open_source(
 
     // The damage may be in the metadata or in the data, so the whole dump is checked first.
     let checked = match source {
-        Ok(source) => check(source, CheckDepth::Items, Arc::clone(reporter))
+        Ok(source) => check(source, CheckDepth::Items, None, Arc::clone(reporter))
             .await
             .map(|(source, _)| source),
         Err(error) => Err(error),
@@ -35,7 +36,7 @@ pub(crate) async fn open_source(
     }
 }
 
-/// Checks the source if its items will be written.
+/// Checks the source if its items will be written, and counts those that have expired by the TTL of the table.
 ///
 /// # Errors
 /// It is damaged; it is incomplete and that was not accepted; it has no items and the table would be created. None of this is known of
@@ -45,6 +46,7 @@ pub(crate) async fn check_before_writing(
     request: &RestoreRequest,
     action: &TableAction,
     table: &str,
+    expiry: Option<Expiry>,
     reporter: Arc<dyn Reporter>,
 ) -> Result<(Source, Option<CheckSummary>)> {
     if action.keeps() || !request.content.includes_items() {
@@ -56,7 +58,7 @@ pub(crate) async fn check_before_writing(
         TableAction::Replace { .. } => CheckDepth::Items,
         _ => CheckDepth::Files,
     };
-    let (source, mut checked) = check(source, depth, reporter).await?;
+    let (source, mut checked) = check(source, depth, expiry, reporter).await?;
 
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
@@ -85,6 +87,7 @@ enum CheckDepth {
 async fn check(
     source: Source,
     depth: CheckDepth,
+    expiry: Option<Expiry>,
     reporter: Arc<dyn Reporter>,
 ) -> Result<(Source, Option<CheckSummary>)> {
     if source.is_stream() {
@@ -107,7 +110,7 @@ async fn check(
             CheckDepth::Files => backup::check_files,
         };
 
-        let checked = check(&source, &mut progress)?;
+        let checked = check(&source, expiry.as_ref(), &mut progress)?;
         Ok((source, Some(checked)))
     })
     .await

@@ -30,6 +30,8 @@ pub struct SourceFacts {
     pub items: Option<u64>,
     /// Bytes of item text.
     pub bytes: Option<u64>,
+    /// Items that have expired by the TTL that the table will have; `None` if it will have none, or if they were not counted.
+    pub expired_items: Option<u64>,
     /// Whether the source says that it holds the whole table.
     pub complete: bool,
     /// Reasons why it does not: `limit 100`.
@@ -94,6 +96,7 @@ impl SourceFacts {
             bytes: checked
                 .map(|checked| checked.text_bytes)
                 .or_else(|| metadata.map(|metadata| metadata.data_bytes)),
+            expired_items: checked.and_then(|checked| checked.expired),
             complete: metadata.is_none_or(|metadata| metadata.complete) && incompleteness.is_none(),
             partial: metadata
                 .map(partial_reasons)

@@ -297,7 +297,7 @@ async fn check_source(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Ar
 
     let reporter = Arc::clone(reporter);
     run_blocking("reading the dump", move || {
-        backup::check(&source, &mut |items, bytes| {
+        backup::check(&source, None, &mut |items, bytes| {
             reporter.report(Event::Progress { items, bytes });
         })?;
         Ok(Arc::new(source))

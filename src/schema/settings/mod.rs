@@ -62,6 +62,8 @@ impl Setting {
     pub const CLASS: Self = Self(&class::SPEC);
     /// Encryption with a KMS key.
     pub const KMS: Self = Self(&encryption::SPEC);
+    /// Time to live.
+    pub const TTL: Self = Self(&time_to_live::SPEC);
     /// Tags.
     pub const TAGS: Self = Self(&tags::SPEC);
     /// Application Auto Scaling of table and indexes.

@@ -68,7 +68,7 @@ fn items_can_be_read_again_and_stay_those_of_the_open_dump() {
 fn a_stream_is_read_once() {
     let source = Source::from_reader(Box::new(Cursor::new(b"{\"pk\":{\"S\":\"a\"}}\n")));
     assert!(source.is_stream() && source.path().is_none());
-    assert!(check(&source, &mut |_, _| {}).is_err());
+    assert!(check(&source, None, &mut |_, _| {}).is_err());
     assert!(source.items().unwrap().next_item().unwrap().is_some());
     assert!(source.items().is_err());
 }
@@ -83,7 +83,7 @@ fn files_of_items_are_read_compressed_or_not() {
         fs::rename(&path, &renamed).unwrap();
         let source = open(&renamed).unwrap();
         assert_eq!(source.kind(), SourceKind::Items);
-        assert_eq!(check(&source, &mut |_, _| {}).unwrap().items, 2);
+        assert_eq!(check(&source, None, &mut |_, _| {}).unwrap().items, 2);
     }
 }
 
@@ -130,9 +130,13 @@ fn part_of_a_dump_is_damaged() {
     dump_folder(&dir.path().join("dump"), "t");
     remove(&dir.path().join("dump/dump-summary.txt"));
     assert_eq!(
-        check(&open(&dir.path().join("dump")).unwrap(), &mut |_, _| {})
-            .unwrap_err()
-            .kind(),
+        check(
+            &open(&dir.path().join("dump")).unwrap(),
+            None,
+            &mut |_, _| {}
+        )
+        .unwrap_err()
+        .kind(),
         ErrorKind::Damaged
     );
 
@@ -215,7 +219,7 @@ fn the_metadata_decides_between_two_data_files() {
         source.items().unwrap().next_item().unwrap().unwrap().line,
         2
     );
-    let error = check(&source, &mut |_, _| {}).unwrap_err();
+    let error = check(&source, None, &mut |_, _| {}).unwrap_err();
     assert!(
         error.kind() == ErrorKind::Damaged && error.to_string().contains("table-data.jsonl.zst"),
         "{error}"
@@ -322,7 +326,7 @@ fn items_in_several_files_are_read_and_checked_in_order() {
         std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
     assert_eq!(read, [r#"{"pk":{"S":"first"}}"#, TWO[0], TWO[1]]);
 
-    let checked = check(&source, &mut |_, _| {}).unwrap();
+    let checked = check(&source, None, &mut |_, _| {}).unwrap();
     assert_eq!(checked.items, 3);
     assert_eq!(checked.data_sha256, source.data_sha256().unwrap());
     let reversed = of(vec![part("b.jsonl.gz"), part("a.jsonl")]);
@@ -334,6 +338,6 @@ fn items_in_several_files_are_read_and_checked_in_order() {
     // An incomplete file is noticed, whichever it is.
     put(dir.path(), &[("c.json", r#"{"Items":[],"NextToken":"x"}"#)]);
     let source = of(vec![part("a.jsonl"), part("c.json"), part("b.jsonl.gz")]);
-    check(&source, &mut |_, _| {}).unwrap();
+    check(&source, None, &mut |_, _| {}).unwrap();
     assert!(source.incompleteness().unwrap().contains("NextToken"));
 }

@@ -470,7 +470,9 @@ fn a_schema_only_dump_is_a_dump() {
     let source = open(&folder).unwrap();
     assert!(!source.has_items() && source.items().is_err() && source.schema().is_some());
     assert_eq!(
-        crate::backup::check(&source, &mut |_, _| {}).unwrap().items,
+        crate::backup::check(&source, None, &mut |_, _| {})
+            .unwrap()
+            .items,
         0
     );
 }

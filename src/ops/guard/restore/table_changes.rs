@@ -3,7 +3,7 @@
 use super::RestoreFacts;
 use crate::error::Error;
 use crate::ops::guard::Finding;
-use crate::ops::restore::TableAction;
+use crate::ops::restore::{TableAction, TableTtl};
 use crate::schema::{KeyMismatch, OverriddenSchema, TableSchema};
 
 /// The planned changes to the target table.
@@ -20,6 +20,8 @@ pub(crate) struct TableChanges<'a> {
     /// Whether the table is created with a KMS key.
     pub(crate) creates_with_kms_key: bool,
     pub(crate) boost: Option<BoostChange>,
+    /// The TTL that the table will have.
+    pub(crate) ttl: Option<&'a TableTtl>,
 }
 
 /// A change of the capacity while items are written.

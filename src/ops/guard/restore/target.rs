@@ -6,7 +6,7 @@ use crate::environment::Question;
 use crate::error::Error;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::RestoreJob;
-use crate::ops::restore::{OnConflict, TableAction};
+use crate::ops::restore::{OnConflict, TableAction, TableTtl};
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 
@@ -90,11 +90,30 @@ pub(super) fn stream_has_consumers(facts: &RestoreFacts<'_>) -> Option<Finding> 
     warning("the table has a live stream: its consumers will see every restored item")
 }
 
+/// DynamoDB deletes items that are past their TTL, although they were restored and verified.
 pub(super) fn items_may_expire(facts: &RestoreFacts<'_>) -> Option<Finding> {
-    let attribute = added_to(facts)?.ttl_attribute()?;
-    warning(format!(
-        "the table has TTL on {attribute}: items whose time has passed may expire at once"
-    ))
+    let source = facts.source.known()?.facts;
+    let ttl = facts.changes.known()?.ttl?;
+    if !facts.request.content.includes_items() {
+        return None;
+    }
+
+    let TableTtl { attribute, is_new } = ttl;
+    let to_keep_them = if *is_new {
+        "To keep them, leave out TTL: --without ttl."
+    } else {
+        "To keep them, disable TTL of the table first."
+    };
+
+    match (source.expired_items, source.items) {
+        (Some(0), _) => None,
+        (Some(expired), Some(items)) => warning(format!(
+            "{expired} of {items} items are past their TTL (attribute {attribute}): DynamoDB will delete them. {to_keep_them}"
+        )),
+        _ => warning(format!(
+            "The table will have TTL on attribute {attribute}: DynamoDB will delete items that are past their TTL. {to_keep_them}"
+        )),
+    }
 }
 
 pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding> {

@@ -1,7 +1,6 @@
 //! Rules about an unfinished restore of the same table.
 
 use super::RestoreFacts;
-use super::target::Target;
 use crate::error::Error;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::WrittenItems;
@@ -64,7 +63,8 @@ pub(super) fn holds_items_of_another_restore(facts: &RestoreFacts<'_>) -> Option
 }
 
 /// The value of the tag of a restore that has no journal on this machine.
-fn restored_elsewhere(target: &Target<'_>) -> Option<String> {
+fn restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<String> {
+    let target = facts.target.known()?;
     let is_own = target.unfinished.is_some_and(|job| job.created);
     target.existing?.restoring_tag().filter(|_| !is_own)
 }
@@ -72,7 +72,7 @@ fn restored_elsewhere(target: &Target<'_>) -> Option<String> {
 /// `--if-missing` and `--if-empty` do not succeed while a restore from another machine has not finished.
 pub(super) fn is_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.target.known()?;
-    let value = restored_elsewhere(target)?;
+    let value = restored_elsewhere(facts)?;
     if !facts.request.existing.implies_resume() {
         return None;
     }
@@ -91,7 +91,7 @@ pub(super) fn is_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding>
 }
 
 pub(super) fn may_be_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding> {
-    let value = restored_elsewhere(facts.existing_target()?)?;
+    let value = restored_elsewhere(facts)?;
     warning(format!(
         "A restore of this table that is not known on this machine has not finished ({RESTORING_TAG}: {value}). The tag will not be removed."
     ))

@@ -13,7 +13,7 @@ use crate::ops::guard::{
 use crate::ops::journal::{RestoreIdentity, RestoreJob, WrittenItems};
 use crate::ops::restore::{
     ExistingTable, KeepReason, OnConflict, RestoreRequest, Salvage, SourceFacts, TableAction,
-    VerifyMode,
+    TableTtl, VerifyMode,
 };
 use crate::ops::table_location::TableLocation;
 use crate::schema::{KeyMismatch, OverriddenSchema, Overrides, TableSchema, differences};
@@ -37,6 +37,7 @@ struct Scene {
     has_setting_calls: bool,
     creates_with_kms_key: bool,
     boost: Option<BoostChange>,
+    ttl: Option<TableTtl>,
     source: SourceFacts,
     lacks_metadata: bool,
 }
@@ -74,6 +75,7 @@ impl Scene {
             has_setting_calls: false,
             creates_with_kms_key: false,
             boost: None,
+            ttl: None,
             source: source(),
             lacks_metadata: false,
         }
@@ -138,6 +140,7 @@ impl Scene {
             has_setting_calls: self.has_setting_calls,
             creates_with_kms_key: self.creates_with_kms_key,
             boost: self.boost,
+            ttl: self.ttl.as_ref(),
         };
         let source = CheckedSource {
             facts: &self.source,
@@ -176,6 +179,16 @@ fn schema(fields: &Value) -> TableSchema {
 }
 
 /// A complete dump.
+/// The tag of an unfinished restore.
+fn tagged() -> Value {
+    json!({"Tags": [{"Key": "dynadump:restoring", "Value": "now on build-7"}]})
+}
+
+fn ttl(is_new: bool) -> Option<TableTtl> {
+    let attribute = "until".to_owned();
+    Some(TableTtl { attribute, is_new })
+}
+
 fn source() -> SourceFacts {
     SourceFacts {
         path: "out".to_owned(),
@@ -188,6 +201,7 @@ fn source() -> SourceFacts {
         finished_at: None,
         items: Some(312),
         bytes: Some(118_000),
+        expired_items: None,
         complete: true,
         partial: Vec::new(),
         transformed: false,
@@ -298,6 +312,38 @@ const REFUSED: &[Row] = &[
         ],
     ),
     (
+        "--if-empty, and an unfinished restore of another dump has written to the table",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.unfinished.as_mut().expect("a job").created = false;
+            scene.request.existing = ExistingTable::Fill;
+            scene.resume.reason = Some("it was of another dump");
+            scene.resume.has_other_items = true;
+        },
+        &[
+            "refused (Failed): table films contains items of a restore of other that did not end; it was of another dump",
+        ],
+    ),
+    (
+        "--if-missing, and a restore from another machine has not finished",
+        |scene| {
+            scene.exists(tagged());
+            scene.request.existing = ExistingTable::Keep;
+            scene.action = TableAction::Keep {
+                reason: KeepReason::Exists,
+            };
+        },
+        &[RESTORED_ELSEWHERE],
+    ),
+    (
+        "--if-empty, and a restore from another machine has not written items yet",
+        |scene| {
+            scene.exists(tagged());
+            scene.request.existing = ExistingTable::Fill;
+        },
+        &[RESTORED_ELSEWHERE],
+    ),
+    (
         "--no-create, and there is no table",
         |scene| scene.request.create = false,
         &["refused (NotFound): table films does not exist in environment local"],
@@ -403,6 +449,25 @@ const WARNED: &[Row] = &[
         ],
     ),
     (
+        "items are added, and a restore from another machine has not finished",
+        |scene| scene.exists(tagged()),
+        &[
+            "warning: A restore of this table that is not known on this machine has not finished (dynadump:restoring: now on build-7). \
+             The tag will not be removed.",
+            OVERWRITES,
+        ],
+    ),
+    (
+        "the tag is that of an unfinished restore with a journal",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.existing = Some(schema(&tagged()));
+            scene.request.existing = ExistingTable::Keep;
+            scene.resume.is_resumed = true;
+        },
+        &[],
+    ),
+    (
         "the table is being changed",
         |scene| scene.exists(json!({"Table": {"TableStatus": "UPDATING", "ItemCount": 0}})),
         &["warning: the table is not ready and is waited for: table is UPDATING"],
@@ -416,12 +481,57 @@ const WARNED: &[Row] = &[
         &["warning: the table has a live stream: its consumers will see every restored item"],
     ),
     (
-        "the table has TTL",
+        "the new table will have TTL, and items have expired",
         |scene| {
-            let ttl = json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "until"});
-            scene.exists(json!({"TimeToLive": ttl, "Table": {"ItemCount": 0}}));
+            scene.ttl = ttl(true);
+            scene.source.items = Some(10);
+            scene.source.expired_items = Some(7);
         },
-        &["warning: the table has TTL on until: items whose time has passed may expire at once"],
+        &[
+            "warning: 7 of 10 items are past their TTL (attribute until): DynamoDB will delete them. To keep them, leave out TTL: \
+             --without ttl.",
+        ],
+    ),
+    (
+        "the table will have TTL, and no item has expired",
+        |scene| {
+            scene.ttl = ttl(true);
+            scene.source.expired_items = Some(0);
+        },
+        &[],
+    ),
+    (
+        "the existing table has TTL, and items have expired",
+        |scene| {
+            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.ttl = ttl(false);
+            scene.source.items = Some(10);
+            scene.source.expired_items = Some(1);
+        },
+        &[
+            "warning: 1 of 10 items are past their TTL (attribute until): DynamoDB will delete them. To keep them, disable TTL of the \
+             table first.",
+        ],
+    ),
+    (
+        "the table has TTL, and the items are not known before the restore",
+        |scene| {
+            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.ttl = ttl(false);
+        },
+        &[
+            "warning: The table will have TTL on attribute until: DynamoDB will delete items that are past their TTL. To keep them, \
+             disable TTL of the table first.",
+        ],
+    ),
+    (
+        "the table has TTL, and no items are restored",
+        |scene| {
+            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.ttl = ttl(false);
+            scene.request.content = ContentScope::SchemaOnly;
+        },
+        &[],
     ),
     (
         "the dump is a part of a table",
@@ -492,6 +602,9 @@ const WARNED: &[Row] = &[
         &["warning: Standard input cannot be read twice: items will not be read back."],
     ),
 ];
+
+const RESTORED_ELSEWHERE: &str = "refused (Failed): table films is not complete: a restore that is not known on this machine has not \
+    finished (dynadump:restoring: now on build-7)";
 
 const ASKED: &[Row] = &[
     (
