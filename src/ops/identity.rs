@@ -474,7 +474,9 @@ mod tests {
             };
             let text = format!("AWS_REGION={region}\nAWS_PROFILE=ops\n");
             std::fs::create_dir_all(folder.path().join("envs")).unwrap();
-            std::fs::write(folder.path().join(format!("envs/.env.{name}")), text).unwrap();
+            let path = folder.path().join(format!("envs/.env.{name}"));
+            let mut file = std::fs::File::create(path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
             let environment =
                 Environment::resolve(&request, &ProcessEnvironment::default()).unwrap();
             let mut location = TableLocation::new(&environment, "films", "");

@@ -209,20 +209,22 @@ impl<'a> SettingsApplier<'a> {
     /// Removes the tag of an unfinished restore. If it cannot be removed, that is a failed setting. Only an interruption is an error.
     pub(crate) async fn remove_restoring_tag(&mut self) -> Result<()> {
         let call = restoring_tag_removal();
-        match self.apply_call(&call).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {
-                Err(interrupted(0, 1, When::After))
-            }
-            // An engine without the operation may have ignored the tag.
-            Err(error) if self.is_tagged().await => {
-                let planned = PlannedSetting::new(&call, When::After);
-                let failure = Some(one_line(&error));
-                self.outcomes.push(SettingOutcome::new(planned, failure));
-                Ok(())
-            }
-            Err(_) => Ok(()),
+        let Err(error) = self.apply_call(&call).await else {
+            return Ok(());
+        };
+
+        if error.kind() == ErrorKind::Interrupted {
+            return Err(interrupted(0, 1, When::After));
         }
+
+        // An engine without the operation may have ignored the tag.
+        if self.is_tagged().await {
+            let planned = PlannedSetting::new(&call, When::After);
+            let failure = Some(one_line(&error));
+            self.outcomes.push(SettingOutcome::new(planned, failure));
+        }
+
+        Ok(())
     }
 
     /// Whether the table is described with the tag of an unfinished restore.

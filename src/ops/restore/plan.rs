@@ -107,6 +107,7 @@ pub(crate) struct PreparedRestore {
 }
 
 /// The state of the table during a restore.
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 pub(crate) struct RunState {
     /// Whether this restore, or the unfinished one before it, created the table.
     pub(crate) created: bool,
@@ -189,8 +190,7 @@ pub async fn plan(
 
     // Last, because reading the whole dump may take long.
     reconciliation.ttl = reconciliation.ttl_after_restore(&state);
-    let ttl = reconciliation.ttl.as_ref();
-    let expiry = ttl.and_then(|ttl| ttl.expiry(&request));
+    let expiry = reconciliation.expiry(&request);
     let (source, checked) =
         check_before_writing(source, &request, &state.action, &table, expiry, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());

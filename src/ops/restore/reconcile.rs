@@ -7,7 +7,7 @@ use super::target_state::TargetState;
 use super::{RestoreRequest, TableAction};
 use crate::backup::{self, Source};
 use crate::error::Result;
-use crate::item::KeySchema;
+use crate::item::{Expiry, KeySchema};
 use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
 use crate::schema::{
@@ -139,6 +139,11 @@ impl Reconciliation {
             attribute: attribute.filter(|_| is_planned)?,
             is_new: true,
         })
+    }
+
+    /// The rule by which items of the dump expire in the table, if it is known.
+    pub(crate) fn expiry(&self, request: &RestoreRequest) -> Option<Expiry> {
+        self.ttl.as_ref()?.expiry(request)
     }
 
     /// The wanted schema, with the overrides.

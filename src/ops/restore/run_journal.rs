@@ -1,5 +1,6 @@
 //! The journal of a running restore: written before the first change, updated, and removed at the end.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,12 +111,12 @@ impl RestorePlan {
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut value = format!("{now} on {} from {}", host_name(), self.source.path);
         if let Some(table) = &self.source.table {
-            value.push_str(&format!(" of {table}"));
+            let _ = write!(value, " of {table}");
         }
 
         if let Some(finished) = self.source.finished_at {
             let finished = finished.to_rfc3339_opts(SecondsFormat::Secs, true);
-            value.push_str(&format!(" dumped {finished}"));
+            let _ = write!(value, " dumped {finished}");
         }
 
         value

@@ -530,9 +530,11 @@ fn access_denied_names_the_permission() {
         let run = run(elsewhere.command(tool, arguments), Vec::new())
             .exits(10)
             .says(&format!("dynamodb:{operation}"));
+        // The refusal may be about the tag of the new table, which is left out once.
+        let requests = if operation == "CreateTable" { 2 } else { 1 };
         assert_eq!(
             proxy.count(operation),
-            1,
+            requests,
             "a refusal is not tried again: {run}"
         );
 

@@ -429,13 +429,15 @@ fn what_would_do_harm_comes_after_the_items() {
         at("PutResourcePolicy"),
         at("EnableKinesisStreamingDestination"),
         position(&calls, "deletion protection", is_protection),
+        at("UntagResource"),
     ];
 
     assert!(
         order.is_sorted() && last_item < order[0],
         "{last_item} {order:?}"
     );
-    assert_eq!(order[8], calls.len() - 1, "deletion protection comes last");
+    assert_eq!(order[8], calls.len() - 2, "deletion protection comes last");
+    assert_eq!(order[9], calls.len() - 1, "then the tag is removed");
     let create = &calls[0];
     assert_eq!(
         (
@@ -1123,7 +1125,8 @@ fn replicas_are_created_last_and_waited_for_by_their_status_without_a_limit() {
     let is_replica = |call: &Call| call.body.get("ReplicaUpdates").is_some();
     let protection = position(&calls, "deletion protection", is_protection);
     assert_eq!(protection + 1, position(&calls, "replica", is_replica));
-    assert_eq!(calls.len(), protection + 2);
+    assert_eq!(calls.len(), protection + 3);
+    assert_eq!(calls[protection + 2].operation, "UntagResource");
 }
 
 /// A dump of a table with a KMS key, and a proxy that refuses to create a table with it.

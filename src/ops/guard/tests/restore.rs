@@ -184,9 +184,9 @@ fn tagged() -> Value {
     json!({"Tags": [{"Key": "dynadump:restoring", "Value": "now on build-7"}]})
 }
 
-fn ttl(is_new: bool) -> Option<TableTtl> {
+fn ttl(is_new: bool) -> TableTtl {
     let attribute = "until".to_owned();
-    Some(TableTtl { attribute, is_new })
+    TableTtl { attribute, is_new }
 }
 
 fn source() -> SourceFacts {
@@ -483,7 +483,7 @@ const WARNED: &[Row] = &[
     (
         "the new table will have TTL, and items have expired",
         |scene| {
-            scene.ttl = ttl(true);
+            scene.ttl = Some(ttl(true));
             scene.source.items = Some(10);
             scene.source.expired_items = Some(7);
         },
@@ -495,7 +495,7 @@ const WARNED: &[Row] = &[
     (
         "the table will have TTL, and no item has expired",
         |scene| {
-            scene.ttl = ttl(true);
+            scene.ttl = Some(ttl(true));
             scene.source.expired_items = Some(0);
         },
         &[],
@@ -504,7 +504,7 @@ const WARNED: &[Row] = &[
         "the existing table has TTL, and items have expired",
         |scene| {
             scene.exists(json!({"Table": {"ItemCount": 0}}));
-            scene.ttl = ttl(false);
+            scene.ttl = Some(ttl(false));
             scene.source.items = Some(10);
             scene.source.expired_items = Some(1);
         },
@@ -517,7 +517,7 @@ const WARNED: &[Row] = &[
         "the table has TTL, and the items are not known before the restore",
         |scene| {
             scene.exists(json!({"Table": {"ItemCount": 0}}));
-            scene.ttl = ttl(false);
+            scene.ttl = Some(ttl(false));
         },
         &[
             "warning: The table will have TTL on attribute until: DynamoDB will delete items that are past their TTL. To keep them, \
@@ -528,7 +528,7 @@ const WARNED: &[Row] = &[
         "the table has TTL, and no items are restored",
         |scene| {
             scene.exists(json!({"Table": {"ItemCount": 0}}));
-            scene.ttl = ttl(false);
+            scene.ttl = Some(ttl(false));
             scene.request.content = ContentScope::SchemaOnly;
         },
         &[],
