@@ -65,8 +65,16 @@ impl Items {
     ///
     /// # Errors
     /// One holds a line break inside a string, or all together have more than 4 GiB of text.
-    pub fn concat<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Result<Self, SplitError> {
-        let (mut text, mut spans, mut broken) = (Vec::new(), Vec::new(), false);
+    pub fn concat<'a, I>(items: I) -> Result<Self, SplitError>
+    where
+        I: IntoIterator<Item = &'a Bytes, IntoIter: Clone>,
+    {
+        let items = items.into_iter();
+        let bytes = items.clone().map(Bytes::len).sum();
+        let mut text = Vec::with_capacity(bytes);
+        let mut spans = Vec::with_capacity(items.size_hint().0);
+        let mut broken = false;
+
         for item in items {
             let start = text.len();
             text.extend_from_slice(item);

@@ -88,6 +88,7 @@ impl ItemTransfer {
             table: plan.target.table.clone(),
             key: key.clone(),
             batch_size: request.batch_size,
+            expected_items: plan.source.items,
             on_conflict: request.on_conflict,
             strict: request.strict,
         };

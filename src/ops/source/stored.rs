@@ -3,7 +3,9 @@
 //! One thread reads. From a Scan's file, it takes a few items of each lane in turn: the lanes hold different partitions, so the writes
 //! are spread over the table. A lane whose partition is slow is passed over until its items are written.
 
+use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::item::{ItemError, Items, KeySchema, check_object};
 use crate::limits;
 use crate::ops::chunk::Chunk;
-use crate::ops::lane_permit::LanePermits;
+use crate::ops::lane_permit::{LanePermit, LanePermits};
 use crate::store::KeyRange;
 
 /// Small chunks: positions are exact to a few items.
@@ -32,8 +34,12 @@ const SMALL_CHUNKS: ChunkLimits = ChunkLimits {
 const BATCH_CHUNKS: ChunkLimits = ChunkLimits {
     items: limits::BATCH_WRITE_ITEMS,
     bytes: 128 * 1024,
-    queued: 16,
+    queued: 2,
 };
+
+/// Chunks of lanes are sent in groups, because each message wakes a thread up. A group is complete when it has this many chunks or bytes.
+const GROUP_CHUNKS: usize = 16;
+const GROUP_BYTES: u64 = 256 * 1024;
 
 /// Chunks of all lanes together that are read ahead or in flight, and bounds of those of each lane.
 const CHUNKS: usize = 128;
@@ -56,7 +62,7 @@ struct ChunkLimits {
     /// A chunk is complete when it has this many items or bytes.
     items: usize,
     bytes: usize,
-    /// Few chunks: they only have to hide the latency between the threads.
+    /// Few chunks or groups: they only have to hide the latency between the threads.
     queued: usize,
 }
 
@@ -196,7 +202,15 @@ impl StoredSource {
         let (sender, stream) = ChunkStream::new(self.lanes.len(), self.limits.queued);
         let cancel = cancel.clone();
         tokio::task::spawn_blocking(move || match self.permits {
-            Some(permits) => send_as_permitted(self.lanes, self.limits, &permits, &sender, &cancel),
+            Some(permits) => PermittedLanes {
+                lanes: self.lanes,
+                limits: self.limits,
+                permits,
+                sender,
+                group: VecDeque::new(),
+                group_bytes: 0,
+            }
+            .send_all(&cancel),
             None => self.send_all(&sender, &cancel),
         });
 
@@ -227,43 +241,79 @@ impl StoredSource {
     }
 }
 
-/// Sends chunks of the lanes in turn, passing over those without a permit, until all lanes have ended.
-fn send_as_permitted(
-    mut lanes: Vec<OpenLane>,
+/// Lanes that are sent as fast as their permits are returned.
+struct PermittedLanes {
+    lanes: Vec<OpenLane>,
     limits: ChunkLimits,
-    permits: &LanePermits,
-    sender: &ChunkSender<u64>,
-    cancel: &CancellationToken,
-) {
-    let mut next = 0;
-    while !lanes.is_empty() && !cancel.is_cancelled() && !sender.is_closed() {
-        let (first, last) = lanes.split_at(next.min(lanes.len()));
-        let order = last.iter().chain(first);
-        let order = order.map(|lane| (lane.index, lane.key_range));
-        let Some(permit) = permits.take(&order, RECHECK_INTERVAL) else {
-            continue;
-        };
+    permits: LanePermits,
+    sender: ChunkSender<u64>,
+    /// Chunks to send together.
+    group: VecDeque<Chunk<u64>>,
+    group_bytes: u64,
+}
 
-        let Ok(at) = lanes.binary_search_by_key(&permit.lane(), |lane| lane.index) else {
-            return;
-        };
+impl PermittedLanes {
+    /// Sends chunks of the lanes in turn, passing over those without a permit, until all lanes have ended.
+    fn send_all(mut self, cancel: &CancellationToken) {
+        let mut next = 0;
+        while !self.lanes.is_empty() && !cancel.is_cancelled() && !self.sender.is_closed() {
+            let Some(permit) = self.take_permit(next) else {
+                // What was read must not wait for permits: only the sink returns them.
+                if !self.send_group() {
+                    return;
+                }
 
-        let LaneChunk { chunk, end } = lanes[at].next_chunk(limits);
-        let chunk = chunk.map(|chunk| chunk.held_by(permit));
-        if chunk.is_some_and(|chunk| !sender.blocking_send(chunk)) {
-            return;
-        }
+                self.permits.wait(RECHECK_INTERVAL);
+                continue;
+            };
 
-        next = at + 1;
-        match end {
-            None => {}
-            Some(Ok(())) => {
-                sender.blocking_end_lane();
-                lanes.remove(at);
-                next = at;
+            let lane = permit.lane();
+            let Ok(at) = self.lanes.binary_search_by_key(&lane, |lane| lane.index) else {
+                return;
+            };
+
+            let LaneChunk { chunk, end } = self.lanes[at].next_chunk(self.limits);
+            if let Some(chunk) = chunk {
+                self.group_bytes += chunk.items.text_bytes();
+                self.group.push_back(chunk.held_by(permit));
             }
-            Some(Err(error)) => return sender.blocking_fail(error),
+
+            let is_complete = self.group.len() >= GROUP_CHUNKS || self.group_bytes >= GROUP_BYTES;
+            if (is_complete || end.is_some()) && !self.send_group() {
+                return;
+            }
+
+            next = at + 1;
+            match end {
+                None => {}
+                Some(Ok(())) => {
+                    self.sender.blocking_end_lane();
+                    self.lanes.remove(at);
+                    next = at;
+                }
+                Some(Err(error)) => return self.sender.blocking_fail(error),
+            }
         }
+    }
+
+    /// A permit of the first lane that has one, beginning with the lane at `next`.
+    fn take_permit(&self, next: usize) -> Option<Arc<LanePermit>> {
+        let (first, last) = self.lanes.split_at(next.min(self.lanes.len()));
+        let order = last.iter().chain(first);
+
+        self.permits
+            .take(order.map(|lane| (lane.index, lane.key_range)))
+    }
+
+    /// Sends the chunks of the group. Returns whether somebody receives them.
+    fn send_group(&mut self) -> bool {
+        if self.group.is_empty() {
+            return true;
+        }
+
+        self.group_bytes = 0;
+        self.sender
+            .blocking_send_all(std::mem::take(&mut self.group))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A source that disappears without ending its lanes has failed: that is never taken for the end of its items.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,9 +12,8 @@ use crate::error::{Error, Result};
 use crate::ops::chunk::Chunk;
 
 /// A message from a source.
-#[expect(clippy::large_enum_variant, reason = "nearly all messages are chunks")]
 enum Message<P> {
-    Chunk(Chunk<P>),
+    Chunks(VecDeque<Chunk<P>>),
     /// One more lane was read to its end.
     LaneEnd,
     /// All lanes end before their last chunk: a limit was reached, or no more items are needed.
@@ -34,7 +34,7 @@ pub(crate) struct ChunkSlot<'a, P>(mpsc::Permit<'a, Result<Message<P>>>);
 
 impl<P> ChunkSlot<'_, P> {
     pub(crate) fn send(self, chunk: Chunk<P>) {
-        self.0.send(Ok(Message::Chunk(chunk)));
+        self.0.send(Ok(Message::Chunks(VecDeque::from([chunk]))));
     }
 }
 
@@ -57,7 +57,12 @@ impl<P> ChunkSender<P> {
 
     /// Sends a chunk from a thread. Returns whether the receiver still exists.
     pub(crate) fn blocking_send(&self, chunk: Chunk<P>) -> bool {
-        self.0.blocking_send(Ok(Message::Chunk(chunk))).is_ok()
+        self.blocking_send_all(VecDeque::from([chunk]))
+    }
+
+    /// Sends chunks from a thread, in one message. Returns whether somebody receives them.
+    pub(crate) fn blocking_send_all(&self, chunks: VecDeque<Chunk<P>>) -> bool {
+        self.0.blocking_send(Ok(Message::Chunks(chunks))).is_ok()
     }
 
     /// Whether the receiver is gone.
@@ -89,6 +94,8 @@ impl<P> ChunkSender<P> {
 /// The chunks of a source, in the order of each lane.
 pub(crate) struct ChunkStream<P> {
     messages: mpsc::Receiver<Result<Message<P>>>,
+    /// The rest of the last message.
+    received: VecDeque<Chunk<P>>,
     /// Number of lanes that have not ended.
     open_lanes: usize,
     is_limited: bool,
@@ -99,11 +106,12 @@ pub(crate) struct ChunkStream<P> {
 }
 
 impl<P> ChunkStream<P> {
-    /// A stream of `lanes` lanes with room for `capacity` chunks.
+    /// A stream of `lanes` lanes with room for `capacity` messages: chunks, or groups of chunks that are sent together.
     pub(crate) fn new(lanes: usize, capacity: usize) -> (ChunkSender<P>, Self) {
         let (sender, messages) = mpsc::channel(capacity);
         let stream = Self {
             messages,
+            received: VecDeque::new(),
             open_lanes: lanes,
             is_limited: false,
             worth_waiting: Duration::ZERO,
@@ -150,40 +158,47 @@ impl<P> ChunkStream<P> {
         // What a task sends before it notices is dropped with the channel.
         let (_, closed) = mpsc::channel(1);
         self.messages = closed;
+        self.received.clear();
         self.open_lanes = 0;
         self.tasks.abort_all();
     }
 
     /// The next chunk; `None` when all lanes have ended. Can be cancelled without losing a chunk.
     pub(crate) async fn next(&mut self) -> Option<Result<Chunk<P>>> {
-        while self.open_lanes > 0 {
-            let received = self.messages.recv().await;
-            if let Some(chunk) = self.accept(received) {
-                return Some(chunk);
+        loop {
+            if let Some(chunk) = self.received.pop_front() {
+                return Some(Ok(chunk));
+            }
+
+            if self.open_lanes == 0 {
+                return None;
+            }
+
+            let message = self.messages.recv().await;
+            if let Err(error) = self.accept(message) {
+                return Some(Err(error));
             }
         }
-
-        None
     }
 
-    /// The chunk or failure of a message; `None` at the end of a lane.
-    fn accept(&mut self, received: Option<Result<Message<P>>>) -> Option<Result<Chunk<P>>> {
-        match received {
-            Some(Ok(Message::Chunk(chunk))) => Some(Ok(chunk)),
-            Some(Ok(Message::LaneEnd)) => {
-                self.open_lanes -= 1;
-                None
-            }
+    /// Takes over what a message contains.
+    fn accept(&mut self, message: Option<Result<Message<P>>>) -> Result<()> {
+        match message {
+            Some(Ok(Message::Chunks(chunks))) => self.received = chunks,
+            Some(Ok(Message::LaneEnd)) => self.open_lanes -= 1,
             Some(Ok(Message::Limit)) => {
                 self.open_lanes = 0;
                 self.is_limited = true;
-                None
             }
-            Some(Err(error)) => Some(Err(error)),
-            None => Some(Err(Error::failed(
-                "reading the source ended unexpectedly; this is a bug",
-            ))),
+            Some(Err(error)) => return Err(error),
+            None => {
+                return Err(Error::failed(
+                    "reading the source ended unexpectedly; this is a bug",
+                ));
+            }
         }
+
+        Ok(())
     }
 }
 
@@ -208,6 +223,34 @@ mod tests {
         assert_eq!(stream.next().await.expect("a chunk").expect("read").lane, 1);
         assert!(stream.next().await.is_none());
         assert!(stream.next().await.is_none(), "the end is final");
+    }
+
+    #[tokio::test]
+    async fn chunks_that_are_sent_together_come_one_by_one_before_the_end_of_their_lane() {
+        let (sender, mut stream) = ChunkStream::new(1, 8);
+        let reading = tokio::task::spawn_blocking(move || {
+            assert!(sender.blocking_send_all([chunk(0), chunk(1)].into()));
+            sender.blocking_end_lane();
+        });
+
+        for expected in [0, 1] {
+            let next = stream.next().await.expect("a chunk").expect("read");
+            assert_eq!(next.lane, expected);
+        }
+
+        assert!(stream.next().await.is_none());
+        reading.await.expect("all was sent");
+    }
+
+    #[tokio::test]
+    async fn a_closed_stream_drops_the_chunks_that_nobody_has_taken() {
+        let (sender, mut stream) = ChunkStream::new(1, 8);
+        let sending = move || sender.blocking_send_all([chunk(0), chunk(1)].into());
+        assert!(tokio::task::spawn_blocking(sending).await.expect("sent"));
+        assert_eq!(stream.next().await.expect("a chunk").expect("read").lane, 0);
+
+        stream.close();
+        assert!(stream.next().await.is_none());
     }
 
     #[tokio::test]

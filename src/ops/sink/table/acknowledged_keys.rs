@@ -3,7 +3,12 @@
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
 use crate::error::Result;
-use crate::place::scratch::ScratchPartitions;
+use crate::place::scratch::{PARTITIONS, ScratchPartitions};
+
+/// Keys per partition if the number of items is known, and the minimum number of partitions. With fewer partitions, larger blocks are
+/// written.
+const PARTITION_KEYS: u64 = 32 * 1024;
+const MIN_PARTITIONS: usize = 16;
 
 /// Bytes of records in memory before they are written to disk.
 const SCRATCH_MEMORY: usize = 1024 * 1024;
@@ -20,10 +25,18 @@ pub(crate) struct RepeatedKeys {
 }
 
 impl AcknowledgedKeys {
+    /// Prepares for this number of items, if it is known.
+    ///
     /// # Errors
     /// The temporary file cannot be created.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(ScratchPartitions::new(SCRATCH_MEMORY)?))
+    pub(crate) fn new(items: Option<u64>) -> Result<Self> {
+        let count = items.map_or(PARTITIONS, |items| {
+            usize::try_from(items / PARTITION_KEYS).unwrap_or(usize::MAX)
+        });
+        let count = count.clamp(MIN_PARTITIONS, PARTITIONS);
+        let scratch = ScratchPartitions::with_partitions(count, SCRATCH_MEMORY)?;
+
+        Ok(Self(scratch))
     }
 
     /// Adds the hash of a key.
@@ -55,17 +68,19 @@ mod tests {
 
     #[test]
     fn all_items_of_a_key_but_the_first_are_repeated() {
-        let mut keys = AcknowledgedKeys::new().unwrap();
-        for key in (0..2000).chain(0..30).chain([7; 5]) {
-            keys.add(key, key == 7).unwrap();
-        }
-
-        assert_eq!(
-            keys.repeated().unwrap(),
-            RepeatedKeys {
-                items: 35,
-                already_there: 6
+        for expected in [None, Some(0), Some(2000), Some(3_000_000), Some(u64::MAX)] {
+            let mut keys = AcknowledgedKeys::new(expected).unwrap();
+            for key in (0..2000).chain(0..30).chain([7; 5]) {
+                keys.add(key, key == 7).unwrap();
             }
-        );
+
+            assert_eq!(
+                keys.repeated().unwrap(),
+                RepeatedKeys {
+                    items: 35,
+                    already_there: 6
+                }
+            );
+        }
     }
 }

@@ -41,9 +41,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Copies small items into memory of the batch, so that it does not keep their blocks alive. Large items are not copied: they
-    /// make up most of their blocks.
-    fn detached(mut self) -> Self {
+    /// Copies small items into memory of the batch: they may come from many blocks of the source, which a batch that is retried for a long
+    /// time would keep in memory. Large items are not copied: they make up most of their blocks.
+    pub(crate) fn detached(mut self) -> Self {
         let is_small = |item: &&mut BatchItem| item.text.len() <= MAX_COPIED_ITEM_BYTES;
         let bytes = self
             .items
@@ -177,8 +177,7 @@ impl Batcher {
         self.key.hash128(item).ok()
     }
 
-    /// Takes the open batch to send it, and marks its keys as in flight. The batch owns its texts: its items come from many blocks of
-    /// the dump, which a batch that is retried for a long time would keep in memory.
+    /// Takes the open batch to send it, and marks its keys as in flight.
     pub(crate) fn take(&mut self) -> Option<Batch> {
         if self.open.items.is_empty() {
             return None;
@@ -188,7 +187,7 @@ impl Batcher {
             items: Vec::with_capacity(self.batch_size),
             ..Batch::default()
         };
-        let batch = std::mem::replace(&mut self.open, next).detached();
+        let batch = std::mem::replace(&mut self.open, next);
         self.in_flight
             .extend(batch.items.iter().map(|item| item.key));
 
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_in_flight_does_not_keep_the_blocks_of_its_items() {
+    fn a_detached_batch_does_not_keep_the_blocks_of_its_items() {
         let mut batcher = batcher(25, true);
         let blocks: Vec<Bytes> = ["1", "2", "1"].map(|id| text(id, &"x".repeat(500))).into();
         for block in &blocks {
@@ -347,7 +346,7 @@ mod tests {
             ));
         }
 
-        let batch = batcher.take().unwrap();
+        let batch = batcher.take().unwrap().detached();
         assert!(blocks.iter().all(Bytes::is_unique));
         assert_eq!(
             (texts(&batch.items), texts(&batch.earlier)),

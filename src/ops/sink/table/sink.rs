@@ -43,6 +43,8 @@ pub(crate) struct WriteOptions {
     pub(crate) table: String,
     pub(crate) key: KeySchema,
     pub(crate) batch_size: usize,
+    /// Approximate number of items, if it is known.
+    pub(crate) expected_items: Option<u64>,
     pub(crate) on_conflict: OnConflict,
     /// Whether to stop at the first rejected item.
     pub(crate) strict: bool,
@@ -115,13 +117,12 @@ impl<P: Clone + Send> TableSink<P> {
         Ok(Self {
             store,
             batcher: Batcher::new(options.key.clone(), batch_size, overwrites),
-            options: Arc::new(options),
             current: None,
             lane_permit: None,
             waiting: VecDeque::new(),
             has_ended: false,
             is_sent: false,
-            acknowledged: AcknowledgedKeys::new()?,
+            acknowledged: AcknowledgedKeys::new(options.expected_items)?,
             refusals: ConsecutiveRefusals::default(),
             calls: JoinSet::new(),
             bytes_in_flight: 0,
@@ -129,6 +130,7 @@ impl<P: Clone + Send> TableSink<P> {
             ledger: Ledger::new(start.positions, start.counts),
             rejects,
             costs: start.costs,
+            options: Arc::new(options),
         })
     }
 
@@ -263,9 +265,15 @@ impl<P: Clone + Send> TableSink<P> {
             return;
         };
 
+        // The text of a lane's chunk is already a copy of its items.
+        let permit = self.lane_permit.clone();
+        let batch = match permit {
+            Some(_) => batch,
+            None => batch.detached(),
+        };
+
         self.bytes_in_flight += batch.bytes;
         self.is_sent = true;
-        let permit = self.lane_permit.clone();
         let key_range = permit.as_ref().and_then(|permit| permit.key_range());
         let store = self.store.clone().in_key_range(key_range);
         let options = Arc::clone(&self.options);
