@@ -41,6 +41,7 @@ pub use page::{PageKeys, split_page};
 pub use sample::Sample;
 pub use shape_cache::ShapeCache;
 pub use size::{WRITE_UNIT, for_each_attribute_size, item_size, read_units, write_units};
+pub(crate) use split::ItemsBuilder;
 pub use split::{Items, SplitError, SplitResponse, split_items};
 pub use validate::{check_object, validate};
 pub use value::{AttributeValue, Attributes, parse_item};

@@ -60,33 +60,77 @@ pub struct Items {
     spans: Vec<Span>,
 }
 
+/// Copies items into one text.
+#[derive(Debug)]
+pub(crate) struct ItemsBuilder {
+    text: Vec<u8>,
+    spans: Vec<Span>,
+    has_line_breaks: bool,
+}
+
+impl ItemsBuilder {
+    /// A builder with room for this number of items and bytes of text.
+    pub(crate) fn with_capacity(items: usize, bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+            spans: Vec::with_capacity(items),
+            has_line_breaks: false,
+        }
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// All together have more than 4 GiB of text.
+    pub(crate) fn push(&mut self, item: &[u8]) -> Result<(), SplitError> {
+        let start = self.text.len();
+        self.text.extend_from_slice(item);
+        self.spans.push(span(start, self.text.len())?);
+        self.has_line_breaks |= has_line_breaks(item);
+
+        Ok(())
+    }
+
+    /// Number of items.
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Bytes of text.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The items, each on one line.
+    ///
+    /// # Errors
+    /// One has a line break inside a string.
+    pub(crate) fn build(self) -> Result<Items, SplitError> {
+        let items = Items {
+            text: Bytes::from(self.text),
+            spans: self.spans,
+        };
+
+        if self.has_line_breaks {
+            items.on_lines()
+        } else {
+            Ok(items)
+        }
+    }
+}
+
 impl Items {
     /// Concatenates `items`.
     ///
     /// # Errors
     /// One holds a line break inside a string, or all together have more than 4 GiB of text.
-    pub fn concat<'a, I>(items: I) -> Result<Self, SplitError>
-    where
-        I: IntoIterator<Item = &'a Bytes, IntoIter: Clone>,
-    {
-        let items = items.into_iter();
-        let bytes = items.clone().map(Bytes::len).sum();
-        let mut text = Vec::with_capacity(bytes);
-        let mut spans = Vec::with_capacity(items.size_hint().0);
-        let mut broken = false;
-
+    pub fn concat<'a>(items: impl IntoIterator<Item = &'a Bytes>) -> Result<Self, SplitError> {
+        let mut builder = ItemsBuilder::with_capacity(0, 0);
         for item in items {
-            let start = text.len();
-            text.extend_from_slice(item);
-            spans.push(span(start, text.len())?);
-            broken |= has_line_breaks(item);
+            builder.push(item)?;
         }
 
-        let items = Self {
-            text: Bytes::from(text),
-            spans,
-        };
-        if broken { items.on_lines() } else { Ok(items) }
+        builder.build()
     }
 
     /// Number of items.

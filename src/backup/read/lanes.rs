@@ -21,9 +21,6 @@ use crate::item::{ItemError, KeyMembers, KeySchema, ShapeCache, check_object};
 /// Minimum size of a lane: smaller ones do not justify a reader of their own.
 const LEAST_BYTES: u64 = 256 * 1024;
 
-/// Items of at least this size are copied, so that they do not keep their block in memory.
-const LARGE_ITEM: usize = 16 * 1024;
-
 /// Bytes read at a time for each lane.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -156,12 +153,6 @@ impl LaneReader {
                 let key_hash = self
                     .check(&text)
                     .map_err(|error| self.not_an_item(end, &error))?;
-
-                let text = if length > LARGE_ITEM {
-                    Bytes::copy_from_slice(&text)
-                } else {
-                    text
-                };
 
                 return Ok(Some(LaneItem {
                     text,

@@ -8,7 +8,6 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::LanePositions;
@@ -17,7 +16,7 @@ use crate::backup::{
     ItemReader, LaneItem, LaneReader, SalvagePiece, SalvageReader, Source, Unreadable,
 };
 use crate::error::{Error, Result};
-use crate::item::{ItemError, Items, KeySchema, check_object};
+use crate::item::{ItemError, ItemsBuilder, KeySchema, SplitError, check_object};
 use crate::limits;
 use crate::ops::chunk::Chunk;
 use crate::ops::lane_permit::{LanePermit, LanePermits};
@@ -79,6 +78,8 @@ struct OpenLane {
     index: usize,
     /// Its keys, if they are a range.
     key_range: Option<KeyRange>,
+    /// Bytes of its last chunk. The next one probably has about as many.
+    chunk_bytes: usize,
     reader: Reader,
 }
 
@@ -130,6 +131,7 @@ impl StoredSource {
             LanePositions::Whole { mark } => lanes.push(OpenLane {
                 index: 0,
                 key_range: None,
+                chunk_bytes: 0,
                 reader: Reader::whole(source, *mark)?,
             }),
             LanePositions::Lanes(positions) => {
@@ -143,6 +145,7 @@ impl StoredSource {
                         lanes.push(OpenLane {
                             index,
                             key_range: text.is_in_hash_order().then_some(KeyRange { index, count }),
+                            chunk_bytes: 0,
                             reader: Reader::Lane(reader),
                         });
                     }
@@ -320,18 +323,21 @@ impl PermittedLanes {
 impl OpenLane {
     /// Reads the next chunk. The items before an error are returned with it.
     fn next_chunk(&mut self, limits: ChunkLimits) -> LaneChunk {
-        let mut texts: Vec<Bytes> = Vec::with_capacity(limits.items);
+        // Each item is copied as soon as it is read: the reader reuses its block if there are no slices of it.
+        let capacity = self.chunk_bytes + self.chunk_bytes / 8;
+        let mut items = ItemsBuilder::with_capacity(limits.items, capacity);
         let mut key_hashes = Vec::with_capacity(limits.items);
         let mut unreadable = None;
         let mut position = None;
-        let mut bytes = 0;
         let mut end = None;
 
-        while texts.len() < limits.items && bytes < limits.bytes && unreadable.is_none() {
+        while items.len() < limits.items && items.bytes() < limits.bytes && unreadable.is_none() {
             match self.reader.next_piece() {
                 Ok(Some(LanePiece::Item(item))) => {
-                    bytes += item.text.len();
-                    texts.push(item.text);
+                    if let Err(error) = items.push(&item.text) {
+                        return LaneChunk::failed(&error);
+                    }
+
                     key_hashes.push(item.key_hash);
                     position = Some(item.end);
                 }
@@ -357,7 +363,8 @@ impl OpenLane {
             return LaneChunk { chunk: None, end };
         };
 
-        match Items::concat(&texts) {
+        self.chunk_bytes = items.bytes();
+        match items.build() {
             Ok(items) => LaneChunk {
                 chunk: Some(Chunk {
                     key_hashes,
@@ -366,12 +373,19 @@ impl OpenLane {
                 }),
                 end,
             },
-            Err(error) => LaneChunk {
-                chunk: None,
-                end: Some(Err(Error::damaged(format!(
-                    "an item of the source is not on one line: {error}"
-                )))),
-            },
+            Err(error) => LaneChunk::failed(&error),
+        }
+    }
+}
+
+impl LaneChunk {
+    /// The end of a lane whose items cannot be put into a chunk.
+    fn failed(error: &SplitError) -> Self {
+        let message = format!("an item of the source is not on one line: {error}");
+
+        Self {
+            chunk: None,
+            end: Some(Err(Error::damaged(message))),
         }
     }
 }
@@ -461,9 +475,12 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::backup::testing::{draft_of, open, schema};
     use crate::backup::{DumpOptions, DumpTarget, DumpWriter};
+    use crate::item::Items;
 
     /// Items of a dump of 2.6 MB, whose lanes are longer than what is read ahead.
     const ITEMS: usize = 20_000;
