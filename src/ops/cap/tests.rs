@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::ops::capacity::CapacityKind;
+use crate::ops::capacity::CapacityKind::{OnDemandMaximum, Provisioned, WarmThroughput};
 use crate::schema::Boost;
 
 fn table(billing: &Value) -> TableSchema {
@@ -112,7 +112,6 @@ fn half_of_the_provisioned_capacity_otherwise_of_the_maximum_otherwise_of_the_wa
     let mut billing = provisioned(7, 1);
     billing["WarmThroughput"] = warm.clone();
 
-    use CapacityKind::{OnDemandMaximum, Provisioned, WarmThroughput};
     for (table, direction, units, kind) in [
         (table(&billing), Direction::Read, 3, Provisioned),
         (table(&billing), Direction::Write, 1, Provisioned),

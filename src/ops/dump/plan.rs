@@ -142,15 +142,7 @@ pub async fn plan(
     environment: &Environment,
     mut request: DumpRequest,
 ) -> Result<DumpPlan> {
-    if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
-        return Err(
-            Error::usage("a limit is exact only when one segment counts it").with_hint(format!(
-                "leave out {segments}, or leave out {limit}",
-                segments = Field::Segments,
-                limit = Field::Limit
-            )),
-        );
-    }
+    check_limit(&request)?;
 
     let table = request.table_name(environment)?;
     // The target comes first: it needs no request to DynamoDB.
@@ -210,6 +202,21 @@ pub async fn plan(
     };
 
     Ok(if resume { plan.resumed() } else { plan })
+}
+
+/// Refuses a limit that several segments would have to count.
+fn check_limit(request: &DumpRequest) -> Result<()> {
+    if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
+        return Err(
+            Error::usage("a limit is exact only when one segment counts it").with_hint(format!(
+                "leave out {segments}, or leave out {limit}",
+                segments = Field::Segments,
+                limit = Field::Limit
+            )),
+        );
+    }
+
+    Ok(())
 }
 
 /// Gives the table's key to the transform and to the projection, which always includes it.
