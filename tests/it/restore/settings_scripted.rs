@@ -448,10 +448,11 @@ fn what_would_do_harm_comes_after_the_items() {
     );
 
     assert_eq!(
-        create.body["Tags"],
-        json!([{"Key": "owner", "Value": "archive"}]),
+        create.body["Tags"][0],
+        json!({"Key": "owner", "Value": "archive"}),
         "{create:?}"
     );
+    assert_eq!(create.body["Tags"][1]["Key"], "dynadump:restoring");
 
     for setting in [
         "stream",
