@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::field::Field;
 use crate::item::KeyError;
 
 /// Outcome of a transform for one item.
@@ -71,9 +72,6 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// Replaces external text while a mask is active.
-    const WITHHELD: &str = "a step before --mask, or the condition of a rule, rejected the item; its message may quote masked values and is not shown";
-
     /// A reason in the words of this program.
     pub fn internal(text: impl Into<String>) -> Self {
         Self::Internal(text.into())
@@ -91,11 +89,11 @@ impl RejectReason {
         }
     }
 
-    /// This reason with a prefix.
-    pub(crate) fn with_prefix(self, prefix: &str) -> Self {
+    /// This reason, with the step or rule that gave it.
+    pub(crate) fn with_context(self, context: impl fmt::Display) -> Self {
         match self {
-            Self::Internal(text) => Self::Internal(format!("{prefix}{text}")),
-            Self::External(text) => Self::External(format!("{prefix}{text}")),
+            Self::Internal(text) => Self::Internal(format!("{context}: {text}")),
+            Self::External(text) => Self::External(format!("{context}: {text}")),
         }
     }
 
@@ -103,7 +101,10 @@ impl RejectReason {
     pub(crate) fn without_external_text(self) -> Self {
         match self {
             Self::Internal(_) => self,
-            Self::External(_) => Self::internal(Self::WITHHELD),
+            Self::External(_) => Self::Internal(format!(
+                "a step before {}, or the condition of a rule, rejected the item; its message may quote masked values and is not shown",
+                Field::Mask
+            )),
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::item_step::{ItemStep, ItemWorker};
 use super::outcome::{Outcome, RejectReason};
+use crate::field::Field;
 use crate::item::{KeySchema, Sample};
 
 /// Keeps the items of the sampled partitions.
@@ -37,7 +38,7 @@ impl ItemWorker for &SampleStep {
             Ok(key) if self.sample.contains(key) => Outcome::Unchanged,
             Ok(_) => Outcome::Skipped,
             Err(error) => {
-                Outcome::Rejected(RejectReason::from_key_error(&error).with_prefix("--sample: "))
+                Outcome::Rejected(RejectReason::from_key_error(&error).with_context(Field::Sample))
             }
         }
     }

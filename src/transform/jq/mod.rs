@@ -22,6 +22,7 @@ use super::document::{self, json_type_name};
 use super::item_step::{ItemStep, ItemWorker};
 use super::outcome::{Outcome, RejectReason};
 use crate::error::Result;
+use crate::field::Field;
 
 /// Maximum number of items that a filter may create from one.
 const MAX_OUTPUTS: usize = 10_000;
@@ -169,7 +170,7 @@ impl ItemWorker for ConditionWorker<'_> {
         {
             Ok(true) => Outcome::Unchanged,
             Ok(false) => Outcome::Skipped,
-            Err(reason) => Outcome::Rejected(reason.with_prefix("--where: ")),
+            Err(reason) => Outcome::Rejected(reason.with_context(Field::Where)),
         }
     }
 }

@@ -31,6 +31,7 @@ use self::worker::MaskWorker;
 use super::document::{self, string_value};
 use super::item_step::{ItemStep, ItemWorker};
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Placeholder for masked values in original items that are displayed.
 const PLACEHOLDER: &str = "[masked]";
@@ -54,9 +55,10 @@ impl Masks {
                 "{}: the rules need a key, and there is none",
                 rule.position
             ))
-            .with_hint(
-                "set DYNADUMP_MASK_KEY or --mask-key-file; `openssl rand -hex 32` makes a key",
-            ));
+            .with_hint(format!(
+                "set DYNADUMP_MASK_KEY or {}; `openssl rand -hex 32` makes a key",
+                Field::MaskKey
+            )));
         }
 
         let matched = rules.rules.iter().map(|_| AtomicU64::new(0)).collect();

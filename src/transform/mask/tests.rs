@@ -208,7 +208,7 @@ fn fakes_are_of_their_kind_and_always_the_same() {
     assert_eq!(
         refused,
         Outcome::Rejected(RejectReason::internal(
-            "--mask: attribute \"v\" is a number, which cannot be a fake name"
+            "`mask`: attribute \"v\" is a number, which cannot be a fake name"
         ))
     );
 }
@@ -252,7 +252,7 @@ fn dates_move_together() {
     assert_eq!(
         missing,
         Outcome::Rejected(RejectReason::internal(
-            "--mask: shift-date by `who`: the item has no such attribute"
+            "`mask`: shift-date by `who`: the item has no such attribute"
         ))
     );
 
@@ -263,7 +263,7 @@ fn dates_move_together() {
     assert_eq!(
         other,
         Outcome::Rejected(RejectReason::internal(
-            "--mask: attribute \"v\" is not a date in a format that shift-date supports"
+            "`mask`: attribute \"v\" is not a date in a format that shift-date supports"
         ))
     );
 }
@@ -515,7 +515,7 @@ fn conditions_are_asked_of_the_original() {
     assert_eq!(
         broken,
         Outcome::Rejected(RejectReason::External(
-            "--mask: the condition of the rule for `a`: x".to_owned()
+            "`mask`: the condition of the rule for `a`: x".to_owned()
         ))
     );
 }

@@ -17,6 +17,7 @@ use super::rules::{MaskAction, MaskRule};
 use super::scalar::visit_scalars;
 use super::secret::MaskKey;
 use super::values::ValueMask;
+use crate::field::Field;
 
 /// Maximum number of days by which dates are shifted, in either direction.
 const MAX_SHIFT_DAYS: u64 = 365;
@@ -60,7 +61,7 @@ struct MaskedPair {
 impl ItemWorker for MaskWorker<'_> {
     fn apply(&mut self, item: &Bytes, original: &Bytes) -> Outcome {
         self.mask_item(item, original)
-            .unwrap_or_else(|reason| Outcome::Rejected(reason.with_prefix("--mask: ")))
+            .unwrap_or_else(|reason| Outcome::Rejected(reason.with_context(Field::Mask)))
     }
 }
 
@@ -155,8 +156,8 @@ impl<'a> MaskWorker<'a> {
         if let Some(condition) = condition {
             let holds = match condition.holds(masking.input.document) {
                 Err(reason) if in_input => {
-                    let prefix = format!("the condition of the rule for `{}`: ", rule.path);
-                    return Err(reason.with_prefix(&prefix));
+                    let context = format!("the condition of the rule for `{}`", rule.path);
+                    return Err(reason.with_context(context));
                 }
                 // The input has nothing to mask, so the original decides.
                 holds => holds.unwrap_or(false),
