@@ -34,6 +34,7 @@ use super::item_step::step_panicked;
 use super::job::{ItemProgress, Job, Jobs};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
+use crate::field::Field;
 use crate::item::KeySchema;
 
 /// Maximum number of bytes that all processes of a program together are sent without an answer.
@@ -93,7 +94,7 @@ impl TransformCommand {
     pub(crate) fn new(spec: CommandSpec) -> Result<Self> {
         let word = spec.line.split_whitespace().next().unwrap_or_default();
         if word.is_empty() {
-            return Err(Error::usage("--transform-command is empty")
+            return Err(Error::usage(format!("{} is empty", Field::Command))
                 .with_hint("name a program, as in 'python3 t.py'"));
         }
 
@@ -104,10 +105,9 @@ impl TransformCommand {
             .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
         if is_plain && !program_exists(word)? {
             return Err(
-                Error::usage(format!("--transform-command: program not found: `{word}`"))
-                    .with_hint(
-                        "check its spelling, that it is in PATH, and that it may be executed",
-                    ),
+                Error::usage(format!("{}: program not found: `{word}`", Field::Command)).with_hint(
+                    "check its spelling, that it is in PATH, and that it may be executed",
+                ),
             );
         }
 
@@ -156,7 +156,11 @@ fn program_exists(name: &str) -> Result<bool> {
         .stdin(Stdio::null())
         .status();
     status.map(|status| status.success()).map_err(|error| {
-        Error::failed("--transform-command needs a shell, and sh cannot be run").with_source(error)
+        Error::failed(format!(
+            "{} needs a shell, and sh cannot be run",
+            Field::Command
+        ))
+        .with_source(error)
     })
 }
 
@@ -336,7 +340,10 @@ async fn answered<T>(sent: SentJob<T>) -> Result<Job<T>> {
         _memory,
     } = sent?;
     let answer = answer.await.map_err(|_| {
-        Error::failed("reading the answers of --transform-command failed; this is a bug")
+        Error::failed(format!(
+            "reading the answers of {} failed; this is a bug",
+            Field::Command
+        ))
     });
 
     Ok(Job {

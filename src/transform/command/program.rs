@@ -20,6 +20,7 @@ use super::stderr::StderrLog;
 use super::{MAX_PENDING_JOBS, NAME_CHARS, TransformCommand, printable};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
+use crate::field::Field;
 
 /// How long to wait for the rest of standard error after the program has ended.
 const STDERR_GRACE_PERIOD: Duration = Duration::from_secs(1);
@@ -77,7 +78,11 @@ impl Program {
     /// It cannot be started.
     pub(crate) fn start(command: &TransformCommand, reporter: &Arc<dyn Reporter>) -> Result<Self> {
         let mut child = spawn(&command.spec.line).map_err(|error| {
-            Error::failed("the command of --transform-command cannot be started").with_source(error)
+            Error::failed(format!(
+                "the command of {command} cannot be started",
+                command = Field::Command
+            ))
+            .with_source(error)
         })?;
 
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
@@ -252,7 +257,10 @@ impl Program {
         let status = status
             .map(|status| format!(" ({status})"))
             .unwrap_or_default();
-        let error = Error::failed(format!("the command of --transform-command {what}{status}"));
+        let error = Error::failed(format!(
+            "the command of {command} {what}{status}",
+            command = Field::Command
+        ));
 
         let last_lines = self.stderr_log.last_lines();
         let heading = (!last_lines.is_empty()).then(|| "the end of its standard error:".to_owned());
@@ -263,13 +271,16 @@ impl Program {
     fn timeout_error(&self, what: &str) -> Error {
         let timeout = self.command.spec.timeout.as_secs_f64();
         self.command_error(&format!("did not answer for {timeout} s: {what}"), None).with_hint(
-            "if it needs longer, raise --transform-timeout; if it buffers its output, make it flush each line (python3 -u, jq --unbuffered)",
+            format!("if it needs longer, raise {command_timeout}; if it buffers its output, make it flush each line (python3 -u, jq --unbuffered)", command_timeout = Field::CommandTimeout),
         )
     }
 }
 
 fn no_pipes() -> Error {
-    Error::failed("the command of --transform-command could not be connected")
+    Error::failed(format!(
+        "the command of {command} could not be connected",
+        command = Field::Command
+    ))
 }
 
 /// Spawns the program in its own process group. It can then be killed with its children, and Ctrl-C

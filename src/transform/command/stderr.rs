@@ -10,6 +10,7 @@ use tokio::process::ChildStderr;
 
 use super::answer::printable;
 use crate::event::{Event, Reporter};
+use crate::field::Field;
 use crate::limits::ITEM_TEXT_BYTES;
 
 /// Maximum number of lines that an error shows.
@@ -49,7 +50,10 @@ impl StderrLog {
         while let Ok(Some(line)) = next_line(&mut reader).await {
             if self.hides_output {
                 if count == 0 {
-                    reporter.report(Event::Info(format!("--transform-command: {WITHHELD}")));
+                    reporter.report(Event::Info(format!(
+                        "{command}: {WITHHELD}",
+                        command = Field::Command
+                    )));
                 }
 
                 count += 1;
@@ -58,11 +62,15 @@ impl StderrLog {
 
             let line = printable(&String::from_utf8_lossy(&line), LINE_CHARS);
             if count < REPORTED_LINES {
-                reporter.report(Event::Info(format!("--transform-command: {line}")));
+                reporter.report(Event::Info(format!(
+                    "{command}: {line}",
+                    command = Field::Command
+                )));
             } else if count == REPORTED_LINES {
-                reporter.report(Event::Info(
-                    "--transform-command: … (more is not shown)".to_owned(),
-                ));
+                reporter.report(Event::Info(format!(
+                    "{}: … (more is not shown)",
+                    Field::Command
+                )));
             }
 
             count += 1;

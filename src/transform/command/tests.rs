@@ -148,7 +148,7 @@ async fn a_crash_names_the_item_and_shows_the_last_words() {
     assert_eq!(outcomes.len(), 10);
     assert_eq!(
         error.to_string(),
-        r#"the command of --transform-command ended without an answer for the item {"id":{"N":"13"}} (exit status: 7)"#
+        r#"the command of `transform_command` ended without an answer for the item {"id":{"N":"13"}} (exit status: 7)"#
     );
     assert!(
         error
@@ -180,7 +180,7 @@ async fn garbage_names_the_item() {
     let error = failure("sed '3s/.*/Hello/'", 10, Duration::from_secs(30)).await;
     assert_eq!(
         error.to_string(),
-        r#"the command of --transform-command did not answer the item {"id":{"N":"2"}} with a JSON object: "Hello""#
+        r#"the command of `transform_command` did not answer the item {"id":{"N":"2"}} with a JSON object: "Hello""#
     );
     assert!(error.hint().expect("a hint").contains("standard error"));
 }
@@ -204,7 +204,7 @@ async fn a_hang_ends_with_the_time_out_and_with_all_its_processes() {
     let error = failure(&line, 10, Duration::from_secs(3)).await;
     assert_eq!(
         error.to_string(),
-        r#"the command of --transform-command did not answer for 3 s: the next item is {"id":{"N":"4"}}"#
+        r#"the command of `transform_command` did not answer for 3 s: the next item is {"id":{"N":"4"}}"#
     );
     let pid = std::fs::read_to_string(pid).unwrap();
     until(|| !is_running(&pid)).await;
