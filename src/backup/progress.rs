@@ -116,6 +116,7 @@ impl DumpProgress {
 }
 
 /// Hint for an interrupted dump that cannot be resumed.
+#[must_use]
 pub fn restart_hint() -> String {
     format!("omit {} to start over", Field::Resume)
 }
