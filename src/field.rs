@@ -49,6 +49,7 @@ fields! {
     Region "region"
     EndpointUrl "endpoint_url"
     RoleArn "role_arn"
+    AllowInsecureEndpoint "allow_insecure_endpoint"
 
     // Answers
     Yes "yes"

@@ -8,8 +8,10 @@ use super::session::Session;
 use super::terminal::prompt;
 use super::text::format;
 use super::text::plan::PlanSection;
+use crate::environment::Answers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::dump::{DumpPlan, InterruptedDump};
+use crate::ops::guard;
 
 const FLAG: &str = "--resume";
 
@@ -69,56 +71,27 @@ pub(crate) fn with_resume_hint(error: Error, resume_hint: Option<String>) -> Err
     }
 }
 
-/// Asks whether to resume an interrupted dump that could be resumed, if `--resume` is not given. Without a terminal, the answer
-/// is no.
+/// Asks whether to resume an interrupted dump if the options do not decide it. Without a terminal, the answer is no.
 ///
 /// # Errors
 /// The prompt is cancelled.
-pub(crate) async fn offer_resume(plan: &DumpPlan, session: &Session, yes: bool) -> Result<bool> {
+pub(crate) async fn offer_resume(
+    plan: &DumpPlan,
+    session: &Session,
+    answers: &Answers,
+) -> Result<bool> {
     let Some(interrupted) = &plan.unfinished else {
         return Ok(false);
     };
 
-    // Obstacles are differences in the request that make resuming impossible, such as another filter.
-    let can_resume = !plan.resumes && interrupted.obstacles.is_empty();
-    if !can_resume || !session.console.can_prompt() {
+    let is_open = guard::asks_to_resume_dump(interrupted, plan.resumes, answers);
+    if !is_open || !session.console.can_prompt() {
         return Ok(false);
     }
 
     session.progress.end();
-    session.console.warning(&format!(
-        "an interrupted dump lies there: {}",
-        describe(interrupted, Utc::now())
-    ));
-
-    // `--yes` answers all prompts.
-    if yes {
-        Ok(true)
-    } else {
-        prompt::ask_yes_no(&session.console, "Resume it?", &session.cancel).await
-    }
-}
-
-/// A warning that the plan discards an interrupted dump.
-pub(crate) fn discard_warning(plan: &DumpPlan, now: DateTime<Utc>) -> Option<String> {
-    if plan.resumes {
-        return None;
-    }
-
-    let interrupted = plan.unfinished.as_ref()?;
-    let reason = if interrupted.obstacles.is_empty() {
-        "--resume would go on with it".to_owned()
-    } else {
-        format!(
-            "it was of something else, or made in another way ({})",
-            interrupted.obstacles.join("; ")
-        )
-    };
-
-    Some(format!(
-        "an interrupted dump lies there and is given up: {}; {reason}",
-        describe(interrupted, now)
-    ))
+    let question = guard::resume_question("dump", interrupted.items);
+    prompt::ask_yes_no(&session.console, &question, &session.cancel).await
 }
 
 /// The section of a plan about resuming; `None` if it was not requested and does not happen.

@@ -150,13 +150,14 @@ fn finish(console: &Console, outcome: &Result<CommandOutcome>) -> ExitCode {
 }
 
 impl Session {
-    /// Resolves the environment of a command.
+    /// Resolves the environment of a command, and checks it before the first request.
     ///
     /// # Errors
-    /// See [`resolve_environment`].
+    /// See [`resolve_environment`]; the guard refuses the connection.
     pub(crate) async fn environment(&self, common: &CommonOptions) -> Result<Environment> {
         let process = ProcessEnvironment::capture();
         let environment = resolve_environment(&common.environment, &process).await?;
+        ops::guard::check_connection(&environment)?;
         if self.console.options().verbose {
             for setting in setting_sources(&environment, &common.environment.working_dir) {
                 self.console.info(&setting);

@@ -47,7 +47,7 @@ pub enum Question {
     },
     /// The target table is not on this machine.
     RemoteTarget {
-        /// Its location: `AWS, account 123456789012 in eu-west-1`, or a URL.
+        /// Its location: `AWS account 123456789012 in eu-west-1`, or a URL.
         place: String,
     },
     /// A table is deleted and recreated.
@@ -96,6 +96,7 @@ pub struct Answers {
 #[derive(Debug, Clone)]
 pub struct Approval {
     target: Option<ApprovalTarget>,
+    action: String,
     questions: Vec<Question>,
 }
 
@@ -116,21 +117,23 @@ pub enum Decision {
     Ask(Prompt),
 }
 
-/// Form of a question to the user.
+/// A question to the user, with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// A yes/no question.
-    YesNo,
-    /// The user must type the name of this table.
+    YesNo(String),
+    /// The user must type the name of the target table.
     TypeName(String),
 }
 
 impl Approval {
-    /// Creates an approval for writing to `table` in `environment`.
+    /// Creates an approval for writing to `table` in `environment`. `action` is the beginning of the question: `Write 312 items into
+    /// table films (staging)`.
     #[must_use]
     pub fn for_table(
         environment: &Environment,
         table: impl Into<String>,
+        action: impl Into<String>,
         questions: Vec<Question>,
     ) -> Self {
         let (name, protected) = (environment.name().to_owned(), environment.is_protected());
@@ -140,17 +143,25 @@ impl Approval {
                 table: table.into(),
                 protected,
             }),
+            action: action.into(),
             questions,
         }
     }
 
     /// Creates an approval for replacing a dump on disk. Its confirmation covers no table.
     #[must_use]
-    pub fn for_dump(questions: Vec<Question>) -> Self {
+    pub fn for_dump(action: impl Into<String>, questions: Vec<Question>) -> Self {
         Self {
             target: None,
+            action: action.into(),
             questions,
         }
+    }
+
+    /// An approval for a command that changes nothing. It needs no answer, and its confirmation covers no table.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::for_dump("", Vec::new())
     }
 
     /// The questions, to be shown before the prompt.
@@ -172,12 +183,15 @@ impl Approval {
         }
 
         match self.protected_target() {
-            Some(target) => Ok(Decision::Ask(Prompt::TypeName(target.table.clone()))),
+            Some(target) => Ok(Decision::Ask(Prompt::TypeName(format!(
+                "{}? {} is protected: type the name of the table to confirm",
+                self.action, target.environment
+            )))),
             // `--yes` is not sufficient for a protected target, which the case above covers.
             None if self.questions.is_empty() || answers.yes => {
                 Ok(Decision::Granted(self.confirmation()))
             }
-            None => Ok(Decision::Ask(Prompt::YesNo)),
+            None => Ok(Decision::Ask(Prompt::YesNo(format!("{}?", self.action)))),
         }
     }
 
@@ -296,6 +310,7 @@ mod tests {
 
         Approval {
             target: Some(target),
+            action: "Write 2 items into table films (there)".to_owned(),
             questions: questions.to_vec(),
         }
     }
@@ -349,9 +364,15 @@ mod tests {
 
             let got = match approval.decide(&answers(yes, confirm)) {
                 Ok(Decision::Granted(_)) => "granted",
-                Ok(Decision::Ask(Prompt::YesNo)) => "yes or no",
-                Ok(Decision::Ask(Prompt::TypeName(table))) => {
-                    assert_eq!(table, "films");
+                Ok(Decision::Ask(Prompt::YesNo(text))) => {
+                    assert_eq!(text, "Write 2 items into table films (there)?");
+                    "yes or no"
+                }
+                Ok(Decision::Ask(Prompt::TypeName(text))) => {
+                    assert_eq!(
+                        text,
+                        "Write 2 items into table films (there)? there is protected: type the name of the table to confirm"
+                    );
                     "name"
                 }
                 Err(error) => {
@@ -413,12 +434,11 @@ mod tests {
 
     #[test]
     fn a_dump_takes_a_yes_and_covers_no_table() {
-        let approval = Approval::for_dump(vec![Question::OtherRisk(
-            "the dump there is complete".to_owned(),
-        )]);
+        let risk = Question::OtherRisk("the dump there is complete".to_owned());
+        let approval = Approval::for_dump("Replace the dump in out", vec![risk]);
         assert!(matches!(
             approval.decide(&answers(false, None)).unwrap(),
-            Decision::Ask(Prompt::YesNo)
+            Decision::Ask(Prompt::YesNo(text)) if text == "Replace the dump in out?"
         ));
         let Decision::Granted(confirmation) = approval.decide(&answers(true, None)).unwrap() else {
             panic!("--yes answers it")

@@ -51,6 +51,20 @@ impl Endpoint {
         }
     }
 
+    /// Whether requests leave this machine without encryption.
+    #[must_use]
+    pub fn is_plain_text(&self) -> bool {
+        match self {
+            Self::Aws | Self::Embedded { .. } => false,
+            Self::Url { url, .. } => {
+                let is_http = url
+                    .split_once("://")
+                    .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"));
+                is_http && !self.is_local()
+            }
+        }
+    }
+
     /// Whether the host belongs to AWS, including `PrivateLink`, FIPS, dual-stack and China
     /// endpoints. A custom domain of a VPC endpoint is not recognized.
     #[must_use]

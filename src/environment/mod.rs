@@ -58,6 +58,7 @@ pub struct Environment {
     role: Option<Role>,
     account: Option<Sourced<String>>,
     protected: bool,
+    allows_insecure_endpoint: bool,
     sample: Option<PathBuf>,
 }
 
@@ -123,6 +124,12 @@ impl Environment {
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.protected
+    }
+
+    /// Whether the environment may be used through a connection without encryption although it is protected.
+    #[must_use]
+    pub fn allows_insecure_endpoint(&self) -> bool {
+        self.allows_insecure_endpoint
     }
 
     /// The setting that names the endpoint, if it is meant for local engines and this is an environment of production.

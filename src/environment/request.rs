@@ -32,6 +32,8 @@ pub struct EnvironmentRequest {
     pub endpoint_url: Option<String>,
     /// `--role-arn`.
     pub role_arn: Option<String>,
+    /// `--allow-insecure-endpoint`.
+    pub allow_insecure_endpoint: bool,
 }
 
 impl EnvironmentRequest {

@@ -125,6 +125,7 @@ impl<'a> UnresolvedEnvironment<'a> {
             role: role::resolve(&inputs, &endpoint)?,
             account: role::account(&inputs)?,
             protected: protection::resolve(&inputs, name, local)?,
+            allows_insecure_endpoint: inputs.request.allow_insecure_endpoint,
             sample: sample(&inputs, &endpoint)?,
             endpoint,
             file: located.map(|found| found.display_path),

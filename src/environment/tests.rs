@@ -835,7 +835,8 @@ fn debug_shows_no_secret() {
 #[test]
 fn a_protected_environment_makes_a_protected_approval() {
     for (name, asks_for_name) in [("prod", true), ("dev", false)] {
-        let approval = Approval::for_table(&case(name, "").ok(), "films", Vec::new());
+        let approval =
+            Approval::for_table(&case(name, "").ok(), "films", "Write the items", Vec::new());
         let asked = matches!(
             approval.decide(&Answers::default()).unwrap(),
             Decision::Ask(Prompt::TypeName(_))

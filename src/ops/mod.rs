@@ -12,7 +12,7 @@ mod compare;
 mod cost;
 mod dry_run;
 pub mod dump;
-mod guard;
+pub(crate) mod guard;
 mod identity;
 mod invalid_item;
 mod item_formatter;

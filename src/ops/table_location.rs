@@ -83,7 +83,8 @@ impl TableLocation {
     pub fn location(&self) -> String {
         let mut location = self.endpoint.clone().unwrap_or_else(|| "AWS".to_owned());
         if let Some(account) = self.account_label() {
-            let _ = write!(location, ", account {account}");
+            let separator = if self.endpoint.is_some() { ", " } else { " " };
+            let _ = write!(location, "{separator}account {account}");
         }
 
         if let Some(region) = &self.region {

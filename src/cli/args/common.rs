@@ -51,6 +51,10 @@ pub(crate) struct EnvironmentArgs {
     /// IAM role to assume
     #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     role_arn: Option<String>,
+
+    /// Use a protected environment through a remote http:// endpoint, without encryption
+    #[arg(long, hide_short_help = true)]
+    allow_insecure_endpoint: bool,
 }
 
 /// How a command that writes is executed.
@@ -204,6 +208,7 @@ pub(crate) fn resolve_read_only(
             region: environment.region,
             endpoint_url: environment.endpoint_url,
             role_arn: environment.role_arn,
+            allow_insecure_endpoint: environment.allow_insecure_endpoint,
         },
         answers: Answers::default(),
         dry_run: false,

@@ -13,6 +13,7 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::Region => "--region",
         Field::EndpointUrl => "--endpoint-url",
         Field::RoleArn => "--role-arn",
+        Field::AllowInsecureEndpoint => "--allow-insecure-endpoint",
 
         Field::Yes => "--yes",
         Field::Confirm => "--confirm",

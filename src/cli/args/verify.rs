@@ -295,6 +295,7 @@ impl VerifyCommand {
                 envs_dir: first.envs_dir.clone(),
                 working_dir: first.working_dir.clone(),
                 table: second.table.clone(),
+                allow_insecure_endpoint: first.allow_insecure_endpoint,
                 ..EnvironmentRequest::default()
             },
         }

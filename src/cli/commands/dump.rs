@@ -34,7 +34,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
     let mut plan = unless_cancelled(&session.cancel, planning).await?;
 
     // A dry run changes nothing, so there is nothing to resume.
-    if !common.dry_run && resume::offer_resume(&plan, &session, common.answers.yes).await? {
+    if !common.dry_run && resume::offer_resume(&plan, &session, &common.answers).await? {
         plan = plan.resumed();
     }
 
@@ -45,13 +45,11 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
         return dry_run(&store, plan, &command, &session).await;
     }
 
-    let prompt = format!("Replace the dump in {}?", plan.target);
     prompt::confirm(
         &session.console,
         &approval,
         &common.answers,
         false,
-        &prompt,
         &session.cancel,
     )
     .await?;
@@ -90,7 +88,7 @@ fn show_plan(plan: &DumpPlan, approval: &Approval, command: &DumpCommand, sessio
     sections.extend(resume::section(plan, command.request.resume, now));
 
     let mut warnings = plan.warnings.clone();
-    warnings.extend(resume::discard_warning(plan, now));
+    warnings.extend(plan.discard_warning());
 
     session.show_plan(&sections, &warnings, approval, &command.common);
 }

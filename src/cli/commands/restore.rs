@@ -8,10 +8,11 @@ use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
-use crate::cli::text::{dry_run, format, plan, summary};
+use crate::cli::text::{dry_run, plan, summary};
 use crate::environment::{Confirmation, Environment};
 use crate::error::Result;
 use crate::ops;
+use crate::ops::guard;
 use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary, Verified};
 use crate::store::{MissingDatabase, Reader, Writer};
 
@@ -68,8 +69,7 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
     show_summary(&summary, &command, &session)
 }
 
-/// Asks whether to resume an interrupted restore unless `--resume`, `--if-missing` or `--if-empty` is given. Without a terminal, the
-/// answer is no.
+/// Asks whether to resume an interrupted restore if the options do not decide it. Without a terminal, the answer is no.
 async fn offer_resume(
     store: &Reader,
     environment: &Environment,
@@ -78,8 +78,9 @@ async fn offer_resume(
     session: &Session,
 ) -> Result<bool> {
     let console = &session.console;
-    let implied = request.resume || request.existing.implies_resume();
-    if implied || command.reads_stdin() || !console.can_prompt() {
+    let is_open = guard::asks_to_resume_restore(request, &command.common.answers);
+    // A dry run changes nothing, so there is nothing to resume.
+    if !is_open || command.common.dry_run || command.reads_stdin() || !console.can_prompt() {
         return Ok(false);
     }
 
@@ -89,20 +90,8 @@ async fn offer_resume(
     };
 
     session.progress.end();
-    let (items, age) = (
-        format::items(found.items),
-        format::age(found.at, Utc::now()),
-    );
-    console.warning(&format!(
-        "a restore of this dump into this table was interrupted: {items} done, {age}"
-    ));
-
-    let answers = &command.common.answers;
-    if answers.yes || command.common.dry_run {
-        return Ok(answers.yes);
-    }
-
-    prompt::ask_yes_no(console, "Resume it?", &session.cancel).await
+    let question = guard::resume_question("restore", found.items);
+    prompt::ask_yes_no(console, &question, &session.cancel).await
 }
 
 /// Reads the items and applies the transform without writing, and reports the result.
@@ -123,17 +112,11 @@ async fn confirm(
     command: &RestoreCommand,
     session: &Session,
 ) -> Result<Confirmation> {
-    let prompt = format!(
-        "Restore into table {} of environment {}?",
-        plan.target.table, plan.target.environment
-    );
-
     prompt::confirm(
         &session.console,
         plan.approval(),
         &command.common.answers,
         command.reads_stdin(),
-        &prompt,
         &session.cancel,
     )
     .await

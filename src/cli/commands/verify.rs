@@ -8,6 +8,7 @@ use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::verdict;
 use crate::environment::Environment;
 use crate::error::Result;
+use crate::ops::guard;
 use crate::ops::restore::{self, RestoreRequest};
 use crate::ops::verify::{self, Comparison, DumpCheckOptions, LiveTable};
 use crate::store::{MissingDatabase, Reader};
@@ -67,6 +68,7 @@ async fn schema(
         ..RestoreRequest::new(command.source())
     };
 
+    warn_of_connection(&environment, session)?;
     let store = session
         .open(&environment, &command.common, MissingDatabase::InMemory)
         .await?;
@@ -127,10 +129,20 @@ async fn open_environment(
     session: &Session,
 ) -> Result<(Environment, Reader)> {
     let environment = session.environment(common).await?;
+    warn_of_connection(&environment, session)?;
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;
     Ok((environment, store))
+}
+
+/// Prints the warnings about a connection. Only commands with a plan have another place for them.
+fn warn_of_connection(environment: &Environment, session: &Session) -> Result<()> {
+    for warning in guard::check_connection(environment)? {
+        session.console.warning(&warning);
+    }
+
+    Ok(())
 }
 
 fn live_table<'a>(environment: &'a Environment, store: &'a Reader) -> Result<LiveTable<'a>> {

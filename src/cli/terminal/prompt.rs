@@ -36,7 +36,7 @@ pub(crate) fn is_decided_by_flags(approval: &Approval, answers: &Answers) -> boo
     matches!(approval.decide(answers), Ok(Decision::Granted(_)))
 }
 
-/// Gets the confirmation from the flags or by a prompt. `prompt` is the text of a yes/no prompt.
+/// Gets the confirmation from the flags or by a prompt.
 ///
 /// # Errors
 /// The answer is no or wrong, there is no terminal, or `cancel` is cancelled.
@@ -45,20 +45,19 @@ pub(crate) async fn confirm(
     approval: &Approval,
     answers: &Answers,
     stdin_is_data: bool,
-    prompt: &str,
     cancel: &CancellationToken,
 ) -> Result<Confirmation> {
-    let kind = match approval.decide(answers)? {
+    let prompt = match approval.decide(answers)? {
         Decision::Granted(confirmation) => return Ok(confirmation),
-        Decision::Ask(kind) => kind,
+        Decision::Ask(prompt) => prompt,
     };
+
     // Standard input that carries the dump cannot carry an answer.
     if stdin_is_data || !console.can_prompt() {
         return Err(approval.unanswered());
     }
 
-    let prompt = escape(prompt).into_owned();
-    let answer = run_prompt(console, cancel, move || ask(&kind, prompt)).await?;
+    let answer = run_prompt(console, cancel, move || ask(&prompt)).await?;
     match answer.map_err(|error| prompt_error(error, approval.unanswered()))? {
         PromptAnswer::Yes(yes) => approval.answer_yes_no(yes),
         PromptAnswer::Typed(name) => approval.answer_typed(&name),
@@ -79,6 +78,7 @@ pub(crate) async fn ask_yes_no(
         Confirm::new()
             .with_prompt(prompt)
             .default(true)
+            .wait_for_newline(true)
             .interact_opt()
     };
 
@@ -123,20 +123,20 @@ async fn run_prompt<T: Send + 'static>(
     answer
 }
 
-/// Shows the prompt and waits for the answer. Escape means no.
-fn ask(kind: &Prompt, prompt: String) -> dialoguer::Result<PromptAnswer> {
-    match kind {
-        Prompt::YesNo => {
+/// Shows the prompt and waits for the answer, which ends with Enter. Escape means no.
+fn ask(prompt: &Prompt) -> dialoguer::Result<PromptAnswer> {
+    match prompt {
+        Prompt::YesNo(text) => {
             let answer = Confirm::new()
-                .with_prompt(prompt)
+                .with_prompt(escape(text))
                 .default(false)
+                .wait_for_newline(true)
                 .interact_opt()?;
             Ok(PromptAnswer::Yes(answer.unwrap_or(false)))
         }
-        Prompt::TypeName(_) => {
-            let prompt = "This environment is protected. Type the name of the table to go ahead";
+        Prompt::TypeName(text) => {
             let name = Input::<String>::new()
-                .with_prompt(prompt)
+                .with_prompt(escape(text))
                 .allow_empty(true)
                 .interact_text()?;
             Ok(PromptAnswer::Typed(name))
@@ -162,10 +162,11 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn approval() -> Approval {
-        Approval::for_dump(vec![Question::CrossEnvironment {
+        let question = Question::CrossEnvironment {
             source: "prod".to_owned(),
             target: "local".to_owned(),
-        }])
+        };
+        Approval::for_dump("Replace the dump", vec![question])
     }
 
     #[test]
@@ -194,21 +195,14 @@ mod tests {
             confirm: None,
         };
         assert!(
-            confirm(&console, &approval(), &yes, false, "Go on?", &cancel)
+            confirm(&console, &approval(), &yes, false, &cancel)
                 .await
                 .is_ok()
         );
 
-        let error = confirm(
-            &console,
-            &approval(),
-            &Answers::default(),
-            false,
-            "Go on?",
-            &cancel,
-        )
-        .await
-        .unwrap_err();
+        let error = confirm(&console, &approval(), &Answers::default(), false, &cancel)
+            .await
+            .unwrap_err();
 
         assert_eq!(
             (error.kind(), error.hint()),

@@ -74,7 +74,15 @@ impl DumpPlan {
     /// The questions to be answered before [`run`](fn@super::run).
     #[must_use]
     pub fn approval(&self) -> Approval {
-        Approval::for_dump(self.questions.clone())
+        let action = format!("Replace the dump in {}", self.target);
+        Approval::for_dump(action, self.questions.clone())
+    }
+
+    /// The warning that an interrupted dump is discarded.
+    #[must_use]
+    pub fn discard_warning(&self) -> Option<String> {
+        let interrupted = self.unfinished.as_ref().filter(|_| !self.resumes)?;
+        Some(guard::discarded_dump(interrupted))
     }
 
     /// Applies the cap on reads.

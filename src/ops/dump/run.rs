@@ -423,7 +423,7 @@ fn dump_options(plan: &DumpPlan) -> DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
         schema_only: !plan.request.content.includes_items(),
-        access: if plan.source.local {
+        access: if plan.source.local && !plan.source.protected {
             Access::Shared
         } else {
             Access::Private

@@ -4,6 +4,7 @@ use super::{Connection, Fact, Finding, Findings, connection, warning};
 use crate::backup::{Metadata, TargetContents};
 use crate::environment::Question;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::ops::ContentScope;
 use crate::ops::dump::{DumpRequest, InterruptedDump};
 use crate::ops::identity::AccountRegion;
@@ -62,7 +63,10 @@ fn resumes_another_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
             "the interrupted dump that lies there was of something else, or made in another way",
         )
         .with_details(obstacles.iter().cloned())
-        .with_hint("give the same options again, or omit --resume to start over");
+        .with_hint(format!(
+            "give the same options again, or omit {} to start over",
+            Field::Resume
+        ));
         Finding::Refusal(error)
     })
 }

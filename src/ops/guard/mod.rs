@@ -11,13 +11,17 @@
 mod connection;
 mod dump;
 mod restore;
+mod resume;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, check_connection};
 pub(crate) use dump::{DumpFacts, DumpedTable, dump};
 pub(crate) use restore::{
     BoostChange, CheckedSource, RestoreFacts, Resume, TableChanges, Target, restore, stuck,
+};
+pub(crate) use resume::{
+    asks_to_resume_dump, asks_to_resume_restore, discarded_dump, question as resume_question,
 };
 
 use crate::environment::Question;
@@ -64,6 +68,8 @@ fn warning(text: impl Into<String>) -> Option<Finding> {
 pub(crate) struct Findings {
     pub(crate) warnings: Vec<String>,
     pub(crate) questions: Vec<Question>,
+    /// What the command does, as the beginning of a question; `None` if it changes nothing that must be confirmed.
+    pub(crate) action: Option<String>,
 }
 
 impl Findings {
@@ -83,4 +89,20 @@ impl Findings {
 
         Ok(())
     }
+}
+
+/// `1 item`, `12,345 items`.
+fn counted(number: u64, unit: &str) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+
+        text.push(digit);
+    }
+
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{text} {unit}{plural}")
 }

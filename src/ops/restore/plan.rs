@@ -258,10 +258,9 @@ fn findings(
     table: &str,
 ) -> Result<(Vec<String>, Approval)> {
     let findings = guard::restore(facts)?;
-    let approval = if facts.has_changes() {
-        Approval::for_table(environment, table, findings.questions)
-    } else {
-        Approval::for_dump(Vec::new())
+    let approval = match findings.action {
+        Some(action) => Approval::for_table(environment, table, action, findings.questions),
+        None => Approval::nothing(),
     };
 
     Ok((findings.warnings, approval))

@@ -218,7 +218,7 @@ impl ResumeDecision {
                 reason: other_items,
             },
             ProgressMatch::Resumable { .. } => {
-                let reason = format!("{} would go on with it", Field::Resume);
+                let reason = format!("{} would resume it", Field::Resume);
                 Self::start_over(Some(reason), false)
             }
             ProgressMatch::NotResumable {

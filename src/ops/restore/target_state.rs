@@ -124,6 +124,7 @@ impl TargetState {
             unfinished: self.unfinished.as_ref(),
             resume: Resume {
                 is_resumed: self.resume.progress.is_some(),
+                items_done: self.resume.point().map_or(0, |point| point.items),
                 reason: self.resume.reason.as_deref(),
                 has_other_items: self.resume.has_other_items,
             },

@@ -117,7 +117,12 @@ fn the_required_account_is_checked_against_the_table_if_sts_is_denied() {
             .replace(ACCOUNT, "999900001111"),
     );
     project
-        .restoredb(["--env=qa", "--source=out", "--yes", "--confirm=films"])
+        .restoredb([
+            "--env=qa",
+            "--source=out",
+            "--confirm=films",
+            "--allow-insecure-endpoint",
+        ])
         .exits(10)
         .says("table films is in account 111122223333");
     assert_eq!(
@@ -141,7 +146,12 @@ fn no_table_is_created_if_nothing_names_the_account() {
         proxy.set([always("GetCallerIdentity", fault), described_there()]);
         for more in ["--confirm=copy", "--dry-run"] {
             project
-                .restoredb(["--env=qa", "--source=out", more])
+                .restoredb([
+                    "--env=qa",
+                    "--source=out",
+                    "--allow-insecure-endpoint",
+                    more,
+                ])
                 .exits(10)
                 .says("environment qa must be account 111122223333 (envs/.env.qa line 6)")
                 .says("table copy does not exist")
@@ -278,7 +288,8 @@ fn without_an_environment_the_account_of_a_missing_table_counts_too() {
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ];
 
-        run_with(&project, program, arguments, &variables)
+        let arguments = [arguments, &["--allow-insecure-endpoint"]].concat();
+        run_with(&project, program, &arguments, &variables)
     };
 
     let (_engine, source) = films([described_there()]);

@@ -29,6 +29,7 @@ fn dump_command(project: &Project, config: &str, url: &str, arguments: &[&str]) 
     project.write(".aws/config", config);
     let common = [
         "--no-env",
+        "--allow-insecure-endpoint",
         "--table=films",
         "--output=out",
         "--endpoint-url",

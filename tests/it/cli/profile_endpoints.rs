@@ -159,7 +159,7 @@ fn the_endpoint_of_a_profile_decides_protection_and_confirmation() {
     for name in ["prod", "prod-far"] {
         let env = format!("--env={name}");
         drop(
-            restore(&project, &[&env, "--yes"])
+            restore(&project, &[&env, "--yes", "--allow-insecure-endpoint"])
                 .exits(4)
                 .says("--confirm=films"),
         );

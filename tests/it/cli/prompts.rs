@@ -2,6 +2,7 @@
 
 use crate::support::client::{Client, numbered};
 use crate::support::engine::Engine;
+use crate::support::faults::Proxy;
 use crate::support::project::{Project, run};
 use crate::support::pty::Terminal;
 
@@ -57,11 +58,112 @@ fn ctrl_c_at_a_question_restores_nothing() {
 }
 
 #[test]
+fn a_key_without_enter_is_no_answer() {
+    let (_engine, client, project) = prod_dump();
+    let mut terminal = restore(&project, &["--env=local"]);
+    // The prompt shows the answer that Enter would confirm.
+    terminal
+        .reads("[y/N]")
+        .presses("y")
+        .reads("[Y/n]")
+        .interrupts();
+    terminal.ends(130);
+    assert!(client.describe("laptop").is_none());
+}
+
+#[test]
+fn a_prompt_states_what_will_be_done() {
+    let (engine, client, project) = prod_dump();
+    let mut terminal = restore(&project, &["--env=local"]);
+    terminal
+        .reads("Create table laptop (local) and write 6 items into it? [y/N]")
+        .types("y");
+    terminal.ends(0);
+
+    let mut terminal = restore(&project, &["--env=local"]);
+    terminal
+        .reads("Write 6 items into table laptop (local)? [y/N]")
+        .types("n");
+    terminal.ends(4);
+
+    let mut terminal = restore(&project, &["--env=local", "--replace"]);
+    terminal
+        .reads("Delete laptop (~6 items, local) and recreate it? [y/N]")
+        .types("n");
+    terminal.ends(4);
+
+    let mut terminal = restore(&project, &["--env=prod-eu", "--schema-only"]);
+    terminal
+        .reads("Create table precious (prod-eu)? prod-eu is protected: type the name of the table to confirm")
+        .types("precious");
+    terminal.ends(0);
+
+    let place = format!("staging, {}", engine.distant_url());
+    let project = project.environment("staging", &engine.distant_url(), "laptop");
+    let mut terminal = restore(&project, &["--env=staging"]);
+    terminal
+        .reads(&format!("Write 6 items into table laptop ({place}"))
+        .reads("? [y/N]")
+        .types("n");
+    terminal.ends(4);
+    assert_eq!(client.items("laptop").len(), 6);
+
+    let dump = ["--env=local", "--output=out", "--limit=1"];
+    let mut terminal = Terminal::run(project.command("dumpdb", dump));
+    terminal
+        .reads("Replace the dump in ")
+        .reads("? [y/N]")
+        .types("n");
+    terminal.ends(4);
+}
+
+/// Plain `http://` to a host elsewhere: the command is refused before its first request.
+#[test]
+fn a_protected_environment_needs_an_encrypted_connection() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let proxy = Proxy::with_rules(&engine, []);
+    let remote = proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = Project::empty()
+        .environment("prod", &remote, "films")
+        .environment("staging", &remote, "films");
+    project.write("items.jsonl", "{\"id\":{\"S\":\"a\"}}\n");
+
+    let commands: [(&str, &[&str]); 5] = [
+        ("dumpdb", &["--output=out"]),
+        ("restoredb", &["--source=items.jsonl", "--confirm=films"]),
+        ("restoredb", &["--source=items.jsonl", "--dry-run"]),
+        ("verifydb", &["--against-table=copy"]),
+        ("verifydb", &["--source=items.jsonl"]),
+    ];
+    for (program, arguments) in commands {
+        let command = project.command(program, ["--env=prod"].iter().chain(arguments));
+        run(command, Vec::new())
+            .exits(10)
+            .says("protected environment prod would not be encrypted: http://0.0.0.0")
+            .says("--allow-insecure-endpoint");
+    }
+
+    assert_eq!(proxy.calls().len(), 0);
+
+    for arguments in [
+        ["--env=prod", "--output=a", "--allow-insecure-endpoint"],
+        ["--env=staging", "--output=b", "--json"],
+    ] {
+        project
+            .dumpdb(arguments)
+            .exits(0)
+            .says("[WARNING] The connection to http://0.0.0.0")
+            .says("is not encrypted");
+    }
+}
+
+#[test]
 fn a_protected_target_wants_the_name_of_its_table() {
     let (_engine, client, project) = prod_dump();
     for wrong in ["yes", "y", "films", ""] {
         let mut terminal = restore(&project, &["--env=prod-eu", "--yes"]);
-        terminal.reads("Type the name of the table").types(wrong);
+        terminal.reads("type the name of the table").types(wrong);
         terminal.ends(4);
         assert!(
             client.describe("precious").is_none(),
@@ -71,7 +173,7 @@ fn a_protected_target_wants_the_name_of_its_table() {
 
     let mut terminal = restore(&project, &["--env=prod-eu"]);
     terminal
-        .reads("Type the name of the table")
+        .reads("type the name of the table")
         .types("precious");
     terminal.ends(0);
     assert_eq!(client.items("precious").len(), 6);

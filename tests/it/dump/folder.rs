@@ -401,6 +401,37 @@ fn dumps_of_remote_environments_are_private() {
     }
 }
 
+/// An `ssh -L` tunnel to production has a local endpoint.
+#[test]
+fn dumps_of_protected_environments_are_for_their_owner_alone_wherever_they_are() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    let project = Project::empty()
+        .environment("prod", engine.url(), "films")
+        .environment("local", engine.url(), "films");
+    let mode = |path: &str| {
+        std::fs::metadata(project.path(path))
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+
+    project.dumpdb(["--env=prod", "--output=out"]).exits(0);
+    assert_eq!(mode("out"), 0o700);
+
+    for file in FILES {
+        assert_eq!(mode(&format!("out/{file}")), 0o600, "{file}");
+    }
+
+    project
+        .dumpdb(["--env=prod", "--output=out.jsonl"])
+        .exits(0);
+    assert_eq!(mode("out.jsonl"), 0o600);
+    project.dumpdb(["--env=local", "--output=own"]).exits(0);
+    assert_ne!(mode("own"), 0o700, "whoever may read other files here");
+}
+
 #[test]
 fn contradictions_are_refused() {
     let project = Project::empty().environment("local", "http://127.0.0.1:9", "films");

@@ -159,7 +159,7 @@ fn another_table_or_other_options_are_not_gone_on_with() {
     assert_eq!(lies_there("table-data.json"), before);
     let afresh = project.dumpdb(["--output=out"]).exits(0);
     afresh
-        .says("[WARNING] an interrupted dump lies there and is given up")
+        .says("[WARNING] Discarding the interrupted dump (")
         .says("table id");
     assert_eq!(project.json("out/table-metadata.json")["items"], 0);
     assert_eq!(project.names("."), ["envs", "out"]);
@@ -172,12 +172,12 @@ fn without_a_terminal_nothing_is_resumed_unasked() {
     project
         .dumpdb(["--output=out", "--dry-run"])
         .exits(0)
-        .says("--resume would go on with it");
+        .says("--resume would resume it");
     project
         .dumpdb(["--output=out"])
         .exits(0)
-        .says("is given up")
-        .says("--resume would go on with it");
+        .says("Discarding the interrupted dump (")
+        .says("--resume would resume it");
 
     assert_eq!(project.json("out/table-metadata.json")["resumed"], 0);
 }
@@ -189,8 +189,8 @@ fn at_a_terminal_the_question_is_asked() {
         terminated(&project, &proxy, 3, &["--output=out"]);
         let mut terminal = Terminal::run(project.command("dumpdb", ["--output=out"]));
         terminal
-            .reads("an interrupted dump lies there")
-            .reads("Resume it?")
+            .reads("Resume the interrupted dump (")
+            .reads(" done)? [Y/n]")
             .types(answer);
         terminal.ends(0);
         assert_eq!(
@@ -207,6 +207,23 @@ fn at_a_terminal_the_question_is_asked() {
 }
 
 #[test]
+fn yes_starts_over_with_and_without_a_terminal() {
+    let (_engine, proxy, project) = behind_proxy(6);
+    for has_terminal in [true, false] {
+        terminated(&project, &proxy, 3, &["--output=out"]);
+        let command = project.command("dumpdb", ["--output=out", "--yes"]);
+        let seen = if has_terminal {
+            Terminal::run(command).ends(0)
+        } else {
+            run(command, Vec::new()).exits(0).to_string()
+        };
+
+        assert!(seen.contains("--resume would resume it"), "{seen}");
+        assert_eq!(project.json("out/table-metadata.json")["resumed"], 0);
+    }
+}
+
+#[test]
 fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumable() {
     let (_engine, proxy, project) = behind_proxy(5);
     terminated(&project, &proxy, 3, &["--output=out"]);
@@ -217,7 +234,7 @@ fn a_question_that_is_terminated_leaves_the_terminal_usable_and_the_dump_resumab
         .arg(project.command("dumpdb", [""; 0]).get_program())
         .current_dir(project.path("."));
     let mut terminal = Terminal::run(shell);
-    terminal.reads("Resume it?");
+    terminal.reads("[Y/n]");
     let pid = project
         .text("pid")
         .trim()

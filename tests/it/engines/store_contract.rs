@@ -81,7 +81,7 @@ impl Stage {
             table: table.to_owned(),
             losses: Vec::new(),
         };
-        let approval = Approval::for_table(&self.environment, table, vec![question]);
+        let approval = Approval::for_table(&self.environment, table, "Replace it", vec![question]);
         match approval
             .decide(&Answers {
                 yes: true,

@@ -116,6 +116,11 @@ impl Scene {
             .exits(1)
     }
 
+    fn table_id(&self) -> Option<String> {
+        let table = self.client.describe("copy")?;
+        table.table_id().map(ToOwned::to_owned)
+    }
+
     fn has_all(&self) {
         assert_eq!(self.client.items("copy"), self.items);
     }
@@ -525,7 +530,7 @@ fn without_a_flag_a_script_starts_over_and_is_warned() {
         .project
         .restoredb(Scene::arguments(&[]))
         .exits(0)
-        .says("--resume would go on with it");
+        .says("--resume would resume it");
 
     assert!(run.report()["summary"]["resumed"].is_null());
     assert_eq!(scene.proxy.seen(WRITE) - before, 12);
@@ -539,15 +544,48 @@ fn at_a_terminal_it_is_asked() {
         let before = scene.proxy.seen(WRITE);
         let command = scene
             .project
-            .command("restoredb", ["--source=out", "--env=dev", "--confirm=copy"]);
+            .command("restoredb", ["--source=out", "--env=dev"]);
         let mut terminal = Terminal::run(command);
         terminal
-            .reads("was interrupted")
-            .reads("Resume it?")
+            .reads("Resume the interrupted restore (")
+            .reads(" items done)? [Y/n]")
             .types(answer);
+        terminal.reads("into table copy (dev)? [y/N]").types("y");
         terminal.ends(0);
         scene.has_all();
         assert_eq!(scene.proxy.seen(WRITE) - before < 12, resumes);
+    }
+}
+
+/// `--replace` starts over, and an answer given on the command line is not a wish to resume: that is `--resume`.
+#[test]
+fn the_same_options_mean_the_same_with_and_without_a_terminal() {
+    for (options, resumes) in [
+        (&["--yes"][..], false),
+        (&["--confirm=copy"], false),
+        (&["--replace", "--yes"], false),
+        (&["--replace", "--confirm=copy"], false),
+        (&["--resume", "--yes"], true),
+        (&["--resume", "--replace", "--yes"], true),
+        (&["--if-missing", "--confirm=copy"], true),
+    ] {
+        for has_terminal in [true, false] {
+            let scene = half_done();
+            let (before, id) = (scene.proxy.seen(WRITE), scene.table_id());
+            let arguments = ["--source=out", "--env=dev"].iter().chain(options);
+            let command = scene.project.command("restoredb", arguments);
+            if has_terminal {
+                Terminal::run(command).ends(0);
+            } else {
+                run(command, Vec::new()).exits(0);
+            }
+
+            scene.has_all();
+            let case = format!("{options:?}, terminal: {has_terminal}");
+            assert_eq!(scene.proxy.seen(WRITE) - before < 12, resumes, "{case}");
+            let is_replaced = options.contains(&"--replace") && !resumes;
+            assert_eq!(scene.table_id() != id, is_replaced, "{case}");
+        }
     }
 }
 
@@ -567,7 +605,7 @@ fn what_does_not_fit_is_not_resumed() {
         .says(REFUSED);
     options
         .says("--on-conflict overwrite")
-        .says("leave out --resume");
+        .says("omit --resume");
     scene
         .client
         .put("films", numbered(301).into_iter().skip(300));

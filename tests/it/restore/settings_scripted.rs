@@ -1188,6 +1188,7 @@ fn the_plan_warns_that_a_local_table_may_not_be_encrypted() {
     let arguments = [
         "--source=out",
         "--env=qa-1",
+        "--allow-insecure-endpoint",
         "--set=kms-key=alias/films",
         "--dry-run",
     ];

@@ -500,7 +500,11 @@ fn far_from_here_nothing_is_read_back_unasked() {
         .environment("qa", &engine.distant_url(), "films")
         .environment("qb", engine.url(), "films");
     project
-        .restoredb(["--env=qa", "--source=items.jsonl"])
+        .restoredb([
+            "--env=qa",
+            "--source=items.jsonl",
+            "--allow-insecure-endpoint",
+        ])
         .exits(4)
         .says("--confirm=films");
     project

@@ -60,6 +60,15 @@ impl Terminal {
         self
     }
 
+    /// Presses keys without Enter.
+    pub(crate) fn presses(&mut self, keys: &str) -> &mut Self {
+        self.session
+            .send(keys)
+            .and_then(|_| self.session.flush())
+            .expect("a terminal that can be typed into");
+        self
+    }
+
     /// Presses Ctrl-C.
     pub(crate) fn interrupts(&mut self) -> &mut Self {
         self.session

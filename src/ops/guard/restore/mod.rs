@@ -1,5 +1,6 @@
 //! The rules for a restore.
 
+mod action;
 mod source;
 mod table_changes;
 mod target;
@@ -84,7 +85,7 @@ impl<'a> RestoreFacts<'a> {
     }
 
     /// Whether the restore changes anything. If not, nothing needs to be confirmed.
-    pub(crate) fn has_changes(&self) -> bool {
+    fn has_changes(&self) -> bool {
         let (Some(target), Some(changes)) = (self.target.known(), self.changes.known()) else {
             return false;
         };
@@ -120,7 +121,8 @@ pub(crate) fn restore(facts: &RestoreFacts<'_>) -> Result<Findings> {
     findings.extend(facts.connection, connection::RULES)?;
     findings.extend(facts, WARNINGS)?;
 
-    if facts.has_changes() {
+    findings.action = action::describe(facts);
+    if findings.action.is_some() {
         findings.extend(facts, QUESTIONS)?;
     }
 

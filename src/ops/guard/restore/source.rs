@@ -4,6 +4,7 @@ use super::RestoreFacts;
 use crate::backup::{Source, SourceSpec};
 use crate::environment::Question;
 use crate::error::Error;
+use crate::field::Field;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::identity::AccountRegion;
 use crate::ops::restore::{SourceFacts, TableAction};
@@ -39,15 +40,15 @@ impl<'a> CheckedSource<'a> {
 /// Standard input can be read only once.
 pub(super) fn stream_is_read_twice(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let request = facts.request;
-    let flag = match (request.resume, request.salvage) {
-        (true, _) => "--resume",
-        (false, true) => "--salvage",
+    let field = match (request.resume, request.salvage) {
+        (true, _) => Field::Resume,
+        (false, true) => Field::Salvage,
         (false, false) => return None,
     };
 
     (request.source == SourceSpec::Stdin).then(|| {
         let error = Error::usage(format!(
-            "{flag} needs a file: standard input can be read only once"
+            "{field} needs a file: standard input can be read only once"
         ))
         .with_hint("save the items in a file first");
         Finding::Refusal(error)

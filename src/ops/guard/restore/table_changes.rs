@@ -2,6 +2,7 @@
 
 use super::RestoreFacts;
 use crate::error::Error;
+use crate::field::Field;
 use crate::ops::guard::Finding;
 use crate::ops::restore::{TableAction, TableTtl};
 use crate::schema::{KeyMismatch, OverriddenSchema, TableSchema};
@@ -36,16 +37,15 @@ pub(crate) enum BoostChange {
 /// A table that would have to be created, although the options forbid it.
 pub(super) fn missing_table(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let subject = created_table(facts)?;
-    let flag = if !facts.request.create {
-        "--no-create"
+    let field = if !facts.request.create {
+        Field::NoCreate
     } else if facts.request.content.includes_schema() {
         return None;
     } else {
-        "--data-only"
+        Field::DataOnly
     };
 
-    let error =
-        Error::not_found(subject).with_hint(format!("create it first, or leave out {flag}"));
+    let error = Error::not_found(subject).with_hint(format!("create it first, or omit {field}"));
     Some(Finding::Refusal(error))
 }
 
@@ -55,7 +55,10 @@ pub(super) fn missing_schema(facts: &RestoreFacts<'_>) -> Option<Finding> {
         let error = Error::schema_mismatch(format!(
             "{subject}, and the source has no schema to create it from"
         ))
-        .with_hint("pass --schema FILE (what `aws dynamodb describe-table` prints), or create the table first");
+        .with_hint(format!(
+            "pass a file with {} (the output of `aws dynamodb describe-table`), or create the table first",
+            Field::Schema
+        ));
         Finding::Refusal(error)
     })
 }
@@ -82,9 +85,11 @@ pub(super) fn another_key(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let error =
         Error::schema_mismatch(format!("the key schema of table {table} is not the dump's"))
             .with_details(side_by_side(key))
-            .with_hint(
-                "restore under another name with --table, or replace the table with --replace",
-            );
+            .with_hint(format!(
+                "restore under another name with {}, or replace the table with {}",
+                Field::Table,
+                Field::ReplaceExisting
+            ));
     Some(Finding::Refusal(error))
 }
 

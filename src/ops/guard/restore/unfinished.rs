@@ -2,6 +2,7 @@
 
 use super::RestoreFacts;
 use crate::error::Error;
+use crate::field::Field;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::WrittenItems;
 use crate::schema::RESTORING_TAG;
@@ -11,6 +12,8 @@ use crate::schema::RESTORING_TAG;
 pub(crate) struct Resume<'a> {
     /// Whether it is resumed.
     pub(crate) is_resumed: bool,
+    /// Number of items that it has completed, if it is resumed.
+    pub(crate) items_done: u64,
     /// Why it is not resumed, or why the table may hold other items.
     pub(crate) reason: Option<&'a str>,
     /// Whether the table may hold items of another source.
@@ -25,7 +28,10 @@ pub(super) fn cannot_be_resumed(facts: &RestoreFacts<'_>) -> Option<Finding> {
         let error = Error::failed(format!(
             "the interrupted restore into this table cannot be resumed: {reason}"
         ))
-        .with_hint("leave out --resume to write every item from the beginning");
+        .with_hint(format!(
+            "omit {} to write every item from the beginning",
+            Field::Resume
+        ));
         Finding::Refusal(error)
     })
 }
@@ -43,7 +49,10 @@ pub(super) fn holds_items_of_another_restore(facts: &RestoreFacts<'_>) -> Option
     let reason = target.resume.reason.unwrap_or("it was of another dump");
     let resume_hint = match &job.wrote {
         WrittenItems::ItemsOf(_) => {
-            format!("to finish it, restore {source} again, with the options it had and --resume; ")
+            format!(
+                "to finish it, restore {source} again with the same options and {}; ",
+                Field::Resume
+            )
         }
         WrittenItems::Nothing | WrittenItems::Unknown => String::new(),
     };
@@ -57,7 +66,8 @@ pub(super) fn holds_items_of_another_restore(facts: &RestoreFacts<'_>) -> Option
         "table {table} {origin} a restore of {source} that did not end; {reason}"
     ))
     .with_hint(format!(
-        "{resume_hint}to start over with this source, pass --replace instead"
+        "{resume_hint}to start over with this source, pass {} instead",
+        Field::ReplaceExisting
     ));
     Some(Finding::Refusal(error))
 }

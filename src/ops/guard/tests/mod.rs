@@ -1,7 +1,9 @@
 //! The specification of the guard: each row has facts and options, and the findings that follow from them.
 
+mod connection;
 mod dump;
 mod restore;
+mod resume;
 
 use super::Findings;
 use crate::error::Result;

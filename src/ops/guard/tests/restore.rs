@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::lines;
 use crate::backup::SourceSpec;
+use crate::error::Result;
 use crate::ops::ContentScope;
 use crate::ops::guard::{
-    BoostChange, CheckedSource, Connection, Fact, RestoreFacts, Resume, TableChanges, Target,
-    restore,
+    BoostChange, CheckedSource, Connection, Fact, Findings, RestoreFacts, Resume, TableChanges,
+    Target, restore,
 };
 use crate::ops::journal::{RestoreIdentity, RestoreJob, WrittenItems};
 use crate::ops::restore::{
@@ -123,7 +124,8 @@ impl Scene {
         });
     }
 
-    fn findings(&self) -> Vec<String> {
+    /// The findings, or the reason for a refusal.
+    fn result(&self) -> Result<Findings> {
         let target = Target {
             place: &self.place,
             existing: self.existing.as_ref(),
@@ -147,12 +149,12 @@ impl Scene {
             lacks_metadata: self.lacks_metadata,
         };
 
-        lines(restore(&RestoreFacts {
+        restore(&RestoreFacts {
             target: Fact::Known(target),
             changes: Fact::Known(changes),
             source: Fact::Known(source),
             ..RestoreFacts::new(&self.request, &self.connection)
-        }))
+        })
     }
 }
 
@@ -233,7 +235,7 @@ fn each_finding_follows_from_its_facts() {
     for (name, change, expected) in REFUSED.iter().chain(WARNED).chain(ASKED) {
         let mut scene = Scene::new();
         change(&mut scene);
-        assert_eq!(scene.findings(), *expected, "{name}");
+        assert_eq!(lines(scene.result()), *expected, "{name}");
     }
 }
 
@@ -251,7 +253,7 @@ const REFUSED: &[Row] = &[
             scene.request.source = SourceSpec::Stdin;
             scene.request.resume = true;
         },
-        &["refused (Usage): --resume needs a file: standard input can be read only once"],
+        &["refused (Usage): `resume` needs a file: standard input can be read only once"],
     ),
     (
         "standard input is to be salvaged",
@@ -259,7 +261,7 @@ const REFUSED: &[Row] = &[
             scene.request.source = SourceSpec::Stdin;
             scene.request.salvage = true;
         },
-        &["refused (Usage): --salvage needs a file: standard input can be read only once"],
+        &["refused (Usage): `salvage` needs a file: standard input can be read only once"],
     ),
     (
         "--resume, and the interrupted restore does not fit",
@@ -430,10 +432,10 @@ const WARNED: &[Row] = &[
         "an unfinished restore is not resumed",
         |scene| {
             scene.unfinished(items_of_other());
-            scene.resume.reason = Some("--resume would go on with it");
+            scene.resume.reason = Some("--resume would resume it");
         },
         &[
-            "warning: an earlier restore into this table did not end; every item is written again (--resume would go on with it)",
+            "warning: an earlier restore into this table did not end; every item is written again (--resume would resume it)",
         ],
     ),
     (
@@ -636,7 +638,7 @@ const ASKED: &[Row] = &[
         },
         &[
             "question: Source: staging (000000000001 eu-west-1) → Target: staging (123456789012 eu-west-1)",
-            "question: Remote target: AWS, account 123456789012 in eu-west-1",
+            "question: Remote target: AWS account 123456789012 in eu-west-1",
         ],
     ),
     (
@@ -663,7 +665,7 @@ const ASKED: &[Row] = &[
     (
         "the target is remote",
         Scene::remote,
-        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+        &["question: Remote target: AWS account 123456789012 in eu-west-1"],
     ),
     (
         "settings of a remote table are changed",
@@ -673,7 +675,7 @@ const ASKED: &[Row] = &[
             scene.request.content = ContentScope::SchemaOnly;
             scene.has_setting_calls = true;
         },
-        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+        &["question: Remote target: AWS account 123456789012 in eu-west-1"],
     ),
     (
         "--schema-only, and a remote table has all settings",
@@ -692,7 +694,7 @@ const ASKED: &[Row] = &[
             scene.request.content = ContentScope::SchemaOnly;
             scene.boost = Some(BoostChange::Reverted);
         },
-        &["question: Remote target: AWS, account 123456789012 in eu-west-1"],
+        &["question: Remote target: AWS account 123456789012 in eu-west-1"],
     ),
     (
         "--replace, and nothing is known about backups",
@@ -773,3 +775,99 @@ fn a_refusal_needs_only_the_facts_of_its_stage() {
     let facts = RestoreFacts::new(&scene.request, &scene.connection);
     assert!(lines(restore(&facts)).is_empty(), "nothing is known yet");
 }
+
+#[test]
+fn the_question_states_what_the_restore_does() {
+    for (name, change, expected) in ACTIONS {
+        let mut scene = Scene::new();
+        change(&mut scene);
+        let action = scene.result().expect("it is not refused").action;
+        assert_eq!(action.as_deref(), *expected, "{name}");
+    }
+}
+
+type ActionRow = (&'static str, fn(&mut Scene), Option<&'static str>);
+
+const ACTIONS: &[ActionRow] = &[
+    (
+        "the table is created",
+        |_| {},
+        Some("Create table films (local) and write 312 items into it"),
+    ),
+    (
+        "--schema-only",
+        |scene| scene.request.content = ContentScope::SchemaOnly,
+        Some("Create table films (local)"),
+    ),
+    (
+        "items are added to a remote table",
+        |scene| {
+            scene.remote();
+            scene.exists(json!({}));
+            scene.source.items = Some(12_345);
+        },
+        Some(
+            "Write 12,345 items into table films (staging, AWS account 123456789012 in eu-west-1)",
+        ),
+    ),
+    (
+        "an interrupted restore is resumed",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.resume.is_resumed = true;
+            scene.resume.items_done = 300;
+        },
+        Some("Write 12 items into table films (local)"),
+    ),
+    (
+        "a transform may leave out items",
+        |scene| {
+            scene.exists(json!({}));
+            sends_items_to_a_program(&mut scene.request);
+        },
+        Some("Write the items into table films (local)"),
+    ),
+    (
+        "--on-conflict skip",
+        |scene| {
+            scene.exists(json!({}));
+            scene.request.on_conflict = OnConflict::Skip;
+        },
+        Some("Write up to 312 items into table films (local)"),
+    ),
+    (
+        "--replace",
+        |scene| scene.replaced(json!({})),
+        Some("Delete films (~312 items, local) and recreate it"),
+    ),
+    (
+        "--replace of a table that AWS has not counted",
+        |scene| {
+            scene.remote();
+            scene.replaced(json!({}));
+            scene.action = TableAction::Replace { items: 0 };
+        },
+        Some(
+            "Delete films (unknown number of items, staging, AWS account 123456789012 in eu-west-1) and recreate it",
+        ),
+    ),
+    (
+        "--apply-settings --schema-only",
+        |scene| {
+            scene.exists(json!({}));
+            scene.request.content = ContentScope::SchemaOnly;
+            scene.has_setting_calls = true;
+        },
+        Some("Change the settings of table films (local)"),
+    ),
+    (
+        "--if-missing, and the table exists",
+        |scene| {
+            scene.exists(json!({}));
+            scene.action = TableAction::Keep {
+                reason: KeepReason::Exists,
+            };
+        },
+        None,
+    ),
+];
