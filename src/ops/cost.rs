@@ -5,8 +5,9 @@
 //! throughput considerations" in the AWS developer guide for
 //! [GSIs](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations) and
 //! [LSIs](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.ThroughputConsiderations). Overwriting an item
-//! costs more: the larger of both sizes counts, and an index whose key changes is written twice. Vector indexes and replicas are not
-//! counted.
+//! costs more: the larger of both sizes counts, and an index whose key changes is written twice. Vector indexes are not counted.
+//! Each replica of a global table consumes the same units again, as [replicated
+//! writes](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/global-tables-billing.html).
 
 use std::collections::BTreeSet;
 
@@ -25,6 +26,8 @@ pub struct WriteCost {
     pub table_write_units: u64,
     /// Write units of each index.
     pub indexes: Vec<IndexCost>,
+    /// Write units that the replicas consume in other regions, in addition to the total.
+    pub replicated_write_units: u64,
     /// The limit that determines the duration; `None` if there is no known limit.
     #[serde(rename = "slowest")]
     pub bottleneck: Option<Bottleneck>,
@@ -70,6 +73,8 @@ pub(crate) struct WriteCostModel {
     /// Cap on the write units per second of table and indexes together.
     cap: Option<u64>,
     indexes: Vec<IndexCostModel>,
+    /// Number of replicas in other regions.
+    replicas: u64,
     may_overwrite: bool,
     local: bool,
 }
@@ -217,6 +222,14 @@ impl WriteCostModel {
         }
     }
 
+    /// Sets the number of replicas in other regions.
+    pub(crate) fn with_replicas(self, replicas: usize) -> Self {
+        Self {
+            replicas: replicas as u64,
+            ..self
+        }
+    }
+
     /// Sets whether the table's endpoint is on this machine.
     pub(crate) fn with_local(self, local: bool) -> Self {
         Self { local, ..self }
@@ -295,6 +308,7 @@ impl WriteCostCounter {
             write_units: total,
             table_write_units: self.table_units,
             indexes: indexes.collect(),
+            replicated_write_units: total.saturating_mul(self.model.replicas),
             write_units_per_second: slowest.as_ref().map(|limit| limit.per_second),
             seconds: slowest.as_ref().map(|limit| limit.seconds),
             bottleneck: slowest.map(|limit| limit.bottleneck),

@@ -18,7 +18,11 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
 
     let mut rows = vec![(
         "cost",
-        format!("{bound}{total}{}{condition}", units_breakdown(cost)),
+        format!(
+            "{bound}{total}{}{}{condition}",
+            units_breakdown(cost),
+            replicated_units(cost)
+        ),
     )];
     // Without a known capacity, there is no estimate of the time.
     if let (Some(slowest), Some(units), Some(seconds)) =
@@ -45,6 +49,17 @@ pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)>
     }
 
     rows
+}
+
+/// The units that the replicas of a global table consume, if there are any.
+fn replicated_units(cost: &WriteCost) -> String {
+    match cost.replicated_write_units {
+        0 => String::new(),
+        units => {
+            let units = format::counted(units, "replicated write unit");
+            format!(", and {units} in other regions")
+        }
+    }
 }
 
 /// Units of the table and of each index; empty if the table has no index.
@@ -102,6 +117,14 @@ mod tests {
         assert_eq!(
             words(&cost(5)),
             "up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes"
+        );
+        let replicated = WriteCost {
+            replicated_write_units: 1000,
+            ..cost(0)
+        };
+        assert_eq!(
+            words(&replicated),
+            "up to 500 write units, and 1,000 replicated write units in other regions"
         );
         let overwriting = WriteCost {
             may_overwrite: true,

@@ -387,11 +387,16 @@ fn cost_model(
     let boosted = reconciliation.boost.as_ref().map(|boost| &boost.boosted);
     let table = boosted.or_else(|| reconciliation.resulting_table(state));
 
+    // A new table gets its replicas after the items.
+    let existing = state.existing.as_ref().filter(|_| !state.action.creates());
+    let replicas = existing.map_or(0, |table| table.replica_regions().len());
+
     table
         .map(WriteCostModel::new)
         .unwrap_or_default()
         .with_cap(write_cap.and_then(|cap| cap.units(boosted.is_some())))
         .with_may_overwrite(!state.action.creates())
+        .with_replicas(replicas)
         .with_local(state.place.local)
 }
 

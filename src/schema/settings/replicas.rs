@@ -89,6 +89,36 @@ struct ReplicaIndex {
     on_demand_throughput_override: Option<OnDemandThroughput>,
 }
 
+impl TableSchema {
+    /// The other regions to which the items of a global table are replicated.
+    #[must_use]
+    pub fn replica_regions(&self) -> Vec<String> {
+        let replicas = replicas(self).read().unwrap_or_default();
+        replicas
+            .into_iter()
+            .map(|replica| replica.region_name)
+            .collect()
+    }
+
+    /// The regions of the witnesses of a global table, which hold no items.
+    #[must_use]
+    pub fn witness_regions(&self) -> Vec<String> {
+        let witnesses = self.field_view::<Vec<Witness>>("GlobalTableWitnesses");
+        let witnesses = witnesses.read().unwrap_or_default();
+        witnesses
+            .into_iter()
+            .filter_map(|witness| witness.region_name)
+            .collect()
+    }
+}
+
+/// One element of `Table.GlobalTableWitnesses`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Witness {
+    region_name: Option<String>,
+}
+
 /// Replicas in other regions than the table's own.
 fn replicas(schema: &TableSchema) -> SectionView<Vec<Replica>> {
     schema

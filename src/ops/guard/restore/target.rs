@@ -4,6 +4,7 @@ use super::RestoreFacts;
 use super::unfinished::Resume;
 use crate::environment::Question;
 use crate::error::Error;
+use crate::field::Field;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::journal::RestoreJob;
 use crate::ops::restore::{OnConflict, TableAction, TableTtl};
@@ -47,6 +48,27 @@ pub(super) fn deletion_protection(facts: &RestoreFacts<'_>) -> Option<Finding> {
     })
 }
 
+/// Deleting the table deletes one replica of a global table: the others keep their items, and the new table is not one of them.
+pub(super) fn global_table_is_replaced(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.target.known()?;
+    let existing = target.existing?;
+    let members = [existing.replica_regions(), existing.witness_regions()].concat();
+    if !matches!(target.action, TableAction::Replace { .. }) || members.is_empty() {
+        return None;
+    }
+
+    let error = Error::schema_mismatch(format!(
+        "table {} is a global table with replicas or witnesses in {}, so it cannot be replaced",
+        target.place.table,
+        members.join(", ")
+    ))
+    .with_hint(format!(
+        "omit {} to write the items into it; to recreate it, first remove the other regions with `aws dynamodb update-table`",
+        Field::ReplaceExisting
+    ));
+    Some(Finding::Refusal(error))
+}
+
 pub(super) fn accepts_no_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.target.known()?;
     let existing = target.existing?;
@@ -88,6 +110,18 @@ fn added_to<'a>(facts: &RestoreFacts<'a>) -> Option<&'a TableSchema> {
 pub(super) fn stream_has_consumers(facts: &RestoreFacts<'_>) -> Option<Finding> {
     added_to(facts)?.description().stream()?;
     warning("the table has a live stream: its consumers will see every restored item")
+}
+
+pub(super) fn items_are_replicated(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let regions = added_to(facts)?.replica_regions();
+    if regions.is_empty() {
+        return None;
+    }
+
+    warning(format!(
+        "This is a global table. All items will be replicated to {}.",
+        regions.join(", ")
+    ))
 }
 
 /// DynamoDB deletes items that are past their TTL, although they were restored and verified.

@@ -295,6 +295,27 @@ const REFUSED: &[Row] = &[
         &[OVERWRITES],
     ),
     (
+        "--replace, and the table has replicas and a witness",
+        |scene| {
+            scene.replaced(json!({"Table": {
+                "Replicas": [{"RegionName": "eu-west-1", "ReplicaStatus": "ACTIVE"}],
+                "GlobalTableWitnesses": [{"RegionName": "us-west-2", "WitnessStatus": "ACTIVE"}],
+            }}));
+        },
+        &[
+            "refused (SchemaMismatch): table films is a global table with replicas or witnesses in eu-west-1, us-west-2, so it cannot be \
+           replaced",
+        ],
+    ),
+    (
+        "items are added to a global table",
+        |scene| {
+            let replicas = json!([{"RegionName": "us-east-1", "ReplicaStatus": "ACTIVE"}]);
+            scene.exists(json!({"Table": {"Replicas": replicas, "ItemCount": 0}}));
+        },
+        &["warning: This is a global table. All items will be replicated to us-east-1."],
+    ),
+    (
         "the table cannot be written",
         |scene| scene.exists(json!({"Table": {"TableStatus": "ARCHIVED"}})),
         &[
