@@ -63,8 +63,13 @@ fn checked(data: &[u8], items: &Items) {
         .map(|item| validate(item).ok().and_then(|()| key.hash128(item).ok()))
         .collect();
     let are_intact = keys.is_some_and(|keys| keys.len() == items.len());
-    match split_page(Bytes::copy_from_slice(data), &key, &PageKeys::default()) {
-        Ok((page, _)) => assert!(
+    match split_page(
+        Bytes::copy_from_slice(data),
+        &key,
+        &Default::default(),
+        &PageKeys::default(),
+    ) {
+        Ok((page, ..)) => assert!(
             are_intact && page.items.iter().eq(items.iter()),
             "a damaged page is taken"
         ),

@@ -55,6 +55,8 @@ pub struct MetadataDraft {
     pub consumed_read_units: f64,
     /// Number of items that the table had when reading began, by DynamoDB's own count.
     pub reported_items: Option<u64>,
+    /// For each index, the number of items that violate its key; `None` if they were not counted.
+    pub index_key_violations: Option<BTreeMap<String, u64>>,
     /// Settings of the table that could not be read, with the reason.
     pub not_captured: Vec<String>,
 }
@@ -110,6 +112,9 @@ pub struct Metadata {
     /// Number of items that the table had when reading began, by DynamoDB's own count, which is updated about every six hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_items: Option<u64>,
+    /// For each index, the number of items that violate its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_key_violations: Option<BTreeMap<String, u64>>,
     /// Settings of the table that could not be read.
     #[serde(default)]
     pub not_captured: Vec<String>,
@@ -344,6 +349,7 @@ pub(crate) mod tests {
             segments: 1,
             consumed_read_units: 12.5,
             reported_items: Some(3),
+            index_key_violations: None,
             not_captured: vec!["tags: access denied".into()],
         }
     }
@@ -402,6 +408,7 @@ pub(crate) mod tests {
             data_bytes: 40,
             consumed_read_units: draft.consumed_read_units,
             reported_items: draft.reported_items,
+            index_key_violations: draft.index_key_violations,
             not_captured: draft.not_captured,
             files: BTreeMap::from([("table-data.jsonl.zst".into(), entry)]),
         }

@@ -3,6 +3,8 @@
 //! It counts a page only if all its items are in the counted bytes, which are on disk. Bytes after
 //! them are truncated on resume. `docs/FORMAT.md` specifies how it is stored.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,9 @@ pub struct ScanProgress {
     /// Counts of transformed items.
     #[serde(default)]
     pub changes: TransformCounts,
+    /// For each index, the number of items that violate its key; `None` if they were not counted from the beginning.
+    #[serde(default)]
+    pub index_key_violations: Option<BTreeMap<String, u64>>,
 }
 
 /// Counts of items by what the transform did with them.

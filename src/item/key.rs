@@ -157,6 +157,8 @@ pub(crate) struct KeyMember<'a> {
 pub(crate) struct KeyMembers<'a> {
     pub(crate) partition: Option<KeyMember<'a>>,
     pub(crate) sort: Option<KeyMember<'a>>,
+    /// The indexes whose keys the item violates, if they were looked for.
+    pub(crate) violations: u64,
 }
 
 impl KeySchema {
@@ -326,7 +328,7 @@ fn plain_ascii_text(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// Appends the type, length and canonical value of a key attribute; returns that length.
-fn append_canonical(
+pub(crate) fn append_canonical(
     attribute: &KeyAttribute,
     value: &[u8],
     out: &mut Vec<u8>,

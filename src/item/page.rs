@@ -5,6 +5,7 @@
 //! before it; only an inspection compares all keys of a dump. Items are validated while they are cut, in the pass that finds their
 //! ends.
 
+use super::index_keys::{self, IndexKeys};
 use super::key::{KeyMembers, KeySchema};
 use super::key_hash::KeyHashes;
 use super::shape_cache::ShapeCache;
@@ -14,6 +15,7 @@ use crate::limits;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 /// Keys of a page that are remembered for the next one. Pages of items that are smaller than 256 bytes have more.
 const MAX_REMEMBERED_KEYS: usize = 4096;
@@ -24,16 +26,17 @@ pub struct PageKeys(Box<[u128]>);
 
 /// Cuts the items out of the body of a Scan response, as [`split_items`](super::split_items) does, and checks them: each is well-formed
 /// by the rules of [`validate`](fn@validate) and has a key of the table, which neither an item before it nor one of the keys of
-/// `before` has. Returns the keys for the next page.
+/// `before` has. Returns the keys for the next page, and for each index the number of items that violate its key.
 ///
 /// # Errors
 /// Those of [`split_items`](super::split_items); an item that fails one of these checks, with its number.
 pub fn split_page(
     body: Bytes,
     key: &KeySchema,
+    index_keys: &Arc<IndexKeys>,
     before: &PageKeys,
-) -> Result<(SplitResponse, PageKeys), SplitError> {
-    let shape_cache = ShapeCache::new(Some(key.clone()));
+) -> Result<(SplitResponse, PageKeys, Vec<u64>), SplitError> {
+    let shape_cache = ShapeCache::new(Some(key.clone()), Arc::clone(index_keys));
     let identity = Vec::with_capacity(128);
     let mut found =
         KeyHashes::with_capacity_and_hasher(2 * before.0.len(), BuildHasherDefault::default());
@@ -44,11 +47,14 @@ pub fn split_page(
         identity,
         order: Vec::with_capacity(before.0.len()),
         found,
+        index_keys,
+        violations: index_keys.zeros(),
     };
 
     let cut = split_with(body, &["Items"], |text| check.item(text))?;
 
-    Ok((cut, check.keys()))
+    let violations = std::mem::take(&mut check.violations);
+    Ok((cut, check.keys(), violations))
 }
 
 /// A pass over the items of a page.
@@ -61,6 +67,9 @@ struct PageChecker<'a> {
     order: Vec<u128>,
     /// The same, with those of the page before.
     found: KeyHashes,
+    index_keys: &'a IndexKeys,
+    /// The number of items that violate the key of each index.
+    violations: Vec<u64>,
 }
 
 impl PageChecker<'_> {
@@ -85,12 +94,15 @@ impl PageChecker<'_> {
             // `None` means unknown, not invalid: the validator decides.
             let length = length_of(text)?;
             validate(&text[..length]).map_err(|error| damaged(error.to_string()))?;
+            let violations = self.index_keys.violations(&text[..length]);
+            members.violations = violations.map_err(|error| damaged(error.what.to_owned()))?;
             (
                 length,
                 self.key.hash128_with(&mut self.identity, &text[..length]),
             )
         };
 
+        index_keys::add(members.violations, &mut self.violations);
         let hash = hash.map_err(|error| damaged(error.to_string()))?;
 
         if length > limits::ITEM_TEXT_BYTES {
@@ -141,7 +153,9 @@ mod tests {
 
     fn cut(items: &[&str], before: &PageKeys) -> Result<(SplitResponse, PageKeys), String> {
         let body = format!(r#"{{"Count":1,"Items":[{}]}}"#, items.join(","));
-        split_page(Bytes::from(body), &key(), before).map_err(|error| error.to_string())
+        split_page(Bytes::from(body), &key(), &Arc::default(), before)
+            .map(|(cut, keys, _)| (cut, keys))
+            .map_err(|error| error.to_string())
     }
 
     /// The error about the second item of a page.
@@ -222,8 +236,13 @@ mod tests {
         ]
         .concat();
 
-        let error =
-            split_page(Bytes::from(body), &key(), &PageKeys::default()).expect_err("not UTF-8");
+        let error = split_page(
+            Bytes::from(body),
+            &key(),
+            &Arc::default(),
+            &PageKeys::default(),
+        )
+        .expect_err("not UTF-8");
         assert!(
             error.to_string().contains("item 1: byte 41: not UTF-8"),
             "{error}"

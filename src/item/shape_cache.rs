@@ -9,9 +9,11 @@
 use super::fast_validator::{
     ScalarKind, ScalarSpan, escape_end, is_binary, is_number, is_plain_text, valid_item_scalars,
 };
+use super::index_keys::{IndexKeys, SORT_BYTES};
 use super::json::blocks::string_end;
 use super::key::{KeyMember, KeyMembers, KeySchema};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Maximum number of trie nodes. Shapes that do not fit are parsed each time.
 const MAX_NODES: usize = 2048;
@@ -51,6 +53,8 @@ struct Node {
     start: u32,
     length: u32,
     next: Continuation,
+    /// What the piece says about keys of indexes.
+    marks: IndexValue,
     /// The first node that can follow.
     child: u32,
     /// The next alternative to this node.
@@ -61,6 +65,7 @@ struct Node {
 #[derive(Debug)]
 pub struct ShapeCache {
     key: Option<KeySchema>,
+    index_keys: Arc<IndexKeys>,
     nodes: Vec<Node>,
     /// The text of all nodes.
     pieces: Vec<u8>,
@@ -72,23 +77,25 @@ pub struct ShapeCache {
 
 impl Default for ShapeCache {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(None, Arc::default())
     }
 }
 
 impl ShapeCache {
-    /// Creates an empty cache. With a key schema, the key attributes are located too.
-    pub(crate) fn new(key: Option<KeySchema>) -> Self {
+    /// Creates an empty cache. With a key schema, the key attributes are located, too; violations of `index_keys` are noted.
+    pub(crate) fn new(key: Option<KeySchema>, index_keys: Arc<IndexKeys>) -> Self {
         let root = Node {
             start: 0,
             length: 0,
             next: Continuation::End,
+            marks: IndexValue::default(),
             child: NO_NODE,
             sibling: NO_NODE,
         };
 
         Self {
             key,
+            index_keys,
             nodes: vec![root],
             pieces: Vec::new(),
             scalars: Vec::new(),
@@ -147,6 +154,7 @@ impl ShapeCache {
 
             at += node.length as usize;
             index = node.child;
+            members.violations |= node.marks.violations;
 
             let Continuation::Value { kind, role } = node.next else {
                 return Some(at);
@@ -154,6 +162,14 @@ impl ShapeCache {
 
             let start = at;
             at = value_end(text, start, kind)?;
+
+            if node.marks.measured != 0 && (at == start || at - start > SORT_BYTES) {
+                let value = unnamed_member(text, start, at)?.value;
+                let violations = self
+                    .index_keys
+                    .violations_by_length(node.marks.measured, value);
+                members.violations |= violations;
+            }
 
             match role {
                 KeyRole::Partition => members.partition = Some(unnamed_member(text, start, at)?),
@@ -172,10 +188,16 @@ impl ShapeCache {
         // A failed lookup may have set members.
         *members = KeyMembers::default();
         let mut key_starts = KeyStarts::default();
-        let length = valid_item_scalars(text, &mut scalars, |name, value: Range<usize>| {
+        let mut index_values = Vec::new();
+        let length = valid_item_scalars(text, &mut scalars, |name, range: Range<usize>| {
+            let (start, value) = (Some(range.start + VALUE_PREFIX), &text[range.clone()]);
+            if let Some(marks) = IndexValue::new(&self.index_keys, name, value) {
+                members.violations |=
+                    marks.violations | self.index_keys.violations_by_length(marks.measured, value);
+                index_values.push((range.start, marks));
+            }
+
             let Some(key) = &self.key else { return };
-            let start = Some(value.start + VALUE_PREFIX);
-            let value = &text[value];
             if name == key.partition.name.as_bytes() {
                 members.partition = Some(KeyMember { name, value });
                 key_starts.partition = start;
@@ -190,7 +212,7 @@ impl ShapeCache {
         });
 
         if let Some(length) = length {
-            self.remember(&text[..length], &scalars, key_starts);
+            self.remember(&text[..length], &scalars, key_starts, &index_values);
         }
 
         self.scalars = scalars;
@@ -199,7 +221,13 @@ impl ShapeCache {
     }
 
     /// Adds the shape of `item`, whose values are `scalars`, to the trie.
-    fn remember(&mut self, item: &[u8], scalars: &[ScalarSpan], key_starts: KeyStarts) {
+    fn remember(
+        &mut self,
+        item: &[u8],
+        scalars: &[ScalarSpan],
+        key_starts: KeyStarts,
+        index_values: &[(usize, IndexValue)],
+    ) {
         let (mut parent, mut end) = (0, 0);
         for scalar in scalars {
             // The elements of a set start at other offsets, so a set is never taken for a key.
@@ -214,18 +242,26 @@ impl ShapeCache {
                 kind: scalar.kind,
                 role,
             };
-            let Some(node) = self.child(parent, piece, next) else {
+            let marks = IndexValue::of_piece(end..scalar.start, index_values);
+            let Some(node) = self.child(parent, piece, next, marks) else {
                 return;
             };
 
             (parent, end) = (node, scalar.end);
         }
 
-        self.child(parent, &item[end..], Continuation::End);
+        let marks = IndexValue::of_piece(end..item.len(), index_values);
+        self.child(parent, &item[end..], Continuation::End, marks);
     }
 
     /// Returns the node of `piece` after `parent`; adds it if there is room.
-    fn child(&mut self, parent: usize, piece: &[u8], next: Continuation) -> Option<usize> {
+    fn child(
+        &mut self,
+        parent: usize,
+        piece: &[u8],
+        next: Continuation,
+        marks: IndexValue,
+    ) -> Option<usize> {
         let (mut last, mut index) = (None, self.nodes[parent].child);
         while index != NO_NODE {
             let node = &self.nodes[index as usize];
@@ -248,6 +284,7 @@ impl ShapeCache {
             start,
             length,
             next,
+            marks,
             child: NO_NODE,
             sibling: NO_NODE,
         });
@@ -274,6 +311,40 @@ const VALUE_SUFFIX: usize = 2;
 struct KeyStarts {
     partition: Option<usize>,
     sort: Option<usize>,
+}
+
+/// A value of a key attribute of indexes.
+#[derive(Debug, Clone, Copy, Default)]
+struct IndexValue {
+    /// The indexes whose keys it violates by its type.
+    violations: u64,
+    /// The key attributes whose type it has, and which have a minimum and maximum length.
+    measured: u64,
+}
+
+impl IndexValue {
+    /// `None` if no value of this type violates a key.
+    fn new(index_keys: &IndexKeys, name: &[u8], value: &[u8]) -> Option<Self> {
+        let (violations, measured) = index_keys.violations_of(name, value);
+        (violations | measured != 0).then_some(Self {
+            violations,
+            measured,
+        })
+    }
+
+    /// The values that begin in a piece between two texts, at `offset..end`. The type of a value is in the piece in which it begins, and only
+    /// the text at the end of the piece is measured.
+    fn of_piece(piece: Range<usize>, values: &[(usize, Self)]) -> Self {
+        let mut marks = Self::default();
+        for (start, value) in values.iter().filter(|(start, _)| piece.contains(start)) {
+            marks.violations |= value.violations;
+            if start + VALUE_PREFIX == piece.end {
+                marks.measured = value.measured;
+            }
+        }
+
+        marks
+    }
 }
 
 /// The key attribute whose text is `text[start..end]`. Its name is left empty: hashing a key does not need it.
@@ -312,6 +383,7 @@ fn value_end(text: &[u8], start: usize, kind: ScalarKind) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::fast_validator::valid_item_length;
+    use super::super::index_keys::tests::keys as index_keys;
     use super::super::testing::{Style, item, render};
     use super::*;
     use crate::item::{KeyAttribute, KeyType};
@@ -396,6 +468,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn violations_of_index_keys_are_noted_in_items_of_known_shapes() {
+        let mut cache = ShapeCache::new(Some(key()), Arc::new(index_keys()));
+        let texts = ["", "b", &"x".repeat(1025), &"x".repeat(2049)];
+        let values = texts.map(|text| format!(r#"{{"S":"{text}"}}"#));
+        let others = [
+            r#"{"N":"3"}"#,
+            r#"{"BOOL":true}"#,
+            r#"{"M":{}}"#,
+            r#"{"L":[{"S":""}]}"#,
+        ];
+        for round in 0..2 {
+            for value in values.iter().map(String::as_str).chain(others) {
+                let item = format!(r#"{{"pk":{{"S":"k"}},"when":{value},"a":{{"N":"1"}}}}"#);
+                let (hits, mut members) = (cache.hits, KeyMembers::default());
+                let length = cache.item_length_and_key(item.as_bytes(), &mut members);
+                assert_eq!(length, Some(item.len()), "{item}");
+                assert!(round == 0 || cache.hits > hits, "{item}");
+                let expected = index_keys().violations(item.as_bytes());
+                assert_eq!(Ok(members.violations), expected, "{item}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn gives_the_same_result_as_the_reader_without_a_cache(
@@ -403,7 +499,7 @@ mod tests {
             any::<proptest::sample::Index>(), 0usize..3, "[SNBMLUOtrue\"{}:,\\[\\]0-9a-f.eE+\\-=/\\\\ \u{1}é]{0,3}", any::<bool>()), 1..12)
         ) {
             let texts: Vec<_> = items.iter().map(|item| render(item, Style::Compact).into_bytes()).collect();
-            let mut cache = ShapeCache::new(Some(key()));
+            let mut cache = ShapeCache::new(Some(key()), Arc::new(index_keys()));
             for (which, at, cut, put, changes) in turns {
                 let text = &texts[which.index(texts.len())];
                 let at = at.index(text.len());
@@ -414,6 +510,7 @@ mod tests {
                 let length = cache.item_length_and_key(text, &mut members);
                 prop_assert_eq!(length, valid_item_length(text));
                 if length.is_some() {
+                    prop_assert_eq!(index_keys().violations(text), Ok(members.violations));
                     let hash = key().hash128(text);
                     if let Ok(found) = key().hash_members(members, &mut Vec::new()) {
                         prop_assert_eq!(Ok(found), hash);

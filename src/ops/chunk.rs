@@ -28,6 +28,9 @@ pub(crate) struct Chunk<P> {
     /// The hash of each item's key, if the source computed it while it checked the items; otherwise empty. It does not apply to the
     /// output of a transform.
     pub(crate) key_hashes: Vec<Option<u128>>,
+    /// For each index, the number of items that violate its key, if the source has counted them. It does not apply to the output of a
+    /// transform.
+    pub(crate) index_key_violations: Option<Vec<u64>>,
     /// The result of a transform for each item; `None` without a transform.
     pub(crate) outcomes: Option<Vec<Outcome>>,
     /// The unreadable part after the items, if the source is damaged there.
@@ -49,6 +52,7 @@ impl<P> Chunk<P> {
         Self {
             items,
             key_hashes: Vec::new(),
+            index_key_violations: None,
             outcomes: None,
             unreadable: None,
             lane,
@@ -67,6 +71,7 @@ impl<P> Chunk<P> {
                 wire: page.wire,
             },
             memory_permit: Arc::new(page.memory_permit),
+            index_key_violations: Some(page.index_key_violations),
             ..Self::new(lane, page.items, position)
         }
     }
@@ -124,6 +129,7 @@ impl<P> Chunk<P> {
         Self {
             items: self.items.slice(start..end),
             key_hashes: key_hashes.to_vec(),
+            index_key_violations: None,
             outcomes: None,
             unreadable: None,
             lane: self.lane,
@@ -169,6 +175,7 @@ impl<P> Chunk<P> {
         if is_cut || kept < self.items.len() {
             self.items.truncate(kept);
             self.key_hashes.truncate(kept);
+            self.index_key_violations = None;
             self.unreadable = None;
             self.position = None;
         }

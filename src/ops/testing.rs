@@ -84,6 +84,7 @@ pub(crate) fn scans(segments: u32) -> Vec<ScanRequest> {
         start: None,
         selection: Arc::default(),
         key: Arc::new(key()),
+        index_keys: Arc::default(),
         previous_keys: Arc::default(),
     };
 
@@ -128,6 +129,7 @@ impl ScanPages for Scripted {
         Ok(ScanPage {
             items,
             keys: Arc::default(),
+            index_key_violations: Vec::new(),
             next: next.flatten(),
             read_units: 1.0,
             scanned: 1,

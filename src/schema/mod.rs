@@ -58,7 +58,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::item::{KeyAttribute, KeySchema, KeyType};
+use crate::item::{IndexKeys, KeyAttribute, KeySchema, KeyType};
 use crate::limits;
 use document::raw::Fields;
 
@@ -267,6 +267,29 @@ impl TableSchema {
                     .ok()
             })
             .collect()
+    }
+
+    /// The keys of GSIs and LSIs. Empty if there are more than can be checked, or if a key attribute has no definition.
+    #[must_use]
+    pub fn index_key_schemas(&self) -> IndexKeys {
+        let global = self.description.global_secondary_indexes.iter();
+        let global = global.map(|index| (&index.index_name, &index.key_schema));
+        let local = self.description.local_secondary_indexes.iter();
+        let local = local.map(|index| (&index.index_name, &index.key_schema));
+
+        let keys = global
+            .chain(local)
+            .try_fold(IndexKeys::default(), |keys, (name, key)| {
+                let of_kind = |kind| {
+                    let elements = key.iter().filter(move |element| element.key_type == kind);
+                    elements
+                        .map(|element| self.key_attribute(element).ok())
+                        .collect::<Option<Vec<_>>>()
+                };
+                keys.with_index(name, of_kind("HASH")?, of_kind("RANGE")?)
+            });
+
+        keys.unwrap_or_default()
     }
 
     /// Whether the table has an index of any kind by this name.

@@ -51,7 +51,7 @@ pub use selection::{Expressions, Selection};
 pub use tables::CreatedTable;
 pub use writer::Writer;
 
-use crate::item::{Items, KeySchema, PageKeys};
+use crate::item::{IndexKeys, Items, KeySchema, PageKeys};
 
 /// Parameters of one Scan request, which may be one of several parallel segments.
 #[derive(Debug, Clone)]
@@ -73,6 +73,8 @@ pub struct ScanRequest {
     pub selection: Arc<Selection>,
     /// The table's key. Every item of the page must have it.
     pub key: Arc<KeySchema>,
+    /// The keys of indexes for which violations are counted.
+    pub index_keys: Arc<IndexKeys>,
     /// Keys of the previous page, which must not be repeated. Empty if there is no previous page,
     /// or if its keys are unknown.
     pub previous_keys: Arc<PageKeys>,
@@ -85,6 +87,8 @@ pub struct ScanPage {
     pub items: Items,
     /// Keys of the items, to be passed on with the next request.
     pub keys: Arc<PageKeys>,
+    /// For each index, the number of items that violate its key.
+    pub index_key_violations: Vec<u64>,
     /// The key after which the next page starts (`LastEvaluatedKey`); `None` at the end of the
     /// segment.
     pub next: Option<PageKey>,
@@ -140,4 +144,15 @@ pub struct RejectedItem {
     pub item: Bytes,
     /// DynamoDB's error code and message.
     pub reason: String,
+}
+
+impl RejectedItem {
+    /// The index that refused the item, as DynamoDB's message names it.
+    #[must_use]
+    pub fn index(&self) -> Option<&str> {
+        let (_, name) = self.reason.split_once("IndexName: ")?;
+        name.split([',', ' ', ')'])
+            .next()
+            .filter(|name| !name.is_empty())
+    }
 }

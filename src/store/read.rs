@@ -249,7 +249,13 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
         decompressed: body.text.len() as u64,
     };
     let text = body.text;
-    let (cut, keys) = match split_page(text.clone(), &request.key, &request.previous_keys) {
+    let cut = split_page(
+        text.clone(),
+        &request.key,
+        &request.index_keys,
+        &request.previous_keys,
+    );
+    let (cut, keys, index_key_violations) = match cut {
         Ok(cut) => cut,
         Err(error) => {
             // A server that repeats a page usually repeats its position too. That error is final,
@@ -284,6 +290,7 @@ fn scan_page(body: ResponseBody, request: &ScanRequest) -> Result<ScanPage, Requ
         scanned: rest.scanned_count.unwrap_or(items).max(items),
         items: cut.items,
         keys: Arc::new(keys),
+        index_key_violations,
         memory_permit: PageMemoryPermit::default(),
         read_units: rest
             .consumed_capacity
@@ -335,6 +342,7 @@ mod tests {
             start,
             selection: Arc::default(),
             key: Arc::new(key()),
+            index_keys: Arc::default(),
             previous_keys: Arc::default(),
         }
     }

@@ -127,7 +127,7 @@ impl LaneText {
         LaneReader {
             lines: LineReader::new(text, BLOCK_BYTES),
             base: from,
-            shape_cache: ShapeCache::new(key.cloned()),
+            shape_cache: ShapeCache::new(key.cloned(), Arc::default()),
             key: key.cloned(),
             identity: Vec::new(),
             shown: self.shown.clone(),

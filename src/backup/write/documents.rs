@@ -108,6 +108,7 @@ pub(crate) fn complete_metadata(
             0.0
         },
         reported_items: draft.reported_items,
+        index_key_violations: draft.index_key_violations,
         not_captured: draft.not_captured,
         files: entry.into_iter().collect::<BTreeMap<_, _>>(),
     }

@@ -44,6 +44,7 @@ impl<S: ScanPages> TableSide<S> {
             start,
             selection: Arc::default(),
             key: Arc::clone(key),
+            index_keys: Arc::default(),
             previous_keys: Arc::default(),
         }
     }

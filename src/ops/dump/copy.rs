@@ -65,7 +65,8 @@ pub(crate) async fn copy(
     }
 
     let mut chunks = steps.connect(source.start(cancel), reporter)?;
-    let worker = DumpWorker::new(state, rejects, Arc::clone(reporter));
+    let index_keys = Arc::new(plan.schema.index_key_schemas());
+    let worker = DumpWorker::new(state, rejects, Arc::clone(reporter), index_keys);
     let mut sink = WorkerSink::start("writing the dump", worker);
     let transfer = Transfer {
         reporter,

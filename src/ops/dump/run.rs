@@ -333,7 +333,28 @@ pub(crate) fn new_progress(plan: &DumpPlan) -> ScanProgress {
         consumed_read_units: 0.0,
         segments: vec![SegmentProgress::NotBegun; plan.segments as usize],
         changes: TransformCounts::default(),
+        index_key_violations: plan
+            .request
+            .content
+            .includes_items()
+            .then(|| no_violations(&plan.schema)),
     }
+}
+
+/// A zero for each index.
+fn no_violations(schema: &TableSchema) -> BTreeMap<String, u64> {
+    let keys = schema.index_key_schemas();
+    keys.names().map(|name| (name.to_owned(), 0)).collect()
+}
+
+/// The items that violate the keys of the indexes in `schema`; `None` if an index was added meanwhile, or they were not counted.
+fn index_key_violations(
+    progress: &ScanProgress,
+    schema: &TableSchema,
+) -> Option<BTreeMap<String, u64>> {
+    let indexes = no_violations(schema);
+    let counted = progress.index_key_violations.clone();
+    counted.filter(|counted| counted.keys().eq(indexes.keys()))
 }
 
 /// Opens the target for a new dump, or the interrupted one to resume it.
@@ -508,6 +529,7 @@ fn metadata(
         segments: plan.segments,
         consumed_read_units: progress.consumed_read_units,
         reported_items: plan.schema.description().item_count,
+        index_key_violations: index_key_violations(progress, schema),
         not_captured: not_captured(schema)
             .iter()
             .map(|NotCaptured { section, reason }| format!("{section}: {reason}"))

@@ -17,6 +17,7 @@ pub(crate) fn remaining_scans(
 ) -> Result<Vec<ScanRequest>> {
     let mut requests = Vec::new();
     let key = Arc::new(plan.schema.key_schema()?);
+    let index_keys = Arc::new(plan.schema.index_key_schemas());
     for segment in 0..plan.segments {
         let start = match progress.segments.get(segment as usize) {
             Some(SegmentProgress::Done) => continue,
@@ -36,6 +37,7 @@ pub(crate) fn remaining_scans(
             start,
             selection: Arc::clone(&plan.selection),
             key: Arc::clone(&key),
+            index_keys: Arc::clone(&index_keys),
             previous_keys: Arc::default(),
         });
     }

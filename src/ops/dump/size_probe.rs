@@ -42,6 +42,7 @@ pub(crate) async fn probe_size(
         start: None,
         selection: Arc::default(),
         key: Arc::new(plan.schema.key_schema()?),
+        index_keys: Arc::default(),
         previous_keys: Arc::default(),
     };
 
@@ -92,6 +93,7 @@ mod tests {
         ScanPage {
             items: split_items(Bytes::from(text), &["Items"]).unwrap().items,
             keys: Arc::default(),
+            index_key_violations: Vec::new(),
             next,
             read_units: 1.0,
             scanned: 1,

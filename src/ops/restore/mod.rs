@@ -15,6 +15,7 @@ mod diff;
 mod dry_run;
 mod empty;
 mod identity;
+mod index_violations;
 mod plan;
 mod reconcile;
 mod request;

@@ -1,5 +1,6 @@
 //! The plan of a restore: opens and checks the dump, inspects the target, and collects warnings and questions. Changes nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::boost::TemporaryBoost;
 use super::empty::needs_item;
 use super::identity::{restore_identity, table_id};
+use super::index_violations::{postpone_indexes, recorded_violations, violation_warnings};
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
 use super::source_check::{check_before_writing, open_source};
@@ -176,6 +178,8 @@ pub async fn plan(
 
     let source = open_source(&request, &reporter).await?;
     let table = request.target_table(environment, &source)?;
+    let violations = recorded_violations(&source);
+    postpone_indexes(&mut request, &violations);
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
@@ -204,7 +208,8 @@ pub async fn plan(
     let read_warnings = checked
         .as_ref()
         .map_or(source.warnings(), |checked| &checked.warnings);
-    let warnings = [read_warnings, &found].concat();
+    let of_indexes = index_warnings(&violations, &request, &reconciliation, &state);
+    let warnings = [read_warnings, &found, &of_indexes].concat();
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
@@ -235,6 +240,21 @@ pub async fn plan(
             reconciliation,
         ),
     })
+}
+
+/// Warnings about items that do not fit the key of an index, if items are written.
+fn index_warnings(
+    violations: &BTreeMap<String, u64>,
+    request: &RestoreRequest,
+    reconciliation: &Reconciliation,
+    state: &TargetState,
+) -> Vec<String> {
+    if matches!(state.action, TableAction::Keep { .. }) || !request.content.includes_items() {
+        return Vec::new();
+    }
+
+    let table = reconciliation.resulting_table(state);
+    violation_warnings(violations, &reconciliation.settings, table)
 }
 
 /// The facts for the guard once the changes to the table are planned.

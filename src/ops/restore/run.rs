@@ -374,6 +374,7 @@ impl WrittenData {
             throttled_calls,
             rejects_file,
             conflicts_file,
+            rejected_by_index,
             collisions,
         } = self.totals;
 
@@ -402,6 +403,7 @@ impl WrittenData {
             items_overwritten,
             items_rejected: counts.rejected,
             rejects_file,
+            rejected_by_index,
             items_skipped: counts.skipped,
             conflicts_file,
             resumed: plan.resumes,

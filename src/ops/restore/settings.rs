@@ -178,6 +178,12 @@ impl Settings {
         self.create.is_some() && at_creation.any(|call| call.setting == Setting::KMS)
     }
 
+    /// Whether the GSI `name` is created after the items.
+    pub(crate) fn creates_index(&self, name: &str) -> bool {
+        let mut calls = self.indexing.iter();
+        calls.any(|call| call.setting == Setting::INDEXES && call.adds.as_deref() == Some(name))
+    }
+
     /// Whether a call changes a table that exists.
     pub(crate) fn has_calls(&self) -> bool {
         let calls = [&self.before, &self.indexing, &self.after];

@@ -1,5 +1,6 @@
 //! The summary of a finished restore.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -88,6 +89,8 @@ pub struct RestoreSummary {
     pub items_rejected: u64,
     /// The rejects file: rejected items with their reasons.
     pub rejects_file: Option<PathBuf>,
+    /// Rejected items by the index that refused them, because they violate its key. A resumed restore counts only its own items.
+    pub rejected_by_index: BTreeMap<String, u64>,
     /// Items of the dump that were skipped, fully or partly, because of their keys (`--on-conflict skip`).
     pub items_skipped: u64,
     /// The file of the skipped items.

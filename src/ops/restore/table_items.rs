@@ -22,6 +22,7 @@ pub(crate) async fn has_items(store: &Reader, existing: &TableSchema, table: &st
         start: None,
         selection: Arc::default(),
         key: Arc::new(existing.key_schema()?),
+        index_keys: Arc::default(),
         previous_keys: Arc::default(),
     };
 

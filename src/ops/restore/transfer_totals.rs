@@ -1,5 +1,6 @@
 //! Totals of the items that a restore has transferred.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::backup::KeyCollisions;
@@ -18,6 +19,8 @@ pub(crate) struct TransferTotals {
     pub(crate) throttled_calls: u64,
     pub(crate) rejects_file: Option<PathBuf>,
     pub(crate) conflicts_file: Option<PathBuf>,
+    /// Rejected items of this run by the index that refused them.
+    pub(crate) rejected_by_index: BTreeMap<String, u64>,
     /// Items of this run that have the same key after the transform.
     pub(crate) collisions: KeyCollisions,
 }
@@ -37,6 +40,7 @@ impl TransferTotals {
             throttled_calls: result.costs.throttled_calls,
             rejects_file: result.files.rejects,
             conflicts_file: result.files.conflicts,
+            rejected_by_index: result.files.rejected_by_index,
             collisions: KeyCollisions::default(),
         };
 

@@ -13,7 +13,7 @@ use crate::backup::{DataFileState, DumpWriter, ScanProgress, SegmentProgress, Tr
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::field::Field;
-use crate::item::{Items, KeySchema};
+use crate::item::{IndexKeys, Items, KeySchema};
 use crate::ops::chunk::Chunk;
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::journal::{Settled, SettledDump, SinkState};
@@ -86,6 +86,7 @@ pub(crate) struct DumpWorker {
     state: DumpState,
     rejects: Option<DumpRejects>,
     reporter: Arc<dyn Reporter>,
+    index_keys: Arc<IndexKeys>,
     /// Segments whose position is a key with masked values, which the journal would write to disk.
     masked_positions: HashSet<usize>,
     /// Whether the last chunk was the end of a page.
@@ -100,11 +101,13 @@ impl DumpWorker {
         state: DumpState,
         rejects: Option<DumpRejects>,
         reporter: Arc<dyn Reporter>,
+        index_keys: Arc<IndexKeys>,
     ) -> Self {
         Self {
             state,
             rejects,
             reporter,
+            index_keys,
             masked_positions: HashSet::new(),
             is_page_end: true,
             reply: None,
@@ -115,8 +118,10 @@ impl DumpWorker {
     fn write(&mut self, chunk: Chunk<SegmentProgress>) -> Result<()> {
         if chunk.outcomes.is_some() {
             let outputs = self.transformed_items(&chunk)?;
+            self.count_violations(&outputs, None)?;
             self.state.writer.append(&outputs, chunk.lane)?;
         } else {
+            self.count_violations(&chunk.items, chunk.index_key_violations.as_deref())?;
             self.state.writer.append(&chunk.items, chunk.lane)?;
         }
 
@@ -127,6 +132,30 @@ impl DumpWorker {
         if let Some(position) = chunk.position {
             self.note_masked_position(chunk.lane, &position, &chunk.items);
             self.state.progress.segments[chunk.lane] = position;
+        }
+
+        Ok(())
+    }
+
+    /// Adds the items that violate the keys of indexes to the progress; `counted` if the source has counted them.
+    fn count_violations(&mut self, items: &Items, counted: Option<&[u64]>) -> Result<()> {
+        let Some(violations) = &mut self.state.progress.index_key_violations else {
+            return Ok(());
+        };
+
+        let mut counts = self.index_keys.zeros();
+        if let Some(counted) = counted.filter(|counted| counted.len() == counts.len()) {
+            counts.copy_from_slice(counted);
+        } else {
+            for item in items.iter() {
+                self.index_keys.count(item, &mut counts).map_err(|error| {
+                    Error::failed("an item that was read is not JSON").with_source(error)
+                })?;
+            }
+        }
+
+        for (name, count) in self.index_keys.names().zip(counts) {
+            *violations.entry(name.to_owned()).or_default() += count;
         }
 
         Ok(())
@@ -296,11 +325,12 @@ mod tests {
                 consumed_read_units: 0.0,
                 segments: vec![SegmentProgress::NotBegun],
                 changes: TransformCounts::default(),
+                index_key_violations: None,
             },
             wire: WireBytes::default(),
         };
 
-        DumpWorker::new(state, None, Arc::new(SilentReporter))
+        DumpWorker::new(state, None, Arc::new(SilentReporter), Arc::default())
     }
 
     /// A part of a page with one item. The last part has the position.

@@ -49,7 +49,7 @@ pub(crate) trait ChunkWorker<P>: Send + Sized + 'static {
 pub(crate) type SettledSender<P> = oneshot::Sender<Settled<P>>;
 
 enum Message<P> {
-    Chunk(Chunk<P>),
+    Chunk(Box<Chunk<P>>),
     Settle(SettledSender<P>),
     End,
 }
@@ -141,7 +141,7 @@ impl<P: Send + 'static, W: ChunkWorker<P>> Sink<P> for WorkerSink<P, W> {
 
     fn take(&mut self, chunk: Chunk<P>) -> Result<()> {
         self.waiting += 1;
-        self.send(Message::Chunk(chunk));
+        self.send(Message::Chunk(Box::new(chunk)));
 
         Ok(())
     }
@@ -190,7 +190,7 @@ fn process<P, W: ChunkWorker<P>>(
 ) -> Result<WorkerEnd<P, W::Output>> {
     while let Some(message) = messages.blocking_recv() {
         let chunk = match message {
-            Message::Chunk(chunk) => chunk,
+            Message::Chunk(chunk) => *chunk,
             Message::Settle(reply) => {
                 worker.settle(reply)?;
                 continue;

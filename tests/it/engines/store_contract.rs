@@ -160,6 +160,7 @@ fn scan_of(table: &str) -> ScanRequest {
             },
             sort: None,
         }),
+        index_keys: Arc::default(),
         previous_keys: Arc::default(),
     }
 }

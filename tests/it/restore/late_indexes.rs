@@ -185,6 +185,95 @@ fn with_indexes_after_every_item_and_the_index_are_restored() {
 }
 
 #[test]
+fn an_index_that_some_items_do_not_fit_is_created_after_them() {
+    for flags in [
+        &["--format=jsonl", "--compress=zstd"][..],
+        &["--segments=4"],
+    ] {
+        let (engine, proxy, project) = dumped([]);
+        project
+            .dumpdb(["--output=out"].iter().chain(flags))
+            .exits(0);
+        let metadata = project.json("out/table-metadata.json");
+        assert_eq!(metadata["index_key_violations"], json!({"by-when": 4}));
+
+        let before = proxy.calls().len();
+        let run = project.restoredb(with(&[])).exits(0);
+        let run = run.says(
+            "Index by-when is created after the items: 4 items do not fit its key and will be in the table only.",
+        );
+        assert_eq!(settings(&run.report(), "applied"), ["GSI by-when"]);
+
+        let client = engine.client();
+        assert_eq!(client.items("copy"), client.items("films"));
+        assert_eq!(indexes(&client, "copy"), by_when());
+        assert_eq!(creations(&proxy.calls()[before..]).len(), 1);
+
+        // The table exists, with the index: it refuses these items.
+        let run = project.restoredb(with(&[])).exits(3);
+        let run = run
+            .says("4 items do not fit the key of index by-when and will be rejected.")
+            .says("index by-when refused 4 items")
+            .says("--indexes-after");
+        assert_eq!(
+            run.report()["summary"]["rejected_by_index"],
+            json!({"by-when": 4})
+        );
+
+        // A new table takes them.
+        project.restoredb(with(&["--replace"])).exits(0);
+        assert_eq!(client.items("copy"), client.items("films"));
+    }
+}
+
+#[test]
+fn the_items_of_a_dump_that_is_transformed_or_limited_are_counted() {
+    let (_engine, _proxy, project) = dumped([]);
+    project
+        .dumpdb([
+            "--output=changed",
+            "--transform=if .when == \"2026\" then .when = 2026 else . end",
+        ])
+        .exits(0);
+    let metadata = project.json("changed/table-metadata.json");
+    assert_eq!(metadata["index_key_violations"], json!({"by-when": 8}));
+
+    project.dumpdb(["--output=few", "--limit=5"]).exits(0);
+    let few = project.json("few/table-data.json");
+    let is_violation = |item: &&Value| {
+        let when = item.get("when");
+        when.is_some_and(|when| when.get("S").is_none_or(|text| text == ""))
+    };
+    let violations = few["Items"].as_array().expect("a list");
+    let violations = violations.iter().filter(is_violation).count();
+    let metadata = project.json("few/table-metadata.json");
+    assert_eq!(
+        metadata["index_key_violations"],
+        json!({"by-when": violations})
+    );
+}
+
+#[test]
+fn items_from_standard_input_that_an_index_refuses_are_named_with_what_to_do() {
+    let (engine, _proxy, project) = dumped([]);
+    let client = engine.client();
+    let items = project.text("out/table-data.json");
+    let schema = "--schema=out/table-schema.json";
+    let arguments = ["--source=-", "--env=dev", "--yes", "--json", schema];
+    let run = project.restoredb_from(items.as_bytes(), arguments).exits(3);
+    let run = run
+        .says("index by-when refused 4 items")
+        .says("--indexes-after");
+    assert_eq!(run.report()["summary"]["items_rejected"], 4);
+    assert_eq!(client.items("copy").len(), 6);
+
+    let again = arguments.iter().chain(&["--replace", "--indexes-after"]);
+    project.restoredb_from(items.as_bytes(), again).exits(0);
+    assert_eq!(client.items("copy"), client.items("films"));
+    assert_eq!(indexes(&client, "copy"), by_when());
+}
+
+#[test]
 fn an_existing_table_gets_the_index_that_it_lacks_with_apply_settings() {
     let (engine, _proxy, project) = dumped([]);
     let client = engine.client();

@@ -53,6 +53,7 @@ fn after(pages: usize) -> ScanProgress {
             "{{\"pk\": {{\"S\":\"{pages}\"}}}}"
         ))],
         changes: TransformCounts::default(),
+        index_key_violations: None,
     }
 }
 

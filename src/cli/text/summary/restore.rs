@@ -193,6 +193,7 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
             "{} {what}{kept}",
             format::items(summary.items_rejected)
         ));
+        problems.extend(rejected_by_index(summary));
     }
 
     problems.extend(key_collisions(summary.collisions, &summary.collided));
@@ -230,6 +231,21 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
     );
 
     problems
+}
+
+/// The indexes that refused items, and how to restore these.
+fn rejected_by_index(summary: &RestoreSummary) -> Option<String> {
+    let indexes = summary.rejected_by_index.iter();
+    let indexes: Vec<_> = indexes
+        .map(|(name, count)| format!("index {name} refused {}", format::items(*count)))
+        .collect();
+
+    (!indexes.is_empty()).then(|| {
+        format!(
+            "{}: they do not fit its key\nhint: restore into a new table with --indexes-after, or replace this one with --replace --indexes-after",
+            indexes.join(", ")
+        )
+    })
 }
 
 /// The table and what was done to it.
@@ -399,6 +415,7 @@ mod tests {
             items_overwritten: 0,
             items_rejected: 0,
             rejects_file: None,
+            rejected_by_index: std::collections::BTreeMap::new(),
             data_bytes: 118_000,
             consumed_write_units: 312.0,
             throttled_calls: 0,

@@ -1,6 +1,7 @@
 //! Files of items that were not written, each with its reason: rejects, and conflicts with items in the table. They are next to
 //! the dump, and a later restore can read them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(crate) struct RejectFileSize {
 pub(crate) struct RejectFilePaths {
     pub(crate) rejects: Option<PathBuf>,
     pub(crate) conflicts: Option<PathBuf>,
+    /// The number of rejected items by the index that refused them, in this run.
+    pub(crate) rejected_by_index: BTreeMap<String, u64>,
 }
 
 /// The rejects file and the conflicts file of one restore.
@@ -42,6 +45,7 @@ pub(crate) struct RejectFiles {
     rejected: ListFile,
     conflicts: ListFile,
     formatter: ItemFormatter,
+    rejected_by_index: BTreeMap<String, u64>,
 }
 
 /// Syncs a file to disk.
@@ -153,6 +157,7 @@ impl RejectFiles {
             rejected: ListFile::open(rejects, rejects_size)?,
             conflicts: ListFile::open(conflicts, conflicts_size)?,
             formatter,
+            rejected_by_index: BTreeMap::new(),
         })
     }
 
@@ -168,7 +173,13 @@ impl RejectFiles {
         };
 
         let list = match file {
-            RejectFileKind::Rejects => &mut self.rejected,
+            RejectFileKind::Rejects => {
+                if let Some(index) = refused.index() {
+                    *self.rejected_by_index.entry(index.to_owned()).or_default() += 1;
+                }
+
+                &mut self.rejected
+            }
             RejectFileKind::Conflicts => &mut self.conflicts,
         };
         list.append(refused, outputs, &self.formatter)
@@ -216,6 +227,7 @@ impl RejectFiles {
         Ok(RejectFilePaths {
             rejects: self.rejected.lines.finish()?,
             conflicts: self.conflicts.lines.finish()?,
+            rejected_by_index: self.rejected_by_index,
         })
     }
 }
