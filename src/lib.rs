@@ -59,7 +59,7 @@
 //!
 //! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],
 //! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`],
-//! [`field`], [`limits`] and `similar`.
+//! [`field`], `layout`, [`limits`] and `similar`.
 
 mod aws;
 pub mod backup;
@@ -70,6 +70,14 @@ pub mod error;
 pub mod event;
 pub mod field;
 pub mod item;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(
+        dead_code,
+        reason = "only the command line hides rows and starts sentences"
+    )
+)]
+mod layout;
 pub mod limits;
 pub mod ops;
 pub mod place;

@@ -1,7 +1,12 @@
 //! `dump-summary.txt`: the metadata in readable form. It is never read back.
 
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
 use super::format::{METADATA_FILE, SUMMARY_FILE};
 use super::metadata::Metadata;
+use crate::layout::{Line, RowGroup, Rows, count, counted};
 
 /// Tables with fewer items are not compared with the dump: their count is often outdated.
 const MIN_REPORTED_ITEMS: u64 = 1_000;
@@ -18,101 +23,79 @@ pub(crate) fn few_items_warning(metadata: &Metadata) -> Option<String> {
     Some(format!(
         "The dump contains {} {items}, but DynamoDB reported about {} for table {}. DynamoDB updates its count about every six hours. Items \
          may have been deleted since; otherwise, the dump is incomplete.",
-        grouped(metadata.items),
-        grouped(reported),
+        count(metadata.items),
+        count(reported),
         metadata.table
     ))
 }
 
 /// Renders the summary from the metadata.
 pub(crate) fn render(metadata: &Metadata) -> String {
-    let mut lines = vec!["DynamoDB dump".to_owned(), String::new()];
-    for (label, value) in fields(metadata) {
-        lines.push(format!("{label:<13}{}", printable(&value)));
-    }
-
-    lines.push(String::new());
-    lines.push("Files".to_owned());
-
+    let mut rows = Rows::new();
+    table_rows(rows.group("Source"), metadata);
+    content_rows(rows.group("Contents"), metadata);
+    let files = rows.group("Files");
     for (name, entry) in &metadata.files {
-        lines.push(format!("  {name:<21} {} bytes", grouped(entry.bytes)));
+        files.row(name, format!("{} bytes", count(entry.bytes)));
     }
 
-    lines.push(format!("  {SUMMARY_FILE:<21} this summary"));
-    lines.push(format!(
-        "  {METADATA_FILE:<21} the same as JSON, with checksums"
-    ));
-    lines.push(String::new());
+    files.row(SUMMARY_FILE, "this summary");
+    files.row(METADATA_FILE, "the same as JSON, with checksums");
 
-    lines.join("\n")
+    let mut text = "DynamoDB dump\n".to_owned();
+    for line in rows.lines(true, usize::MAX) {
+        let _ = match line {
+            Line::Heading(heading) => writeln!(text, "\n{heading}"),
+            Line::Row(row) => writeln!(text, "{row}"),
+        };
+    }
+
+    text
 }
 
-fn fields(metadata: &Metadata) -> Vec<(&'static str, String)> {
+fn table_rows(group: &mut RowGroup, metadata: &Metadata) {
     let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
-    let time =
-        |time: &chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-    let mut fields = vec![
-        ("Table", metadata.table.clone()),
-        ("ARN", or_unknown(&metadata.table_arn)),
-        ("Environment", metadata.environment.clone()),
-        ("Region", or_unknown(&metadata.region)),
-        (
-            "Endpoint",
-            metadata
-                .endpoint
-                .clone()
-                .unwrap_or_else(|| "AWS".to_owned()),
-        ),
-        ("Route", route(metadata)),
-        ("Read from", time(&metadata.started_at)),
-        ("Read until", time(&metadata.finished_at)),
-        ("Items", grouped(metadata.items)),
-        (
-            "Item text",
-            format!("{} bytes", grouped(metadata.data_bytes)),
-        ),
-        ("Read units", format!("{:.1}", metadata.consumed_read_units)),
-        ("Complete", completeness(metadata)),
-    ];
+    let endpoint = metadata.endpoint.as_deref().unwrap_or("AWS");
+    group
+        .row("table", &*metadata.table)
+        .row("environment", &*metadata.environment)
+        .row("endpoint", endpoint)
+        .row("region", or_unknown(&metadata.region))
+        .row("ARN", or_unknown(&metadata.table_arn))
+        .list("not captured", &metadata.not_captured);
+}
+
+fn content_rows(group: &mut RowGroup, metadata: &Metadata) {
+    let time = |time: &DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let (started, finished) = (time(&metadata.started_at), time(&metadata.finished_at));
+    let bytes = format!("{} bytes as JSON", count(metadata.data_bytes));
+    let units = format!("{:.1} read units", metadata.consumed_read_units);
+    group
+        .row("items", counted(metadata.items, "item"))
+        .row("size", bytes)
+        .row("complete", completeness(metadata))
+        .row("read", format!("{started} to {finished}"))
+        .row("", "A Scan is not a point-in-time snapshot.")
+        .row("method", route(metadata))
+        .row("consumed", units);
 
     if metadata.resumed > 0 {
-        let times = if metadata.resumed == 1 {
-            "once".to_owned()
-        } else {
-            format!("{} times", metadata.resumed)
-        };
-
-        fields.push(("Resumed", format!("{times} after an interruption")));
+        let times = counted(metadata.resumed.into(), "time");
+        group.row("resumed", format!("{times}, after interruptions"));
     }
 
     if metadata.transformed {
-        fields.push((
-            "Transformed",
-            "yes: items were changed by a transform".to_owned(),
-        ));
+        group.row("transformed", "yes, items were changed by a transform");
     }
 
-    if let Some(sha256) = &metadata.mask_rules_sha256 {
-        fields.push(("Masked", format!("by the rules of SHA-256 {sha256}")));
-    }
-
-    fields.extend(few_items_warning(metadata).map(|warning| ("Warning", warning)));
-    fields.extend(
-        metadata
-            .not_captured
-            .iter()
-            .map(|missing| ("Not captured", missing.clone())),
+    let masked = metadata.mask_rules_sha256.iter();
+    group.list(
+        "masked",
+        masked.map(|sha256| format!("by rules with SHA-256 {sha256}")),
     );
-
-    fields.push((
-        "Made by",
-        format!(
-            "dynadump {}, format {}",
-            metadata.tool_version, metadata.format_version
-        ),
-    ));
-
-    fields
+    group.list("warning", few_items_warning(metadata));
+    let (tool, format) = (&metadata.tool_version, metadata.format_version);
+    group.row("created by", format!("dynadump {tool}, format {format}"));
 }
 
 fn route(metadata: &Metadata) -> String {
@@ -122,16 +105,8 @@ fn route(metadata: &Metadata) -> String {
         "eventually"
     };
 
-    let segments = if metadata.segments == 1 {
-        "segment"
-    } else {
-        "segments"
-    };
-
-    format!(
-        "{}, {} {segments}, {consistency} consistent",
-        metadata.route, metadata.segments
-    )
+    let segments = counted(metadata.segments.into(), "segment");
+    format!("{}, {segments}, {consistency} consistent", metadata.route)
 }
 
 fn completeness(metadata: &Metadata) -> String {
@@ -148,46 +123,9 @@ fn completeness(metadata: &Metadata) -> String {
     format!("no: {}", reasons.join(", "))
 }
 
-/// Replaces control characters: names come from files and servers and must not control the
-/// terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-
-        text.push(digit);
-    }
-
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345, "12,345"),
-            (1_234_567, "1,234,567"),
-        ];
-
-        for (number, expected) in cases {
-            assert_eq!(grouped(number), expected);
-        }
-    }
 
     #[test]
     fn a_complete_dump_with_less_than_half_of_more_than_a_thousand_items_has_a_warning() {
@@ -214,13 +152,16 @@ mod tests {
         let mut metadata = super::super::metadata::tests::metadata();
         metadata.environment = "pr\u{1b}[2Jod\n".into();
         let text = render(&metadata);
-        assert!(text.contains("Complete     no: limit 3\n"), "{text}");
         assert!(
-            text.contains("Environment  pr\u{fffd}[2Jod\u{fffd}\n"),
+            text.contains("  Complete              no: limit 3\n"),
             "{text}"
         );
         assert!(
-            text.contains("Not captured tags: access denied\n"),
+            text.contains("  Environment           pr\\u{1b}[2Jod\\u{a}\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("  Not captured          tags: access denied\n"),
             "{text}"
         );
         assert!(text.ends_with("with checksums\n"), "{text}");

@@ -97,6 +97,7 @@ pub(crate) fn help() -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
 
     use super::*;
 
@@ -112,9 +113,10 @@ mod tests {
     #[test]
     fn readme_lists_the_codes_with_the_words_of_the_help() {
         let readme = include_str!("../../README.md");
-        let table: String = meanings()
-            .map(|(code, meaning)| format!("| {code} | {meaning} |\n"))
-            .collect();
+        let mut table = String::new();
+        for (code, meaning) in meanings() {
+            writeln!(table, "| {code} | {meaning} |").unwrap();
+        }
 
         assert!(
             readme.contains(&format!("| code | meaning |\n| --- | --- |\n{table}\n")),

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use super::session::Session;
 use super::terminal::prompt;
 use super::text::format;
-use super::text::plan::PlanSection;
 use crate::environment::Answers;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Rows;
 use crate::ops::dump::{DumpPlan, InterruptedDump};
 use crate::ops::guard;
 
@@ -42,15 +42,15 @@ pub(crate) fn with_resume_flag(arguments: impl IntoIterator<Item = OsString>) ->
 /// The number of items kept, and the command to resume.
 pub(crate) fn resume_hint_with_count(items_kept: u64, command: &str) -> String {
     format!(
-        "{} kept; {}",
-        count_with_verb(items_kept),
+        "{} saved. {}",
+        format::items(items_kept),
         resume_hint(command)
     )
 }
 
 /// The command to resume.
 pub(crate) fn resume_hint(command: &str) -> String {
-    format!("to go on: {command}")
+    format!("Resume with: {command}")
 }
 
 /// Adds the command to resume to the hint of an error, if there is something to resume.
@@ -94,33 +94,25 @@ pub(crate) async fn offer_resume(
     prompt::ask_yes_no(&session.console, &question, &session.cancel).await
 }
 
-/// The section of a plan about resuming; `None` if it was not requested and does not happen.
-pub(crate) fn section(plan: &DumpPlan, requested: bool, now: DateTime<Utc>) -> Option<PlanSection> {
-    let line = match &plan.unfinished {
+/// Adds what is resumed to a plan, if anything is or if it was requested.
+pub(crate) fn add_rows(rows: &mut Rows, plan: &DumpPlan, requested: bool, now: DateTime<Utc>) {
+    let value = match &plan.unfinished {
         Some(interrupted) if plan.resumes => describe(interrupted, now),
-        _ if requested => "nothing: no interrupted dump is there".to_owned(),
-        _ => return None,
+        _ if requested => "no interrupted dump was found; a new one is started".to_owned(),
+        _ => return,
     };
 
-    Some(PlanSection::new("Resumes", vec![format!("  {line}")]))
+    rows.group("Interrupted dump").row("resumes", value);
 }
 
 /// Progress and age of an interrupted dump.
 fn describe(interrupted: &InterruptedDump, now: DateTime<Utc>) -> String {
     format!(
-        "{}, {} read; begun {}, broken off {}",
+        "{}, {}; started {}, interrupted {}",
         format::items(interrupted.items),
         format::bytes(interrupted.data_bytes),
         format::timestamp(interrupted.started_at),
         format::age(interrupted.reached_at, now),
-    )
-}
-
-fn count_with_verb(items: u64) -> String {
-    format!(
-        "{} {}",
-        format::items(items),
-        if items == 1 { "is" } else { "are" }
     )
 }
 
@@ -177,14 +169,14 @@ mod tests {
         let full = || Error::failed("disk full").with_hint("free some space");
         assert_eq!(
             hint(full(), Some(2)).unwrap(),
-            "free some space\n2 items are kept; to go on: x --resume"
+            "free some space\n2 items saved. Resume with: x --resume"
         );
         assert_eq!(hint(full(), None).unwrap(), "free some space");
         let interrupted =
             Error::new(ErrorKind::Interrupted, "interrupted").with_hint("run it again");
         assert_eq!(
             hint(interrupted, Some(1)).unwrap(),
-            "1 item is kept; to go on: x --resume"
+            "1 item saved. Resume with: x --resume"
         );
         assert_eq!(hint(Error::damaged("changed"), Some(1)), None);
     }

@@ -1,5 +1,6 @@
 //! Lifecycle of a command: parses arguments, runs it with signal handling, and reports the outcome.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -15,11 +16,11 @@ use super::terminal::output::{Console, write_data};
 use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::signals::{supervise, unless_cancelled};
-use super::text::plan::PlanSection;
 use crate::environment::{Approval, Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::name_fields_with;
+use crate::layout::{Rows, sentence_case};
 use crate::ops;
 use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
 
@@ -50,8 +51,8 @@ where
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
         Err(notice) => {
-            // Help, version or a usage error. A closed stream is not an error.
-            let _ = notice.print();
+            // Help, version or a usage error.
+            print_notice(&notice);
             let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
             // The arguments could not be parsed, so look for the flag itself.
             if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
@@ -70,6 +71,20 @@ where
         .and_then(|command| execute(&console, |session| run(command, session)));
 
     finish(&console, &outcome)
+}
+
+/// Prints help or the version to standard output, or a usage error with the label of every error to standard error. A closed stream
+/// is not an error.
+fn print_notice(notice: &clap::Error) {
+    if !notice.use_stderr() {
+        let _ = notice.print();
+        return;
+    }
+
+    let text = notice.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "[ERROR] {}", sentence_case(text.trim_end()));
 }
 
 /// The message of a clap error on one line, without its label and usage.
@@ -200,10 +215,11 @@ impl Session {
         Arc::clone(&self.progress) as Arc<dyn Reporter>
     }
 
-    /// Prints a plan and its warnings. `--quiet` hides the plan, unless it is a dry run or a prompt follows.
+    /// Prints a plan and its warnings. `--quiet` hides the plan, unless it is a dry run or a prompt follows. A dry run shows all
+    /// details, because the plan is its result.
     pub(crate) fn show_plan(
         &self,
-        sections: &[PlanSection],
+        rows: &Rows,
         warnings: &[String],
         approval: &Approval,
         common: &CommonOptions,
@@ -212,9 +228,7 @@ impl Session {
         // Nobody can confirm a plan that is not shown.
         let needed = common.dry_run || !prompt::is_decided_by_flags(approval, &common.answers);
         if needed || !self.console.options().quiet {
-            for section in sections {
-                self.console.section(section.heading, &section.lines);
-            }
+            self.console.rows(rows, common.dry_run);
         }
 
         for warning in warnings {
@@ -278,7 +292,7 @@ mod tests {
             (code, output.as_str()),
             (
                 format!("{:?}", ExitCode::from(12)),
-                "[ERROR] dumpdb: the dump is damaged\n"
+                "[ERROR] The dump is damaged\n"
             )
         );
 
@@ -294,9 +308,7 @@ mod tests {
         let (code, output) = end(|| panic!("provoked"));
         assert_eq!(code, format!("{:?}", ExitCode::from(1)));
         assert!(
-            output.starts_with(
-                "[ERROR] dumpdb: the command was cut off by an error in the program\n"
-            ),
+            output.starts_with("[ERROR] The command stopped unexpectedly; this is a bug\n"),
             "{output}"
         );
     }

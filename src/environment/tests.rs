@@ -524,6 +524,7 @@ fn credentials_are_one_set_from_one_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of files and errors")]
 fn a_file_that_is_half_or_contradicts_itself_is_refused() {
     for (file, message) in [
         (

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_waits_continues_when_a_permit_is_returned_before_or_during_the_wait() {
-        const FOREVER: Duration = Duration::from_secs(3600);
+        const FOREVER: Duration = Duration::from_hours(1);
 
         let permits = LanePermits::new(1, 1);
         let take = || permits.take(std::iter::once((0, None)));

@@ -78,7 +78,7 @@ async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed(format!("{name} was cut off")).with_source(error))?
+    done.map_err(|error| Error::failed(format!("{name} stopped unexpectedly")).with_source(error))?
 }
 
 /// Waits for `work`, or fails with `interrupted` as soon as `cancel` fires, so that Ctrl-C does not wait for retries.

@@ -24,7 +24,7 @@ pub(crate) async fn check_not_recreated(
 ) -> Result<()> {
     match describe_with_retries(store, table).await? {
         None => Err(Error::failed(format!(
-            "table {table} was deleted meanwhile"
+            "table {table} was deleted in the meantime"
         ))),
         // This comes before the status: a recreated table may already be being deleted again.
         Some(now) if now.is_different_table(before) => Err(recreated_error(table)),
@@ -38,9 +38,9 @@ pub(crate) async fn check_not_recreated(
 /// The error for a table that was recreated while the command ran.
 pub(crate) fn recreated_error(table: &str) -> Error {
     Error::failed(format!(
-        "table {table} was deleted and created again meanwhile"
+        "table {table} was deleted and recreated in the meantime"
     ))
-    .with_hint("find out who did so, then run the same command again")
+    .with_hint("find out who deleted it, then run the same command again")
 }
 
 async fn describe_with_retries(store: &Reader, table: &str) -> Result<Option<TableSchema>> {

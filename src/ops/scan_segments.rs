@@ -109,8 +109,8 @@ where
 
     // Dropping the set on an error aborts the remaining scans.
     while let Some(joined) = scans.join_next().await {
-        let (worker, result) =
-            joined.map_err(|error| Error::failed("a scan was cut off").with_source(error))?;
+        let (worker, result) = joined
+            .map_err(|error| Error::failed("a scan stopped unexpectedly").with_source(error))?;
         result?;
         start_next(worker, &mut queues, &mut scans);
     }

@@ -13,12 +13,11 @@ mod diff;
 mod document;
 mod json_body;
 mod not_recreated;
-
+mod outline;
 mod overrides;
 mod restoring_tag;
 mod settings;
 mod status;
-mod summary;
 #[cfg(test)]
 mod tests;
 mod unknown_fields;
@@ -39,6 +38,7 @@ pub use diff::{
 pub use document::section::{Captured, Section};
 pub(crate) use document::section::{Reading, Resource};
 pub use not_recreated::NotRecreated;
+pub use outline::TableOutline;
 pub use overrides::edit::OverriddenSchema;
 pub use overrides::parse::{BillingMode, Overrides, OverridesFormat, TableClass};
 pub(crate) use restoring_tag::restoring_tag_removal;

@@ -54,7 +54,8 @@ fn texts(differences: &[Difference]) -> Vec<[&str; 3]> {
 
 fn lines(schema: &TableSchema) -> Vec<String> {
     schema
-        .summary_lines()
+        .outline()
+        .rows()
         .into_iter()
         .map(|(label, words)| format!("{label}: {words}"))
         .collect()
@@ -187,7 +188,7 @@ mod documents {
             document[position] = byte;
             for document in [&document, &junk] {
                 if let Ok(schema) = TableSchema::parse(document) {
-                    let _ = (schema.summary_lines(), schema.activity(), schema.create_table_request("t"), schema.region());
+                    let _ = (schema.outline(), schema.activity(), schema.create_table_request("t"), schema.region());
                     let _ = differences(&schema, &parse(PROVISIONED));
                 }
             }

@@ -7,35 +7,7 @@ use super::description::{
 };
 use super::document::raw::fields_of;
 use super::settings::values::{Billing, Capacity};
-use super::vector_indexes::{self, VectorIndex};
-
-impl TableSchema {
-    /// Keys, billing and indexes as label and description, for plans: `("partition key", "id (S)")`,
-    /// `("GSI by-director", "director (S), year (N), projection ALL, 5 RCU / 5 WCU")`.
-    #[must_use]
-    pub fn shape_lines(&self) -> Vec<(String, String)> {
-        let table = &self.description;
-        let mut lines = key_lines(table);
-        lines.push(("billing", billing(table)));
-        let mut lines: Vec<_> = lines
-            .into_iter()
-            .map(|(label, words)| (label.to_owned(), words))
-            .collect();
-        lines.extend(
-            indexes(table)
-                .iter()
-                .map(|index| (index.label(), index.words())),
-        );
-
-        lines.extend(
-            vector_indexes::indexes(self)
-                .iter()
-                .map(|index| (format!("vector index {}", index.name), vector_index(index))),
-        );
-
-        lines
-    }
-}
+use super::vector_indexes::VectorIndex;
 
 /// Description of one GSI or LSI.
 pub(crate) struct IndexWords<'a> {

@@ -3,6 +3,7 @@
 use crate::field::Field;
 
 /// The flag for a field.
+#[expect(clippy::too_many_lines, reason = "a table with a line for each field")]
 pub(crate) fn flag(field: Field) -> &'static str {
     match field {
         Field::Environment => "--env",

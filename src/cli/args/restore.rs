@@ -109,7 +109,7 @@ struct RestoreOnlyArgs {
     schema: Option<PathBuf>,
 
     /// Only create the table and apply its settings; write no items
-    #[arg(long, conflicts_with = "data_only")]
+    #[arg(long, conflicts_with_all = ["data_only", "indexes_after"])]
     schema_only: bool,
 
     /// Only write the items; create no table and change no settings

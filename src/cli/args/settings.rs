@@ -23,7 +23,7 @@ pub(crate) struct SettingArgs {
 
     /// Create the GSIs of a new table after its items; items that do not fit the key of an index are
     /// then in the table, but not in the index
-    #[arg(long, hide_short_help = true, conflicts_with = "schema_only")]
+    #[arg(long, hide_short_help = true)]
     indexes_after: bool,
 
     /// Apply the settings to an existing table, too; GSIs that it lacks are created

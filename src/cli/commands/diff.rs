@@ -26,7 +26,7 @@ pub(crate) fn report_differences(
     if !not_compared.is_empty() {
         session
             .console
-            .warning(&format!("not compared:\n{}", not_compared.join("\n")));
+            .warning(&format!("Not compared:\n{}", not_compared.join("\n")));
     }
 
     session.console.info(&headline(found));
@@ -62,9 +62,9 @@ fn headline(found: &SchemaDifferences) -> String {
         target.table, target.environment
     );
     match differences.len() as u64 {
-        0 => format!("{table} is as {source} says"),
+        0 => format!("{table} matches the schema of {source}"),
         count => format!(
-            "{table} differs from {source} in {}",
+            "{table} differs from the schema of {source} in {}",
             format::counted(count, "setting")
         ),
     }

@@ -57,7 +57,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
     // Only items can be resumed, and not on standard output.
     if command.request.content.includes_items() && !command.writes_to_stdout() {
         let _ = session.abort_hint.set(format!(
-            "what was read is kept, but for the last two seconds; {}",
+            "Items read until two seconds ago are saved. {}",
             resume::resume_hint(&resume::resume_command())
         ));
     }
@@ -69,7 +69,7 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
         Ok(summary) => show_summary(&summary, &command, &session),
         // `dumpdb --output - | head` is not an error worth reporting as one.
         Err(error) if command.writes_to_stdout() && is_closed_pipe(&error) => {
-            let message = "standard output was closed by its reader before the last item";
+            let message = "Standard output was closed by its reader before the last item.";
             session.console.info(message);
             Ok(CommandOutcome::Unread)
         }
@@ -84,13 +84,13 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
 
 fn show_plan(plan: &DumpPlan, approval: &Approval, command: &DumpCommand, session: &Session) {
     let now = Utc::now();
-    let mut sections = plan::dump(plan, command.request.content);
-    sections.extend(resume::section(plan, command.request.resume, now));
+    let mut rows = plan::dump(plan, command.request.content);
+    resume::add_rows(&mut rows, plan, command.request.resume, now);
 
     let mut warnings = plan.warnings.clone();
     warnings.extend(plan.discard_warning());
 
-    session.show_plan(&sections, &warnings, approval, &command.common);
+    session.show_plan(&rows, &warnings, approval, &command.common);
 }
 
 /// Applies the transform to the items without writing a dump, and reports the result.
@@ -118,12 +118,8 @@ fn show_summary(
     command: &DumpCommand,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let lines = summary::dump(summary, command.request.content);
-    session.console.result(&lines);
-
-    for problem in summary::dump_problems(summary) {
-        session.console.problem(&problem);
-    }
+    let text = summary::dump(summary, command.request.content);
+    session.console.outcome(&text);
 
     CommandOutcome::acted(summary, summary.is_whole())
 }

@@ -33,8 +33,8 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
     let planning = ops::restore::plan(&store, &environment, request, session.reporter());
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
 
-    let sections = plan::restore(&plan, Utc::now());
-    session.show_plan(&sections, &plan.warnings, plan.approval(), common);
+    let rows = plan::restore(&plan, Utc::now());
+    session.show_plan(&rows, &plan.warnings, plan.approval(), common);
 
     if common.dry_run {
         return dry_run(&plan, &command, &session).await;
@@ -46,9 +46,9 @@ pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<Com
         .can_be_resumed()
         .then(|| resume::resume_hint(&resume::resume_command()));
     if let Some(resume_hint) = &resume_hint {
-        let _ = session
-            .abort_hint
-            .set(format!("what is written stays; {resume_hint}"));
+        let _ = session.abort_hint.set(format!(
+            "Items written so far stay in the table. {resume_hint}"
+        ));
     }
 
     let store = if store.is_temporary() {
@@ -127,21 +127,14 @@ fn show_summary(
     command: &RestoreCommand,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let mut lines = summary::restore(summary);
-
     // `verifydb` would report transformed and salvaged items as differences.
     let is_as_dumped =
         summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
-    if summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin() {
-        let verify_command = summary::verify_command(std::env::args_os());
-        lines.push(format!("For a full check: {verify_command}"));
-    }
-
-    session.console.result(&lines);
-
-    for problem in summary::restore_problems(summary) {
-        session.console.problem(&problem);
-    }
+    let needs_check =
+        summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin();
+    let full_check = needs_check.then(|| summary::verify_command(std::env::args_os()));
+    let text = summary::restore(summary, command.request.content, full_check);
+    session.console.outcome(&text);
 
     CommandOutcome::acted(summary, summary.is_whole())
 }

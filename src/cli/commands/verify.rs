@@ -43,14 +43,13 @@ async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result
         session.console.warning(warning);
     }
 
+    session.console.outcome(&verdict::dump(&found));
+
     if found.is_whole() {
-        session.console.result(&verdict::intact_dump(&found));
-        return CommandOutcome::acted(&found, true);
+        CommandOutcome::acted(&found, true)
+    } else {
+        CommandOutcome::damaged(&found)
     }
-
-    session.console.problem(&verdict::damaged_dump(&found));
-
-    CommandOutcome::damaged(&found)
 }
 
 /// Compares a table's settings with the dump's schema.
@@ -161,11 +160,7 @@ fn report_comparison(found: &Comparison, session: &Session) -> Result<CommandOut
         session.console.warning(warning);
     }
 
-    session.console.result(&verdict::comparison(found));
-
-    if !found.is_equal() {
-        session.console.problem(&verdict::differences(found));
-    }
+    session.console.outcome(&verdict::comparison(found));
 
     CommandOutcome::acted(found, found.is_equal())
 }

@@ -9,11 +9,12 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use console::{Style, style};
+use console::{Style, Term, style};
 use indicatif::ProgressBar;
 
-use crate::cli::text::format::escape;
+use crate::cli::text::summary::OutcomeText;
 use crate::error::{Error, Result};
+use crate::layout::{Line, Rows, escape, sentence_case};
 
 /// Verbosity and format of the output.
 #[derive(Debug, Clone, Copy, Default)]
@@ -150,14 +151,7 @@ impl Console {
 
     /// Prints an error with its details, causes and hint.
     pub(crate) fn error(&self, error: &Error) {
-        let message = format!("{}: {error}", self.command);
-
-        // In a log, every message has a label. On a terminal, the name of the command is enough.
-        if self.is_terminal {
-            self.lines(&indent_continuation(&message));
-        } else {
-            self.labelled("[ERROR]", &Style::new().red().bold(), &message);
-        }
+        self.problem(&error.to_string());
 
         let details: Vec<String> = error
             .details()
@@ -195,29 +189,52 @@ impl Console {
         self.write(&styled.collect::<String>());
     }
 
-    /// Prints a heading and the lines below it.
-    pub(crate) fn section(&self, heading: &str, lines: &[String]) {
+    /// Prints rows with their headings. Details are shown with `--verbose`, and if `all_details` is set.
+    pub(crate) fn rows(&self, rows: &Rows, all_details: bool) {
+        for line in rows.lines(self.options.verbose || all_details, self.width()) {
+            match line {
+                Line::Heading(heading) => self.heading(heading),
+                Line::Row(text) => self.lines(&[text]),
+            }
+        }
+    }
+
+    /// Columns of the terminal. Lines in a log are not wrapped.
+    fn width(&self) -> usize {
+        if self.is_terminal {
+            Term::stderr().size().1.into()
+        } else {
+            usize::MAX
+        }
+    }
+
+    fn heading(&self, heading: &str) {
         if self.is_terminal {
             let heading = style(escape(heading)).for_stderr().bold();
             self.write(&format!("{heading}\n"));
         } else {
-            self.labelled("[INFO]", &Style::new().cyan(), heading);
-        }
-
-        self.lines(lines);
-    }
-
-    /// Prints a summary, headline first; hidden by `--quiet`.
-    pub(crate) fn result(&self, lines: &[String]) {
-        if !self.options.quiet
-            && let Some((headline, lines)) = lines.split_first()
-        {
-            self.section(headline, lines);
+            self.info(heading);
         }
     }
 
-    /// Prints a problem of a command that nevertheless ran to its end.
-    pub(crate) fn problem(&self, text: &str) {
+    /// Prints the result of a command: the headline, problems, details. `--quiet` leaves only the problems.
+    pub(crate) fn outcome(&self, text: &OutcomeText) {
+        let is_shown = !self.options.quiet;
+        if is_shown && let Some(headline) = &text.headline {
+            self.heading(&sentence_case(headline));
+        }
+
+        for problem in &text.problems {
+            self.problem(problem);
+        }
+
+        if is_shown {
+            self.rows(&text.rows, text.all_details);
+        }
+    }
+
+    /// Prints an error, or a problem of a command that nevertheless ran to its end.
+    fn problem(&self, text: &str) {
         self.labelled("[ERROR]", &Style::new().red().bold(), text);
     }
 
@@ -229,15 +246,8 @@ impl Console {
         }
     }
 
-    /// Updates the progress bar, if there is one.
-    pub(crate) fn with_bar(&self, change: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = &*lock(&self.bar) {
-            change(bar);
-        }
-    }
-
     fn labelled(&self, label: &str, style: &Style, text: &str) {
-        let mut lines = indent_continuation(text).into_iter();
+        let mut lines = indent_continuation(&sentence_case(text)).into_iter();
         let first = lines.next().unwrap_or_default();
         let label = style.clone().for_stderr().apply_to(label);
         self.write(&format!("{label} {}\n", escape(&first)));
@@ -384,20 +394,56 @@ mod tests {
         console.error(&error());
         assert_eq!(
             output.text(),
-            "[ERROR] dumpdb: no response from http://x\\u{1b}[31m\n  caused by: tcp connect error\n  caused by: refused\n    \
+            "[ERROR] No response from http://x\\u{1b}[31m\n  caused by: tcp connect error\n  caused by: refused\n    \
              for a reason\nhint: start it\n"
         );
     }
 
     #[test]
-    fn an_error_at_a_terminal() {
+    fn an_error_has_the_same_form_at_a_terminal() {
         let (console, output) = console(OutputOptions::default(), true);
         console.error(&error());
         assert!(
-            output.text().starts_with("dumpdb: no response from "),
+            output.text().starts_with("[ERROR] No response from "),
             "{}",
             output.text()
         );
+    }
+
+    #[test]
+    fn a_result_starts_with_its_headline_and_quiet_leaves_only_its_problems() {
+        let text = OutcomeText {
+            headline: Some("table films has the 3 items.".to_owned()),
+            problems: vec!["1 item rejected".to_owned()],
+            rows: Rows::plain(|group| {
+                group.row("boost", "none").detail("consumed", "1 read unit");
+            }),
+            all_details: false,
+        };
+        let printed = |quiet, verbose| {
+            let (console, output) = console(
+                OutputOptions {
+                    quiet,
+                    verbose,
+                    ..OutputOptions::default()
+                },
+                false,
+            );
+            console.outcome(&text);
+            output.text()
+        };
+
+        let headline = "[INFO] Table films has the 3 items.\n";
+        let problem = "[ERROR] 1 item rejected\n";
+        assert_eq!(
+            printed(false, false),
+            format!("{headline}{problem}  Boost  none\n")
+        );
+        assert_eq!(
+            printed(false, true),
+            format!("{headline}{problem}  Boost     none\n  Consumed  1 read unit\n")
+        );
+        assert_eq!(printed(true, false), problem);
     }
 
     #[test]
@@ -421,7 +467,7 @@ mod tests {
         console.warning("this\n[INFO] no line of its own");
         assert_eq!(
             output.text(),
-            "[WARNING] this\n    [INFO] no line of its own\n"
+            "[WARNING] This\n    [INFO] no line of its own\n"
         );
     }
 

@@ -1,5 +1,7 @@
 //! Display of progress: a bar on a terminal, lines in a log, nothing with `--quiet`.
 
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,10 +27,17 @@ pub(crate) struct ProgressDisplay {
 struct CurrentPhase {
     phase: Phase,
     total: ExpectedTotal,
-    items: u64,
-    bytes: u64,
-    started: Instant,
-    last_shown: Instant,
+    /// Position, rate and time. In a log, it is hidden.
+    bar: ProgressBar,
+    counts: Arc<Counts>,
+    last_logged: Instant,
+}
+
+/// Items and bytes so far; the bar reads them when it is drawn.
+#[derive(Debug, Default)]
+struct Counts {
+    items: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// The expected total of a phase, which is the length of its bar.
@@ -62,13 +71,13 @@ impl ExpectedTotal {
     fn template(self) -> &'static str {
         match self {
             Self::Items(_) => {
-                "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len} items  {msg}  {rate} items/s  ETA {eta}"
+                "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len} items  {counts}  {rate} items/s  ETA {eta}"
             }
             Self::Bytes(_) => {
-                "{spinner} {prefix}  {wide_bar:.cyan}  {decimal_bytes}/{decimal_total_bytes}  {msg}  {decimal_bytes_per_sec}  ETA {eta}"
+                "{spinner} {prefix}  {wide_bar:.cyan}  {decimal_bytes}/{decimal_total_bytes}  {counts}  {decimal_bytes_per_sec}  ETA {eta}"
             }
             Self::Calls(_) => "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len}",
-            Self::Unknown => "{spinner} {prefix}  {msg}  {elapsed}",
+            Self::Unknown => "{spinner} {prefix}  {counts}  {elapsed}",
         }
     }
 }
@@ -88,39 +97,33 @@ impl ProgressDisplay {
             return;
         };
 
-        if !self.console.draws_bars() && ended.items > 0 {
-            let counts = ended.counts();
-            let seconds = format::seconds(ended.started.elapsed().as_secs_f64());
-            self.console.info(&format!(
-                "{}: {counts} in {seconds}",
-                phase_name(ended.phase)
-            ));
+        // The summary of the command has the same counts, so a log needs this line only for long phases.
+        let elapsed = ended.bar.elapsed();
+        let is_worth_a_line = self.console.options().verbose || elapsed >= LOG_INTERVAL;
+        if is_worth_a_line && !self.console.draws_bars() && ended.counts.items() > 0 {
+            let (phase, counts) = (phase_name(ended.phase), ended.counts_text());
+            let seconds = format::seconds(elapsed.as_secs_f64());
+            self.console
+                .info(&format!("{phase}: {counts} in {seconds}"));
         }
     }
 
     fn start(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
         // Events do not announce the end of a phase, only the start of the next one.
         self.end();
-        let total = ExpectedTotal::for_phase(phase, items, bytes);
-        let now = Instant::now();
-        *self.current() = Some(CurrentPhase {
-            phase,
-            total,
-            items: 0,
-            bytes: 0,
-            started: now,
-            last_shown: now,
-        });
-
+        let started = CurrentPhase::new(phase, ExpectedTotal::for_phase(phase, items, bytes));
         if self.console.draws_bars() {
-            self.console.set_bar(Some(bar(phase, total)));
+            // Standard output may carry the items.
+            started.bar.set_draw_target(ProgressDrawTarget::stderr());
+            started.bar.enable_steady_tick(TICK);
+            self.console.set_bar(Some(started.bar.clone()));
         } else {
-            self.console.info(&format!(
-                "{}{}",
-                phase_name(phase),
-                expectation(phase, items, bytes)
-            ));
+            let expected = expectation(phase, items, bytes);
+            self.console
+                .info(&format!("{}{expected}", phase_name(phase)));
         }
+
+        *self.current() = Some(started);
     }
 
     fn advance(&self, items: u64, bytes: u64) {
@@ -129,18 +132,12 @@ impl ProgressDisplay {
             return;
         };
 
-        current.items += items;
-        current.bytes += bytes;
+        current.advance(items, bytes);
 
-        if self.console.draws_bars() {
-            self.console.with_bar(|bar| current.update_bar(bar));
-        } else if current.last_shown.elapsed() >= LOG_INTERVAL {
-            current.last_shown = Instant::now();
-            self.console.info(&format!(
-                "{}: {} so far",
-                phase_name(current.phase),
-                current.counts()
-            ));
+        if !self.console.draws_bars() && current.last_logged.elapsed() >= LOG_INTERVAL {
+            current.last_logged = Instant::now();
+            let (phase, counts) = (phase_name(current.phase), current.counts_text());
+            self.console.info(&format!("{phase}: {counts} so far"));
         }
     }
 
@@ -163,7 +160,7 @@ impl Reporter for ProgressDisplay {
             Event::Retry { reason, wait } => {
                 if self.console.options().verbose {
                     self.console.info(&format!(
-                        "trying again in {}: {reason}",
+                        "retrying in {}: {reason}",
                         format::seconds(wait.as_secs_f64())
                     ));
                 }
@@ -172,74 +169,91 @@ impl Reporter for ProgressDisplay {
     }
 }
 
-impl CurrentPhase {
-    fn update_bar(&mut self, bar: &ProgressBar) {
-        let position = match self.total {
-            ExpectedTotal::Bytes(_) => self.bytes,
-            ExpectedTotal::Items(_) | ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => {
-                self.items
-            }
-        };
-        // The total may be an estimate that is too low.
-        if self.total.length().is_some_and(|length| position > length) {
-            bar.set_length(position);
-        }
-
-        bar.set_position(position);
-
-        // The message is text to format, unlike the position: update it less often.
-        if self.last_shown.elapsed() >= TICK {
-            self.last_shown = Instant::now();
-            bar.set_message(match self.total {
-                ExpectedTotal::Items(_) => format::bytes(self.bytes),
-                ExpectedTotal::Bytes(_) => format::items(self.items),
-                ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => self.counts(),
-            });
-        }
+impl Counts {
+    fn items(&self) -> u64 {
+        self.items.load(Ordering::Relaxed)
     }
 
-    fn counts(&self) -> String {
-        counts(self.phase, self.items, self.bytes)
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
-fn bar(phase: Phase, total: ExpectedTotal) -> ProgressBar {
+impl CurrentPhase {
+    fn new(phase: Phase, total: ExpectedTotal) -> Self {
+        let counts = Arc::new(Counts::default());
+        Self {
+            phase,
+            total,
+            bar: hidden_bar(phase, total, Arc::clone(&counts)),
+            counts,
+            last_logged: Instant::now(),
+        }
+    }
+
+    fn advance(&self, items: u64, bytes: u64) {
+        self.counts.items.fetch_add(items, Ordering::Relaxed);
+        self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bar.inc(match self.total {
+            ExpectedTotal::Bytes(_) => bytes,
+            ExpectedTotal::Items(_) | ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => items,
+        });
+
+        // The total may be an estimate that is too low.
+        let position = self.bar.position();
+        if self.bar.length().is_some_and(|length| position > length) {
+            self.bar.set_length(position);
+        }
+    }
+
+    fn counts_text(&self) -> String {
+        counts(self.phase, self.counts.items(), self.counts.bytes())
+    }
+}
+
+/// A bar that is not drawn yet. Next to its own unit, it shows the other one of `counts`.
+fn hidden_bar(phase: Phase, total: ExpectedTotal, counts: Arc<Counts>) -> ProgressBar {
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate for display"
+        )]
+        let rate = state.per_sec().round() as u64;
+        let _ = write!(text, "{}", HumanCount(rate));
+    };
+    let other_counts = move |_: &ProgressState, text: &mut dyn Write| {
+        let (items, bytes) = (counts.items(), counts.bytes());
+        let _ = text.write_str(&match total {
+            ExpectedTotal::Items(_) => format::bytes(bytes),
+            ExpectedTotal::Bytes(_) => format::items(items),
+            ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => self::counts(phase, items, bytes),
+        });
+    };
+
     let style = ProgressStyle::with_template(total.template())
         .expect("the templates are constants that a test parses")
-        .with_key(
-            "rate",
-            |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a rate for display"
-                )]
-                let rate = state.per_sec().round() as u64;
-                let _ = write!(text, "{}", HumanCount(rate));
-            },
-        );
-
-    // Standard output may carry the items.
-    let bar = ProgressBar::with_draw_target(total.length(), ProgressDrawTarget::stderr());
+        .with_key("rate", rate)
+        .with_key("counts", other_counts);
+    let bar = ProgressBar::with_draw_target(total.length(), ProgressDrawTarget::hidden());
     bar.set_style(style);
     bar.set_prefix(phase_name(phase));
-    bar.enable_steady_tick(TICK);
 
     bar
 }
 
 fn phase_name(phase: Phase) -> &'static str {
     match phase {
-        Phase::Connecting => "waiting for the endpoint",
-        Phase::Dumping => "reading items",
-        Phase::Checking => "checking the dump",
-        Phase::DryRun => "reading items for the dry run",
-        Phase::Deleting => "deleting the table",
-        Phase::Creating => "creating the table",
-        Phase::Boosting => "changing the table's capacity",
-        Phase::Writing => "writing items",
-        Phase::Verifying => "comparing items",
-        Phase::Settings => "applying settings",
+        Phase::Connecting => "Waiting for the endpoint",
+        Phase::Dumping => "Reading items",
+        Phase::Checking => "Checking the dump",
+        Phase::DryRun => "Reading items for the dry run",
+        Phase::Deleting => "Deleting the table",
+        Phase::Creating => "Creating the table",
+        Phase::Boosting => "Changing the table's capacity",
+        Phase::Writing => "Writing items",
+        Phase::Verifying => "Comparing items",
+        Phase::Settings => "Applying settings",
     }
 }
 
@@ -254,7 +268,7 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
 /// The expected total in the first line of a phase. Only counts of a live table are estimates.
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
     let about = if matches!(phase, Phase::Dumping | Phase::DryRun) {
-        "about "
+        "~"
     } else {
         ""
     };
@@ -312,35 +326,26 @@ mod tests {
     }
 
     #[test]
-    fn log_has_a_line_for_the_start_and_end_of_each_phase() {
-        let text = log(OutputOptions::default());
-        let lines: Vec<_> = text.lines().collect();
+    fn log_has_a_line_for_the_start_of_each_phase() {
         assert_eq!(
-            lines[..3],
-            [
-                "[INFO] creating the table",
-                "[INFO] writing items (300 items, 2.00 kB)",
-                r"[WARNING] look \u{7}here"
-            ]
+            log(OutputOptions::default()),
+            "[INFO] Creating the table\n[INFO] Writing items (300 items, 2.00 kB)\n\
+             [WARNING] Look \\u{7}here\n"
         );
-
-        assert!(
-            lines[3].starts_with("[INFO] writing items: 300 items, 2.00 kB in 0.0"),
-            "{}",
-            lines[3]
-        );
-
-        assert_eq!(lines.len(), 4);
     }
 
     #[test]
-    fn verbose_prints_retries() {
+    fn verbose_prints_retries_and_the_end_of_each_phase() {
         let text = log(OutputOptions {
             verbose: true,
             ..OutputOptions::default()
         });
         assert!(
-            text.contains("[INFO] trying again in 0.25 s: Scan: throttled\n"),
+            text.contains("[INFO] Retrying in 0.25 s: Scan: throttled\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("[INFO] Writing items: 300 items, 2.00 kB in 0.0"),
             "{text}"
         );
     }
@@ -352,7 +357,7 @@ mod tests {
                 quiet: true,
                 ..OutputOptions::default()
             }),
-            "[WARNING] look \\u{7}here\n"
+            "[WARNING] Look \\u{7}here\n"
         );
     }
 
@@ -371,20 +376,11 @@ mod tests {
             ExpectedTotal::Calls(10),
             ExpectedTotal::Unknown,
         ] {
-            let bar = bar(Phase::Dumping, total);
-            let now = Instant::now();
-            let mut current = CurrentPhase {
-                phase: Phase::Dumping,
-                total,
-                items: 40,
-                bytes: 40,
-                started: now,
-                last_shown: now,
-            };
-
-            current.update_bar(&bar);
+            let current = CurrentPhase::new(Phase::Dumping, total);
+            current.advance(30, 30);
+            current.advance(10, 10);
             assert_eq!(
-                (bar.position(), bar.length()),
+                (current.bar.position(), current.bar.length()),
                 (40, total.length().map(|_| 40))
             );
         }
@@ -412,7 +408,11 @@ mod tests {
 
     #[test]
     fn settings_are_counted_in_calls() {
-        let (console, output) = console(OutputOptions::default(), false);
+        let verbose = OutputOptions {
+            verbose: true,
+            ..OutputOptions::default()
+        };
+        let (console, output) = console(verbose, false);
         let progress = ProgressDisplay::new(Arc::new(console));
         progress.report(Event::Phase {
             phase: Phase::Settings,
@@ -424,9 +424,9 @@ mod tests {
         progress.end();
         let text = output.text();
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "[INFO] applying settings (2 calls)");
+        assert_eq!(lines[0], "[INFO] Applying settings (2 calls)");
         assert!(
-            lines[1].starts_with("[INFO] applying settings: 1 call in 0.0"),
+            lines[1].starts_with("[INFO] Applying settings: 1 call in 0.0"),
             "{}",
             lines[1]
         );

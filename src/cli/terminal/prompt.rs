@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Console;
 use super::signals::interrupted_without_changes;
-use crate::cli::text::format::escape;
 use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt, Question};
 use crate::error::{Error, Result};
+use crate::layout::escape;
 
 /// The answer to a prompt.
 enum PromptAnswer {
@@ -102,7 +102,7 @@ async fn run_prompt<T: Send + 'static>(
     let answer = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(interrupted_without_changes()),
-        answer = answering => answer.map_err(|error| Error::failed("the question was cut off").with_source(error)),
+        answer = answering => answer.map_err(|error| Error::failed("the prompt stopped unexpectedly").with_source(error)),
     };
 
     if let Ok(Ok(_)) = &answer {

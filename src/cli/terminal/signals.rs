@@ -101,7 +101,7 @@ pub(crate) async fn supervise<T>(
     loop {
         tokio::select! {
             done = &mut work => return done.unwrap_or_else(|error| {
-                Err(Error::failed("the command was cut off by an error in the program").with_source(error))
+                Err(Error::failed("the command stopped unexpectedly; this is a bug").with_source(error))
             }),
             () = signals.next() => {
                 if cancel.is_cancelled() {
@@ -116,7 +116,7 @@ pub(crate) async fn supervise<T>(
                 signals.drain_repeats().await;
 
                 if !was_prompting {
-                    console.warning("interrupted: stopping cleanly; once more to stop at once");
+                    console.warning("Interrupted: finishing in-flight requests. Press Ctrl-C again to stop immediately.");
                 }
             }
         }
@@ -146,10 +146,14 @@ pub(crate) fn interrupted_without_changes() -> Error {
 /// The error of a command that was aborted by a second signal.
 fn aborted(abort_hint: Option<&String>) -> Error {
     let hint = abort_hint.map_or(
-        "what is unfinished is marked as such; run the same command again",
+        "unfinished work is marked as such; run the same command again",
         String::as_str,
     );
-    Error::new(ErrorKind::Interrupted, "interrupted twice: stopped at once").with_hint(hint)
+    Error::new(
+        ErrorKind::Interrupted,
+        "interrupted twice: stopped immediately",
+    )
+    .with_hint(hint)
 }
 
 #[cfg(test)]

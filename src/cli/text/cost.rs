@@ -1,54 +1,53 @@
 //! Text of write costs: counted by a dry run, or an upper bound in a plan.
 
 use super::format;
+use crate::layout::RowGroup;
 use crate::ops::{Bottleneck, WriteCost};
 
 /// Maximum number of indexes that are listed one by one.
 const MAX_LISTED_INDEXES: usize = 4;
 
 /// Rows for units and time. `bound` is a prefix of each figure: empty, or `up to `.
-pub(crate) fn rows(cost: &WriteCost, bound: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn rows(group: &mut RowGroup, cost: &WriteCost, bound: &str) {
     let total = format::counted(cost.write_units, "write unit");
     // DynamoDB charges for the larger of the old and the new item, and the old one is not known.
     let condition = if cost.may_overwrite {
-        ", if the table has none of the items"
+        ", if the table contains none of the items"
     } else {
         ""
     };
 
-    let mut rows = vec![(
+    group.short("cost", format!("{bound}{total}{condition}"));
+    group.detail(
         "cost",
         format!(
             "{bound}{total}{}{}{condition}",
             units_breakdown(cost),
             replicated_units(cost)
         ),
-    )];
+    );
+
     // Without a known capacity, there is no estimate of the time.
-    if let (Some(slowest), Some(units), Some(seconds)) =
+    let (Some(slowest), Some(units), Some(seconds)) =
         (&cost.bottleneck, cost.write_units_per_second, cost.seconds)
-    {
-        let limit = match slowest {
-            Bottleneck::Table => "the table takes".to_owned(),
-            Bottleneck::Index { name } => format!("index {name} takes"),
-            Bottleneck::Cap => "the cap allows".to_owned(),
-        };
+    else {
+        return;
+    };
 
-        // Local engines accept the capacity settings, but not all of them enforce them.
-        let condition = if cost.local && *slowest != Bottleneck::Cap {
-            ", if the engine holds to it"
-        } else {
-            ""
-        };
+    let limit = match slowest {
+        Bottleneck::Table => "the capacity of the table",
+        Bottleneck::Index { name } => &format!("the capacity of index {name}"),
+        Bottleneck::Cap => "the cap",
+    };
+    let (seconds, units) = (format::seconds(seconds), format::count(units));
+    let time = format!("{bound}{seconds}, limited by {limit}: {units} per second");
 
-        let (seconds, units) = (format::seconds(seconds), format::count(units));
-        rows.push((
-            "time",
-            format!("{bound}{seconds}: {limit} {units} per second{condition}"),
-        ));
+    // Local engines accept capacity settings, but few enforce them.
+    if cost.local && *slowest != Bottleneck::Cap {
+        group.detail("time", format!("{time}, if the engine enforces it"));
+    } else {
+        group.row("time", time);
     }
-
-    rows
 }
 
 /// The units that the replicas of a global table consume, if there are any.
@@ -89,7 +88,18 @@ fn units_breakdown(cost: &WriteCost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Line, Rows};
     use crate::ops::IndexCost;
+
+    /// The rows with details.
+    fn lines(cost: &WriteCost, bound: &str) -> Vec<String> {
+        let lines = Rows::plain(|group| rows(group, cost, bound)).lines(true, usize::MAX);
+        let lines = lines.into_iter().map(|line| match line {
+            Line::Row(text) => text,
+            Line::Heading(text) => text.to_owned(),
+        });
+        lines.collect()
+    }
 
     fn cost(indexes: usize) -> WriteCost {
         let index = |number| IndexCost {
@@ -108,15 +118,15 @@ mod tests {
 
     #[test]
     fn units_are_listed_by_table_and_index() {
-        let words = |cost: &WriteCost| rows(cost, "up to ")[0].1.clone();
-        assert_eq!(words(&cost(0)), "up to 500 write units");
+        let words = |cost: &WriteCost| lines(cost, "up to ").swap_remove(0);
+        assert_eq!(words(&cost(0)), "  Cost  up to 500 write units");
         assert_eq!(
             words(&cost(2)),
-            "up to 2,500 write units: 500 for the table, 1,000 for index by-0, 1,000 for index by-1"
+            "  Cost  up to 2,500 write units: 500 for the table, 1,000 for index by-0, 1,000 for index by-1"
         );
         assert_eq!(
             words(&cost(5)),
-            "up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes"
+            "  Cost  up to 5,500 write units: 500 for the table, 5,000 for its 5 indexes"
         );
         let replicated = WriteCost {
             replicated_write_units: 1000,
@@ -124,7 +134,7 @@ mod tests {
         };
         assert_eq!(
             words(&replicated),
-            "up to 500 write units, and 1,000 replicated write units in other regions"
+            "  Cost  up to 500 write units, and 1,000 replicated write units in other regions"
         );
         let overwriting = WriteCost {
             may_overwrite: true,
@@ -132,7 +142,7 @@ mod tests {
         };
         assert_eq!(
             words(&overwriting),
-            "up to 500 write units, if the table has none of the items"
+            "  Cost  up to 500 write units, if the table contains none of the items"
         );
     }
 
@@ -145,30 +155,30 @@ mod tests {
             ..cost(1)
         };
 
-        let words = |slowest| rows(&timed(slowest), "")[1].1.clone();
+        let words = |slowest| lines(&timed(slowest), "").swap_remove(1);
         assert_eq!(
             words(Bottleneck::Table),
-            "1m 40s: the table takes 5 per second"
+            "  Time  1m 40s, limited by the capacity of the table: 5 per second"
         );
         assert_eq!(
             words(Bottleneck::Index {
                 name: "by-0".into()
             }),
-            "1m 40s: index by-0 takes 5 per second"
+            "  Time  1m 40s, limited by the capacity of index by-0: 5 per second"
         );
 
         assert_eq!(
             words(Bottleneck::Cap),
-            "1m 40s: the cap allows 5 per second"
+            "  Time  1m 40s, limited by the cap: 5 per second"
         );
-        assert_eq!(rows(&cost(1), "").len(), 1);
+        assert_eq!(lines(&cost(1), "").len(), 1);
         let local = WriteCost {
             local: true,
             ..timed(Bottleneck::Table)
         };
         assert_eq!(
-            rows(&local, "")[1].1,
-            "1m 40s: the table takes 5 per second, if the engine holds to it"
+            lines(&local, "")[1],
+            "  Time  1m 40s, limited by the capacity of the table: 5 per second, if the engine enforces it"
         );
     }
 }

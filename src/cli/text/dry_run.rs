@@ -5,10 +5,12 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{cost, format, summary};
+use super::summary::{self, OutcomeText};
+use super::{cost, format};
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::error::Result;
+use crate::layout::Rows;
 use crate::limits::ITEM_BYTES;
 use crate::ops::{DryRunReport, ItemPreview};
 
@@ -31,80 +33,58 @@ pub(crate) fn report(
         session.console.styled_lines(&item_diff(preview));
     }
 
-    let subject = if is_transformed {
-        "The transform would"
-    } else {
-        "The restore would"
-    };
-
     session
         .console
-        .section(subject, &lines(&trial, is_transformed));
-    session.console.lines(&warnings(&trial));
+        .outcome(&outcome_text(&trial, is_transformed));
+    if let Some(warning) = summary::key_collisions(trial.collisions, &trial.first_collisions) {
+        session.console.warning(&warning);
+    }
 
     CommandOutcome::planned_with_trial(plan, &trial)
 }
 
 /// Counts, costs and reasons of rejections.
-fn lines(trial: &DryRunReport, is_transformed: bool) -> Vec<String> {
-    let output = format!(
-        "{}, {}",
+fn outcome_text(trial: &DryRunReport, is_transformed: bool) -> OutcomeText {
+    let written = format!(
+        "{} ({})",
         format::items(trial.items_out),
         format::bytes(trial.bytes_out)
     );
+    let headline = format!(
+        "Dry run: {} read, {written} would be written. Nothing was changed.",
+        format::items(trial.items_in)
+    );
 
-    let rejected = format::count(trial.rejected);
-    let mut rows = vec![(
-        if is_transformed { "take" } else { "read" },
-        format::items(trial.items_in),
-    )];
-    if is_transformed {
-        rows.push(("change", format::count(trial.changed)));
-        rows.push(("leave out", format::count(trial.left_out)));
-    }
+    let rows = Rows::plain(|group| {
+        if is_transformed {
+            group.row("changed", format::items(trial.changed));
+            group.row("filtered out", format::items(trial.left_out));
+        }
 
-    rows.extend([
-        ("reject", rejected),
-        (if is_transformed { "give" } else { "write" }, output),
-    ]);
-    rows.extend(cost::rows(&trial.cost, ""));
-    let key = match trial.without_key {
-        0 => "every item has it".to_owned(),
-        count => format!("{} without it", format::items(count)),
-    };
-    rows.push(("key", key));
-
-    if trial.too_large > 0 {
-        rows.push((
-            "size",
-            format!(
-                "{} over {} bytes",
-                format::items(trial.too_large),
-                format::count(ITEM_BYTES)
-            ),
-        ));
-    }
-
-    let mut lines = format::rows(&rows);
-    if !trial.reasons.is_empty() {
-        lines.push("  reasons of rejections:".to_owned());
-        lines.extend(
-            trial
-                .reasons
-                .iter()
-                .map(|(reason, count)| format!("    {} × {reason}", format::count(*count))),
+        group.row("rejected", format::items(trial.rejected));
+        let reasons = trial.reasons.iter();
+        group.list(
+            "reasons",
+            reasons.map(|(reason, count)| format!("{} × {reason}", format::count(*count))),
         );
+
+        cost::rows(group, &trial.cost, "");
+        if trial.without_key > 0 {
+            group.row("without key", format::items(trial.without_key));
+        }
+
+        if trial.too_large > 0 {
+            let (items, limit) = (format::items(trial.too_large), format::count(ITEM_BYTES));
+            group.row("too large", format!("{items} of more than {limit} bytes"));
+        }
+    });
+
+    OutcomeText {
+        headline: Some(headline),
+        rows,
+        all_details: true,
+        ..OutcomeText::default()
     }
-
-    lines
-}
-
-/// Key collisions, one line each.
-fn warnings(trial: &DryRunReport) -> Vec<String> {
-    summary::key_collisions(trial.collisions, &trial.first_collisions)
-        .iter()
-        .flat_map(|message| message.lines().map(ToOwned::to_owned).collect::<Vec<_>>())
-        .collect()
 }
 
 /// A diff of an item before and after the transform, with the style of each line.
@@ -138,7 +118,7 @@ fn item_diff(preview: &ItemPreview) -> Vec<(String, Style)> {
     if let Some(reason) = &preview.rejected {
         lines.push((format!("rejected: {reason}"), Style::new().yellow()));
     } else if preview.after.is_empty() {
-        lines.push(("left out".to_owned(), Style::new().yellow()));
+        lines.push(("filtered out".to_owned(), Style::new().yellow()));
     }
 
     // An empty line between items.
@@ -206,7 +186,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
 
-        assert!(shown(None).contains(&"left out".to_owned()));
+        assert!(shown(None).contains(&"filtered out".to_owned()));
         assert!(shown(Some("no name")).contains(&"rejected: no name".to_owned()));
     }
 }

@@ -1,45 +1,15 @@
-//! Formatting of counts, times and rows, and escaping.
+//! Formatting of counts, times, sizes and shell arguments.
 //!
 //! Names, keys and messages come from files and servers that may be hostile, so all text for a terminal goes through [`escape`].
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use indicatif::{DecimalBytes, HumanCount, HumanFloatCount};
+use indicatif::{DecimalBytes, HumanFloatCount};
 
-use crate::store::WireBytes;
-
-/// Escapes the characters that control a terminal, break a line or reorder it, as in `\u{1b}`.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    // Most text needs no escaping and is not copied.
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        if is_unsafe(character) {
-            let _ = write!(escaped, "{}", character.escape_unicode());
-        } else {
-            escaped.push(character);
-        }
-    }
-
-    Cow::Owned(escaped)
-}
-
-/// Control characters (C0, C1, DEL), line and paragraph separators, and the marks that reorder text
-/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>).
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-        )
-}
+pub(crate) use crate::layout::{count, counted, escape};
 
 /// Quotes an argument for a shell. The result works in any POSIX shell; control characters and bytes that are not UTF-8 need the
 /// `$'…'` syntax of bash, zsh and ksh.
@@ -89,20 +59,7 @@ fn push_octal(quoted: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Two columns, the first as wide as its widest entry, indented by two spaces.
-pub(crate) fn rows<L: AsRef<str>, V: AsRef<str>>(rows: &[(L, V)]) -> Vec<String> {
-    let width = rows
-        .iter()
-        .map(|(label, _)| label.as_ref().chars().count())
-        .max()
-        .unwrap_or(0);
-
-    rows.iter()
-        .map(|(label, value)| format!("  {:width$}  {}", label.as_ref(), value.as_ref()))
-        .collect()
-}
-
-/// One line for each reason, with the names that share it, indented by two spaces: `a, b: denied`.
+/// One text for each reason, with the names that share it: `a, b: denied`.
 pub(crate) fn grouped_by_reason<'a>(
     pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Vec<String> {
@@ -117,7 +74,7 @@ pub(crate) fn grouped_by_reason<'a>(
 
     groups
         .into_iter()
-        .map(|(reason, names)| format!("  {}: {reason}", names.join(", ")))
+        .map(|(reason, names)| format!("{}: {reason}", names.join(", ")))
         .collect()
 }
 
@@ -126,29 +83,9 @@ pub(crate) fn items(count: u64) -> String {
     counted(count, "item")
 }
 
-/// `12,345`.
-pub(crate) fn count(count: u64) -> String {
-    HumanCount(count).to_string()
-}
-
-/// `1 segment`, `2 segments`.
-pub(crate) fn counted(count: u64, unit: &str) -> String {
-    format!(
-        "{} {unit}{}",
-        HumanCount(count),
-        if count == 1 { "" } else { "s" }
-    )
-}
-
 /// `512 B`, `1.50 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     DecimalBytes(count).to_string()
-}
-
-/// A line about the bytes received, if they were compressed.
-pub(crate) fn wire_bytes(wire: WireBytes) -> Option<String> {
-    wire.are_compressed()
-        .then(|| format!("  {} travelled, compressed", bytes(wire.received)))
 }
 
 /// A count that may have a fraction: `12,345.5`.
@@ -182,7 +119,7 @@ pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
     (seconds >= 0.05 && items > 0).then(|| {
         format!(
             "{} items/s, {}/s",
-            HumanCount(per_second(items)),
+            count(per_second(items)),
             DecimalBytes(per_second(bytes))
         )
     })
@@ -220,32 +157,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(escape("\u{1b}[2Jgone\r\n"), r"\u{1b}[2Jgone\u{d}\u{a}");
-        assert_eq!(escape("a\u{9b}31m\u{7f}\u{0}"), r"a\u{9b}31m\u{7f}\u{0}");
-        assert_eq!(
-            escape("user\u{202e}txt.exe\u{2066}"),
-            r"user\u{202e}txt.exe\u{2066}"
-        );
-
-        for harmless in ["music", "Größe → 🎵", "{\"id\":{\"S\":\"a\"}}", "e\u{301}"] {
-            assert!(
-                matches!(escape(harmless), Cow::Borrowed(text) if text == harmless),
-                "{harmless}"
-            );
-        }
-    }
-
-    #[test]
-    fn rows_are_aligned_by_characters_not_bytes() {
-        assert_eq!(
-            rows(&[("Größe", "1"), ("a", "2")]),
-            ["  Größe  1", "  a      2"]
-        );
-        assert!(rows::<&str, &str>(&[]).is_empty());
-    }
-
-    #[test]
     fn names_with_the_same_reason_share_a_line() {
         let pairs = [
             ("PITR", "denied"),
@@ -255,10 +166,7 @@ mod tests {
 
         assert_eq!(
             grouped_by_reason(pairs),
-            [
-                "  PITR, tags: denied",
-                "  policy: the target is another table"
-            ]
+            ["PITR, tags: denied", "policy: the target is another table"]
         );
     }
 

@@ -1,86 +1,68 @@
-//! Text of plans.
+//! Rows of plans.
 //!
-//! Each function takes plain data, so that its text can be tested without a store.
+//! Each function takes plain data, so that its rows can be tested without a store.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use super::{cost, format};
+use crate::layout::{RowGroup, Rows};
 use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
-    KeepReason, PlannedBoost, PlannedSetting, RestorePlan, Salvage, SourceFacts, TableAction,
-    Verification, When,
+    KeepReason, PlannedBoost, RestorePlan, Salvage, SourceFacts, TableAction, Verification, When,
 };
 use crate::ops::table_location::TableLocation;
 use crate::ops::{AppliedCap, CapReason, ContentScope};
-use crate::schema::{Difference, NotRecreated, SkippedSetting};
+use crate::schema::TableOutline;
 
-/// A label and its value.
-pub(crate) type Row = (String, String);
+/// The rows of a dump's plan.
+pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
+    let mut rows = Rows::new();
+    let source = rows.group("Source");
+    source.row("table", table_name(&plan.source));
+    location_rows(source, &plan.source);
+    outline_rows(source, &plan.outline);
+    source.row("items", counted_by_dynamodb(plan));
 
-/// A part of a plan with a heading of its own.
-pub(crate) struct PlanSection {
-    pub(crate) heading: &'static str,
-    pub(crate) lines: Vec<String>,
-}
-
-impl PlanSection {
-    pub(crate) fn new(heading: &'static str, lines: Vec<String>) -> Self {
-        Self { heading, lines }
+    let target = rows.group("Target");
+    let replaces = if plan.replaces {
+        ", replaces the existing dump on success"
+    } else {
+        ""
+    };
+    let path = stream_or_path(&plan.target, "standard output");
+    target.row("dump", format!("{path}{replaces}"));
+    if let Some(name) = plan.data_file {
+        target.detail("data file", name);
     }
+
+    if content.includes_items() {
+        scan_rows(target, plan);
+    } else {
+        target.row("reads", "no items, only the schema");
+    }
+
+    transform_rows(&mut rows, &plan.transform);
+
+    rows
 }
 
-/// The sections of a dump's plan.
-pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Vec<PlanSection> {
-    let mut source = location_rows(&plan.source);
-    source.extend(plan.table.iter().cloned());
-    let mut items = item_estimate(plan.items, plan.source.local);
+/// Number and size of the items by DynamoDB's count.
+fn counted_by_dynamodb(plan: &DumpPlan) -> String {
+    let items = item_estimate(plan.items, plan.source.local);
     // The size is counted together with the items.
     if plan.items > 0 {
-        let _ = write!(items, ", {}", format::bytes(plan.bytes));
+        format!("{items}, {} in the table", format::bytes(plan.bytes))
+    } else {
+        items
     }
-
-    source.push(row("items", items));
-
-    let mut target = vec![row("to", stream_or_path(&plan.target, "standard output"))];
-    if plan.replaces {
-        target.push(row("replaces", "what stands there, once this one is whole"));
-    }
-
-    if let Some(name) = plan.data_file {
-        target.push(row("items in", name));
-    }
-
-    target.push(row(
-        "reads",
-        if content.includes_items() {
-            scan_description(plan)
-        } else {
-            "no item: the schema alone".to_owned()
-        },
-    ));
-
-    let mut sections = vec![
-        PlanSection::new("Dump of", format::rows(&source)),
-        PlanSection::new("Into", format::rows(&target)),
-    ];
-    sections.extend(transform_section(&plan.transform));
-
-    sections
 }
 
-/// Heading of the transform's steps.
-const ITEMS_HEADING: &str = "Items on the way";
-
-/// The steps of the transform; `None` if there is none.
-fn transform_section(steps: &[String]) -> Option<PlanSection> {
-    if steps.is_empty() {
-        return None;
-    }
-
-    let lines = steps.iter().map(|step| format!("  {}", one_line(step)));
-    Some(PlanSection::new(ITEMS_HEADING, lines.collect()))
+/// The steps of a transform.
+fn transform_rows(rows: &mut Rows, steps: &[String]) {
+    rows.group("Transform")
+        .list("steps", steps.iter().map(|step| one_line(step)));
 }
 
 /// A text on one line, truncated: a filter may be a whole file.
@@ -97,45 +79,39 @@ fn one_line(text: &str) -> String {
 }
 
 /// Read units, segments and restrictions of the Scan.
-fn scan_description(plan: &DumpPlan) -> String {
+fn scan_rows(group: &mut RowGroup, plan: &DumpPlan) {
     // Without a count of items, the estimate would be zero, which is misleading.
-    let units = if is_counted(plan.items, plan.source.local) {
-        format!("about {} read units", format::units(plan.read_units))
+    let mut reads = if is_counted(plan.items, plan.source.local) {
+        format!("~{} read units", format::units(plan.read_units))
     } else {
         "an unknown number of read units".to_owned()
     };
 
-    let mut description = format!(
-        "{units}, {}, {} reads",
-        format::counted(plan.segments.into(), "segment"),
-        if plan.consistent_read {
-            "strongly consistent"
-        } else {
-            "eventually consistent"
-        },
-    );
+    if plan.consistent_read {
+        reads.push_str(", strongly consistent");
+    }
 
+    if let Some(cap) = &plan.max_read_units {
+        let _ = write!(reads, ", {}", cap_in_words(cap, "read unit"));
+    }
+
+    if let Some(limit) = plan.limit {
+        let _ = write!(reads, ", stops after {}", format::items(limit));
+    }
+
+    group.row("reads", reads);
+    group.detail("segments", format::count(plan.segments.into()));
     if let Some(filter) = &plan.filter {
-        let _ = write!(
-            description,
-            ", those with {} (all are looked at and paid for)",
-            one_line(filter)
+        let filter = one_line(filter);
+        group.row(
+            "filter",
+            format!("{filter} (filtered items still consume read units)"),
         );
     }
 
     if let Some(projection) = &plan.projection {
-        let _ = write!(description, ", of each its key and {projection}");
+        group.row("attributes", format!("the key and {projection}"));
     }
-
-    if let Some(limit) = plan.limit {
-        let _ = write!(description, ", stops after {}", format::items(limit));
-    }
-
-    if let Some(cap) = &plan.max_read_units {
-        let _ = write!(description, ", {}", cap_in_words(cap, "unit"));
-    }
-
-    description
 }
 
 /// The cap in force and its reason: `at most 50 units per second (half of …)`.
@@ -156,74 +132,52 @@ fn cap_in_words(cap: &AppliedCap, unit: &str) -> String {
     words
 }
 
-/// The sections of a restore's plan; `now` is used to tell the age of the dump.
-pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<PlanSection> {
-    let transform = transform_section(&plan.transform)
-        .map(|section| section.lines)
-        .unwrap_or_default();
-    let notes = plan.notes.iter().map(|note| format!("  {note}")).collect();
-
-    let sections = [
-        PlanSection::new("Restore of", format::rows(&restore_source_rows(plan, now))),
-        PlanSection::new("Into", format::rows(&restore_target_rows(plan))),
-        PlanSection::new(ITEMS_HEADING, transform),
-        PlanSection::new("Changed on the way", notes),
-        PlanSection::new("Settings that are brought back", settings(&plan.settings)),
-        PlanSection::new("Settings that are skipped", skipped(&plan.skipped)),
-        PlanSection::new(
-            "Settings that differ and stay as they are",
-            differences(&plan.differences),
-        ),
-        PlanSection::new(
-            "Settings of the dump that are not restored",
-            not_restored(&plan.not_restored),
-        ),
-    ];
-
-    sections
-        .into_iter()
-        .filter(|section| !section.lines.is_empty())
-        .collect()
-}
-
-fn restore_source_rows(plan: &RestorePlan, now: DateTime<Utc>) -> Vec<Row> {
-    let mut rows = source_rows(&plan.source, now);
+/// The rows of a restore's plan; `now` is used to tell the age of the dump.
+pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
+    let mut rows = Rows::new();
+    let source = rows.group("Source");
+    source_rows(source, &plan.source, now);
     if let Some(resumed) = &plan.resumes {
-        let (items, age) = (format::items(resumed.items), format::age(resumed.at, now));
-        rows.push(row(
+        let (items, age) = (format::count(resumed.items), format::age(resumed.at, now));
+        source.row(
             "resumes",
-            format!("behind {items} that are done, as of {age}"),
-        ));
+            format!("after {items} completed items, saved {age}"),
+        );
     }
+
+    let target = rows.group("Target");
+    let action = action(&plan.action, plan.target.local);
+    target.row("table", format!("{} {action}", table_name(&plan.target)));
+    location_rows(target, &plan.target);
+    if let Some(outline) = &plan.outline {
+        outline_rows(target, outline);
+    }
+
+    target.list("overrides", &plan.notes);
+    setting_rows(target, plan);
+    write_rows(target, plan);
+    transform_rows(&mut rows, &plan.transform);
 
     rows
 }
 
-fn restore_target_rows(plan: &RestorePlan) -> Vec<Row> {
-    let mut rows = location_rows(&plan.target);
-    rows.push(row("table is", action(&plan.action, plan.target.local)));
-    rows.extend(plan.table.iter().cloned());
-
-    if let Some(planned) = &plan.boost {
-        rows.push(row("boost", boost(planned)));
-    }
+/// Capacity, cost and verification of a restore.
+fn write_rows(group: &mut RowGroup, plan: &RestorePlan) {
+    group.list("boost", plan.boost.iter().map(boost));
 
     if let Some(cap) = &plan.max_write_units {
-        rows.push(row("writes", cap_in_words(cap, "write unit")));
+        group.row("writes", cap_in_words(cap, "write unit"));
     }
 
     // The dump's items are an upper bound: a transform or `--on-conflict skip` may write fewer.
     if let Some(cost) = &plan.write_cost_at_most {
-        let cost = cost::rows(cost, "up to ");
-        rows.extend(cost.into_iter().map(|(label, text)| row(label, text)));
+        cost::rows(group, cost, "up to ");
     }
 
     // A table that is kept is not written, so nothing is verified.
     if !plan.action.keeps() {
-        rows.push(row("check", verification_description(plan)));
+        group.row("verification", verification_description(plan));
     }
-
-    rows
 }
 
 /// How the result is verified, with the read cap and the cost of a second pass over the dump.
@@ -236,141 +190,142 @@ fn verification_description(plan: &RestorePlan) -> String {
     }
 
     if plan.verify == Verification::Full && !plan.transform.is_empty() {
-        description.push_str("; the dump is transformed once more for it");
+        description.push_str("; the dump is transformed again for this");
     }
 
     description
 }
 
-/// Environment, table, account, endpoint and credentials.
-fn location_rows(location: &TableLocation) -> Vec<Row> {
+/// `films (prod, protected)`.
+fn table_name(location: &TableLocation) -> String {
     let protected = if location.protected {
-        " (protected)"
+        ", protected"
     } else {
         ""
     };
-    let mut rows = vec![
-        row(
-            "environment",
-            format!("{}{protected}", location.environment),
-        ),
-        row("table", location.table.clone()),
-    ];
-    rows.extend(account_and_region(
-        location.account_label(),
-        location.region.as_deref(),
-    ));
-    rows.push(row(
-        "endpoint",
-        location.endpoint.as_deref().unwrap_or("AWS"),
-    ));
-    rows.push(row("credentials", location.credentials.clone()));
-    rows.extend(
-        location
-            .sources
-            .iter()
-            .map(|source| row("note", source.clone())),
+    format!("{} ({}{protected})", location.table, location.environment)
+}
+
+/// Account, endpoint and credentials.
+fn location_rows(group: &mut RowGroup, location: &TableLocation) {
+    group.row("endpoint", location.location());
+    // Local engines accept any credentials.
+    if location.local && !location.protected {
+        group.detail("credentials", location.credentials.clone());
+    } else {
+        group.row("credentials", location.credentials.clone());
+    }
+
+    group.list("note", &location.sources);
+}
+
+/// Keys, indexes and billing: one line, or one for each.
+fn outline_rows(group: &mut RowGroup, outline: &TableOutline) {
+    let keys: Vec<_> = outline.keys.iter().map(|(_, words)| &**words).collect();
+    let indexes = match outline.indexes.len() as u64 {
+        0 => String::new(),
+        1 => "; 1 index".to_owned(),
+        count => format!("; {} indexes", format::count(count)),
+    };
+    group.short(
+        "schema",
+        format!("{}{indexes}; {}", keys.join(", "), outline.billing),
     );
 
-    rows
+    for (label, words) in outline.rows() {
+        group.detail(label, words);
+    }
 }
 
 /// Origin, age and contents of the dump or file.
-fn source_rows(source: &SourceFacts, now: DateTime<Utc>) -> Vec<Row> {
-    let mut rows = vec![row(
-        "from",
-        format!(
-            "{} ({})",
-            stream_or_path(&source.path, "standard input"),
-            source.kind
-        ),
-    )];
-
-    if let Some(environment) = &source.environment {
-        rows.push(row("environment", environment.clone()));
-    }
-
-    if let Some(table) = &source.table {
-        rows.push(row("table", table.clone()));
-    }
-
-    rows.extend(account_and_region(
-        source.account.as_deref(),
-        source.region.as_deref(),
-    ));
-
+fn source_rows(group: &mut RowGroup, source: &SourceFacts, now: DateTime<Utc>) {
+    let path = stream_or_path(&source.path, "standard input");
     // The age counts from the end: later changes of the table are certainly not in the dump.
-    if let Some(started) = source.started_at {
-        let finished = source.finished_at.unwrap_or(started);
-        rows.push(row(
-            "made",
-            format!(
-                "{} ({} to {})",
-                format::age(finished, now),
-                format::timestamp(started),
-                format::timestamp(finished)
-            ),
-        ));
-    }
+    let finished = source.finished_at.or(source.started_at);
+    let age = finished.map_or_else(String::new, |finished| {
+        format!(", created {}", format::age(finished, now))
+    });
+    group.row("from", format!("{path} ({}{age})", source.kind));
 
-    rows.push(row("items", contents(source)));
-
-    if source.transformed {
-        rows.push(row(
-            "changed",
-            "its items are not the table's own: they were changed when it was made",
-        ));
-    }
-
-    rows.extend(
+    let environment = source.environment.as_ref();
+    let environment = environment.map_or_else(String::new, |name| format!(" ({name})"));
+    let place = account_and_region(source.account.as_deref(), source.region.as_deref());
+    group.list(
+        "table",
         source
-            .mask_rules_sha256
+            .table
             .iter()
-            .map(|sha256| row("masked", format!("by rules of SHA-256 {sha256}"))),
+            .map(|table| format!("{table}{environment}{place}")),
     );
 
-    rows.extend(source.salvage.map(|counts| row("SALVAGE", salvage(counts))));
+    if let Some(started) = source.started_at {
+        let finished = source.finished_at.unwrap_or(started);
+        group.detail("scanned", scan_period(started, finished));
+    }
 
-    rows
+    group.row("items", contents(source));
+
+    if source.transformed {
+        group.row(
+            "transformed",
+            "items were changed when the dump was created",
+        );
+    }
+
+    let masked = source.mask_rules_sha256.iter();
+    group.list("masked", masked.map(|sha256| masked_by(sha256)));
+    group.list("salvage", source.salvage.map(salvage));
+}
+
+/// The times between which a Scan read the items.
+pub(super) fn scan_period(started: DateTime<Utc>, finished: DateTime<Utc>) -> String {
+    format!(
+        "{} to {} (not a point-in-time snapshot)",
+        format::timestamp(started),
+        format::timestamp(finished)
+    )
+}
+
+/// The rules of a mask, by their digest.
+pub(super) fn masked_by(sha256: &str) -> String {
+    format!("by rules with SHA-256 {sha256}")
 }
 
 /// Readable and unreadable parts of a damaged dump.
 fn salvage(salvage: Salvage) -> String {
-    let promised = salvage.promised.map_or_else(String::new, |items| {
-        format!(" of {} promised", format::items(items))
-    });
+    let promised = salvage
+        .promised
+        .map_or_else(String::new, |items| format!(" of {}", format::items(items)));
     format!(
-        "{} readable{promised}, {} not",
-        format::items(salvage.readable),
-        format::counted(salvage.unreadable, "piece")
+        "{}{promised} readable, {} unreadable",
+        format::count(salvage.readable),
+        format::counted(salvage.unreadable, "part")
     )
 }
 
 /// Number and size of the items.
 fn contents(source: &SourceFacts) -> String {
-    let whole = if source.complete {
+    let part = if source.complete {
         ""
     } else {
-        ", a part of the table"
+        ", part of the table"
     };
 
     match (source.items, source.bytes) {
         (Some(items), Some(bytes)) => {
-            format!("{}, {}{whole}", format::items(items), format::bytes(bytes))
+            let bytes = format::bytes(bytes);
+            format!("{}, {bytes} as JSON{part}", format::items(items))
         }
-        (Some(items), None) => format!("{}{whole}", format::items(items)),
-        (None, _) => format!("not known before the end{whole}"),
+        (Some(items), None) => format!("{}{part}", format::items(items)),
+        (None, _) => format!("number not known before the end{part}"),
     }
 }
 
-/// Account and region as far as they are known; engines other than AWS have no account.
-fn account_and_region(account: Option<&str>, region: Option<&str>) -> Option<Row> {
-    match (account, region) {
-        (Some(account), Some(region)) => Some(row("account", format!("{account} in {region}"))),
-        (Some(account), None) => Some(row("account", account)),
-        (None, Some(region)) => Some(row("region", region)),
-        (None, None) => None,
-    }
+/// Account and region of a dumped table, as far as they are known.
+fn account_and_region(account: Option<&str>, region: Option<&str>) -> String {
+    let account = account.map(|account| format!(", account {account}"));
+    let region = region.map(|region| format!(" in {region}"));
+    [account, region].into_iter().flatten().collect()
 }
 
 /// Whether the number of items is meaningful. AWS updates `ItemCount` about every six hours, so zero may mean "not counted yet".
@@ -381,35 +336,30 @@ fn is_counted(items: u64, local: bool) -> bool {
 /// Approximate number of items in a table.
 fn item_estimate(items: u64, local: bool) -> String {
     if is_counted(items, local) {
-        format!("about {}", format::items(items))
+        format!("~{}", format::items(items))
     } else {
-        "no items, or none that were counted yet (DynamoDB counts them about every six hours)"
-            .to_owned()
+        "no items, or not counted yet: DynamoDB counts them about every six hours".to_owned()
     }
 }
 
 /// The action on the target table.
 fn action(action: &TableAction, local: bool) -> String {
     match action {
-        TableAction::Create => "missing, and will be created".to_owned(),
+        TableAction::Create => "will be created".to_owned(),
         TableAction::CreateWhenDeleted => {
-            "being deleted; it will be created when it is gone".to_owned()
+            "is being deleted, and will be created afterwards".to_owned()
         }
         TableAction::Add { items } => {
-            format!(
-                "there with {}; items are added",
-                item_estimate(*items, local)
-            )
+            let items = item_estimate(*items, local);
+            format!("exists ({items}); items will be merged into it")
         }
         TableAction::Replace { items } => {
-            format!(
-                "there with {}; it will be DELETED and created anew",
-                item_estimate(*items, local)
-            )
+            let items = item_estimate(*items, local);
+            format!("exists ({items}); it will be DELETED and recreated")
         }
         TableAction::Keep {
             reason: KeepReason::Exists,
-        } => "there, and is left as it is".to_owned(),
+        } => "exists and will not be changed".to_owned(),
         TableAction::Keep {
             reason: KeepReason::HasItems,
         } => "exists and contains items; it will not be changed".to_owned(),
@@ -423,11 +373,11 @@ fn boost(boost: &PlannedBoost) -> String {
             format!("{to} while the items are written, then {back_to}")
         }
         PlannedBoost::Revert { back_to } => {
-            format!("left by an earlier restore, and taken back: {back_to} at the end")
+            format!("left by an earlier restore; reverted to {back_to} at the end")
         }
         PlannedBoost::LeftInPlace { back_to } => {
             format!(
-                "left by an interrupted restore, and NOT reverted ({back_to}): run that restore again to revert it"
+                "left by an interrupted restore, and NOT reverted to {back_to}: run that restore again to revert it"
             )
         }
         PlannedBoost::Nothing { reason } => format!("none: {reason}"),
@@ -437,27 +387,68 @@ fn boost(boost: &PlannedBoost) -> String {
 fn verification(verification: Verification) -> &'static str {
     match verification {
         Verification::None => "none",
-        Verification::Acknowledged => "acknowledgements only, items are not read back",
-        Verification::Full => "full: every item is read back and compared",
+        Verification::Acknowledged => "every write is acknowledged; items are not read back",
+        Verification::Full => "every item is read back and compared",
     }
 }
 
-fn differences(differences: &[Difference]) -> Vec<String> {
-    let rows = differences.iter().map(|difference| {
-        row(
-            &difference.setting,
-            format!("dump: {} / table: {}", difference.dump, difference.table),
-        )
-    });
+/// Settings that are restored, and those that are not.
+fn setting_rows(group: &mut RowGroup, plan: &RestorePlan) {
+    if !plan.settings.is_empty() {
+        let names: Vec<_> = plan.settings.iter().map(|planned| &*planned.what).collect();
+        group.short("settings", names.join(", "));
+    }
 
-    format::rows(&rows.collect::<Vec<_>>())
+    for planned in &plan.settings {
+        let (what, phase) = (&planned.what, phase_label(planned.when));
+        group.detail("settings", format!("{what} ({phase})"));
+    }
+
+    not_restored_rows(group, plan);
+
+    group.list(
+        "differs",
+        plan.differences.iter().map(|difference| {
+            format!(
+                "{}, dump: {} / table: {} (not changed)",
+                difference.setting, difference.dump, difference.table
+            )
+        }),
+    );
 }
 
-fn settings(settings: &[PlannedSetting]) -> Vec<String> {
-    let rows = settings
+/// Settings that are not restored. A local engine lacks many of them, so their reasons are details.
+fn not_restored_rows(group: &mut RowGroup, plan: &RestorePlan) {
+    let skipped = plan
+        .skipped
         .iter()
-        .map(|planned| row(phase_label(planned.when), planned.what.clone()));
-    format::rows(&rows.collect::<Vec<_>>())
+        .map(|skipped| (&*skipped.what, &*skipped.reason));
+    let lacking = plan
+        .not_restored
+        .iter()
+        .map(|setting| (&*setting.setting, &*setting.reason));
+    let settings: Vec<_> = skipped.chain(lacking).collect();
+    not_available_rows(group, "not restored", settings, plan.target.local);
+}
+
+/// Settings that were not captured or are not restored, with their reasons. With `are_usual`, which is true for local engines, the
+/// reasons are details.
+pub(super) fn not_available_rows(
+    group: &mut RowGroup,
+    label: &str,
+    settings: Vec<(&str, &str)>,
+    are_usual: bool,
+) {
+    if !are_usual || settings.is_empty() {
+        group.list(label, format::grouped_by_reason(settings));
+        return;
+    }
+
+    let names: Vec<_> = settings.iter().map(|(name, _)| *name).collect();
+    group.short(label, format!("{} (-v shows why)", names.join(", ")));
+    for reason in format::grouped_by_reason(settings) {
+        group.detail(label, reason);
+    }
 }
 
 fn phase_label(when: When) -> &'static str {
@@ -468,23 +459,8 @@ fn phase_label(when: When) -> &'static str {
     }
 }
 
-fn skipped(settings: &[SkippedSetting]) -> Vec<String> {
-    format::grouped_by_reason(
-        settings
-            .iter()
-            .map(|skipped| (skipped.what.as_str(), skipped.reason.as_str())),
-    )
-}
-
-fn not_restored(settings: &[NotRecreated]) -> Vec<String> {
-    let rows = settings
-        .iter()
-        .map(|setting| row(&setting.setting, setting.reason.clone()));
-    format::rows(&rows.collect::<Vec<_>>())
-}
-
 /// `path`, or `stream` if the path is `-`.
-fn stream_or_path(path: &str, stream: &str) -> String {
+pub(super) fn stream_or_path(path: &str, stream: &str) -> String {
     if path == "-" {
         stream.to_owned()
     } else {
@@ -492,14 +468,10 @@ fn stream_or_path(path: &str, stream: &str) -> String {
     }
 }
 
-fn row(label: &str, value: impl Into<String>) -> Row {
-    (label.to_owned(), value.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Setting, Subject};
+    use crate::layout::Line;
 
     fn location() -> TableLocation {
         TableLocation {
@@ -543,52 +515,87 @@ mod tests {
             .to_utc()
     }
 
-    fn setting(name: &str) -> Setting {
-        name.parse().unwrap()
+    /// The rows that `fill` adds, with details, without wrapping.
+    fn rows(fill: impl FnOnce(&mut RowGroup)) -> Vec<String> {
+        let lines = Rows::plain(fill).lines(true, usize::MAX).into_iter();
+        lines
+            .map(|line| match line {
+                Line::Row(text) => text,
+                Line::Heading(text) => text.to_owned(),
+            })
+            .collect()
     }
 
     #[test]
-    fn location_shows_protection_and_values_from_the_process_environment() {
+    fn location_shows_the_account_and_values_from_the_process_environment() {
+        assert_eq!(table_name(&location()), "films (prod, protected)");
         assert_eq!(
-            format::rows(&location_rows(&location())),
+            rows(|group| location_rows(group, &location())),
             [
-                "  environment  prod (protected)",
-                "  table        films",
-                "  account      123456789012 in eu-west-1",
-                "  endpoint     AWS",
-                "  credentials  profile default, ~/.aws/credentials",
-                "  note         region from AWS_REGION in the process environment",
+                "  Endpoint     AWS account 123456789012 in eu-west-1",
+                "  Credentials  profile default, ~/.aws/credentials",
+                "  Note         region from AWS_REGION in the process environment",
             ]
         );
     }
 
     #[test]
     fn an_unknown_account_of_a_remote_table_is_shown() {
-        let account = |local| {
+        let endpoint = |local| {
             let unknown = TableLocation {
                 account: None,
                 local,
                 ..location()
             };
 
-            format::rows(&location_rows(&unknown)).swap_remove(2)
+            rows(|group| location_rows(group, &unknown)).swap_remove(0)
         };
 
-        assert_eq!(account(false), "  account      unknown in eu-west-1");
-        assert_eq!(account(true), "  region       eu-west-1");
+        assert_eq!(
+            endpoint(false),
+            "  Endpoint     AWS account unknown in eu-west-1"
+        );
+        assert_eq!(endpoint(true), "  Endpoint     AWS in eu-west-1");
+    }
+
+    #[test]
+    fn schema_is_one_line_without_details() {
+        let pair = |label: &str, words: &str| (label.to_owned(), words.to_owned());
+        let outline = TableOutline {
+            keys: vec![pair("partition key", "id (S)"), pair("sort key", "at (N)")],
+            billing: "on-demand".to_owned(),
+            indexes: vec![pair("GSI by-year", "year (N), projection ALL")],
+            settings: vec![pair("TTL", "on attribute expires")],
+        };
+
+        let plan = Rows::plain(|group| outline_rows(group, &outline));
+        assert_eq!(
+            plan.lines(false, usize::MAX),
+            [Line::Row(
+                "  Schema  id (S), at (N); 1 index; on-demand".to_owned()
+            )]
+        );
+        assert_eq!(
+            rows(|group| outline_rows(group, &outline)),
+            [
+                "  Partition key  id (S)",
+                "  Sort key       at (N)",
+                "  Billing        on-demand",
+                "  GSI by-year    year (N), projection ALL",
+                "  TTL            on attribute expires",
+            ]
+        );
     }
 
     #[test]
     fn source_shows_the_age_of_the_dump() {
         assert_eq!(
-            format::rows(&source_rows(&facts(), now())),
+            rows(|group| source_rows(group, &facts(), now())),
             [
-                "  from         ./prod-backup (dump)",
-                "  environment  prod",
-                "  table        films",
-                "  region       eu-west-1",
-                "  made         3 days ago (2026-11-17T09:00:00Z to 2026-11-17T09:00:42Z)",
-                "  items        312 items, 118.00 kB",
+                "  From     ./prod-backup (dump, created 3 days ago)",
+                "  Table    films (prod) in eu-west-1",
+                "  Scanned  2026-11-17T09:00:00Z to 2026-11-17T09:00:42Z (not a point-in-time snapshot)",
+                "  Items    312 items, 118.00 kB as JSON",
             ]
         );
     }
@@ -610,10 +617,10 @@ mod tests {
         };
 
         assert_eq!(
-            format::rows(&source_rows(&facts, now())),
+            rows(|group| source_rows(group, &facts, now())),
             [
-                "  from   standard input (items)",
-                "  items  not known before the end, a part of the table"
+                "  From   standard input (items)",
+                "  Items  number not known before the end, part of the table"
             ]
         );
     }
@@ -623,68 +630,42 @@ mod tests {
         let replaced = |items, local| action(&TableAction::Replace { items }, local);
         assert_eq!(
             replaced(1, false),
-            "there with about 1 item; it will be DELETED and created anew"
+            "exists (~1 item); it will be DELETED and recreated"
         );
         assert_eq!(
             replaced(0, true),
-            "there with about 0 items; it will be DELETED and created anew"
+            "exists (~0 items); it will be DELETED and recreated"
         );
         assert_eq!(
             replaced(0, false),
-            "there with no items, or none that were counted yet (DynamoDB counts them about every six hours); \
-             it will be DELETED and created anew"
+            "exists (no items, or not counted yet: DynamoDB counts them about every six hours); \
+             it will be DELETED and recreated"
         );
     }
 
     #[test]
-    fn settings_show_when_they_are_applied_or_why_not() {
-        let planned = |setting, what: &str, when| PlannedSetting {
-            setting,
-            what: what.to_owned(),
-            when,
-        };
-
-        assert_eq!(
-            settings(&[
-                planned(
-                    Setting::CLASS,
-                    "table class STANDARD_INFREQUENT_ACCESS",
-                    When::Creation
-                ),
-                planned(setting("stream"), "stream (NEW_IMAGE)", When::Before),
-                planned(setting("ttl"), "TTL on expires", When::After),
-            ]),
-            [
-                "  at creation       table class STANDARD_INFREQUENT_ACCESS",
-                "  before the items  stream (NEW_IMAGE)",
-                "  after the items   TTL on expires",
+    fn reasons_for_settings_that_an_engine_lacks_are_details() {
+        let settings = || {
+            vec![
+                ("PITR", "the endpoint does not offer it"),
+                ("tags", "the endpoint does not offer it"),
             ]
-        );
-
-        let kinesis = SkippedSetting {
-            setting: setting("kinesis"),
-            what: "Kinesis destination clicks".to_owned(),
-            reason: "the target is another table".to_owned(),
+        };
+        let lines = |are_usual, details| {
+            Rows::plain(|group| not_available_rows(group, "not restored", settings(), are_usual))
+                .lines(details, usize::MAX)
         };
 
+        let reasons = [Line::Row(
+            "  Not restored  PITR, tags: the endpoint does not offer it".to_owned(),
+        )];
+        assert_eq!(lines(false, false), reasons);
+        assert_eq!(lines(true, true), reasons);
         assert_eq!(
-            skipped(&[kinesis]),
-            ["  Kinesis destination clicks: the target is another table"]
-        );
-    }
-
-    #[test]
-    fn difference_shows_both_sides() {
-        let difference = Difference {
-            subject: Subject::Setting(Setting::BILLING),
-            setting: "billing".to_owned(),
-            dump: "on-demand".to_owned(),
-            table: "provisioned".to_owned(),
-        };
-
-        assert_eq!(
-            differences(&[difference]),
-            ["  billing  dump: on-demand / table: provisioned"]
+            lines(true, false),
+            [Line::Row(
+                "  Not restored  PITR, tags (-v shows why)".to_owned()
+            )]
         );
     }
 }

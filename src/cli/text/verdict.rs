@@ -1,139 +1,181 @@
 //! Text of verdicts: integrity of a dump, and results of a comparison.
 
 use super::format;
-use crate::ops::verify::{AttributeDifference, Comparison, DifferenceKind, DumpVerdict, Example};
+use super::summary::OutcomeText;
+use crate::layout::{RowGroup, Rows};
+use crate::ops::verify::{
+    AttributeDifference, Comparison, DifferenceKind, DumpVerdict, Example, SampleCounts,
+};
 
-/// The verdict on an intact dump: its source, counts and checks.
-pub(crate) fn intact_dump(found: &DumpVerdict) -> Vec<String> {
-    let took = format::seconds(found.seconds);
-    if found.quick {
-        return vec![format!(
-            "{} is as it was written, by its checksums ({took})",
-            found.source
-        )];
+/// The verdict on a dump.
+pub(crate) fn dump(found: &DumpVerdict) -> OutcomeText {
+    if !found.is_whole() {
+        return OutcomeText {
+            problems: vec![damage(found)],
+            ..OutcomeText::default()
+        };
     }
 
-    let mut lines = vec![format!("{} is whole ({took})", found.source)];
-    let counts = [
-        found.items.map(format::items),
-        found.data_bytes.map(format::bytes),
-    ];
-    let table = found.table.iter().map(|table| format!("of table {table}"));
-    lines.push(format!(
-        "  {}",
-        counts
-            .into_iter()
-            .flatten()
-            .chain(table)
-            .collect::<Vec<_>>()
-            .join(", ")
-    ));
+    let rows = Rows::plain(|group| {
+        if found.duplicates.is_some() {
+            group.detail(
+                "keys",
+                "every item has a key of the schema's types, and no two have the same",
+            );
+        }
 
-    if found.duplicates.is_some() {
-        lines.push(
-            "  every item has a key of the schema's types, and no two have the same".to_owned(),
-        );
+        if !found.complete {
+            group.row("complete", "no, part of the table");
+        }
+    });
+
+    OutcomeText {
+        headline: Some(intact(found)),
+        rows,
+        ..OutcomeText::default()
     }
-
-    if !found.complete {
-        lines.push("  it holds a part of the table".to_owned());
-    }
-
-    lines
 }
 
-/// The verdict on a damaged dump, with its findings.
-pub(crate) fn damaged_dump(found: &DumpVerdict) -> String {
-    let mut lines = vec![format!(
-        "{} is not whole: {}",
-        found.source,
-        format::counted(found.findings_total, "finding")
-    )];
+fn intact(found: &DumpVerdict) -> String {
+    let (source, took) = (&found.source, format::seconds(found.seconds));
+    if found.quick {
+        return format!("The checksums of {source} match. Items were not checked. ({took})");
+    }
+
+    let items = found.items.map_or_else(String::new, format::items);
+    let bytes = found
+        .data_bytes
+        .map_or_else(String::new, |bytes| format!(" ({})", format::bytes(bytes)));
+    let table = found.table.as_ref();
+    let table = table.map_or_else(String::new, |table| format!(" of table {table}"));
+    format!("The dump {source} is intact: {items}{bytes}{table}, checked in {took}.")
+}
+
+/// The findings in a damaged dump.
+fn damage(found: &DumpVerdict) -> String {
+    let findings = format::counted(found.findings_total, "finding");
+    let mut lines = vec![format!("The dump {} is damaged: {findings}", found.source)];
 
     lines.extend(found.findings.iter().map(|finding| format!("  {finding}")));
     // The list of findings is limited, the total is not.
     let unlisted = found.findings_total - found.findings.len() as u64;
     if unlisted > 0 {
-        lines.push(format!("  … and {unlisted} more"));
+        lines.push(format!("  … and {} more", format::count(unlisted)));
     }
 
     if found.transformed {
         lines.push(
-            "its items were changed when it was made: if they have another key now, restore it with --key-schema"
+            "The items were transformed when they were dumped: if they have another key now, restore them with --key-schema."
                 .into(),
         );
     }
 
-    lines.push("use another copy of the dump or dump the table again".to_owned());
+    lines.push("Use another copy of the dump, or dump the table again.".to_owned());
 
     lines.join("\n")
 }
 
-/// The counts of a comparison.
-pub(crate) fn comparison(found: &Comparison) -> Vec<String> {
+/// The verdict of a comparison.
+pub(crate) fn comparison(found: &Comparison) -> OutcomeText {
     let Comparison { source, target, .. } = found;
     let took = format::seconds(found.seconds);
-    if found.key_schemas.is_some() {
-        return vec![format!(
-            "Compared {target} with {source}: no item, the keys differ"
-        )];
-    }
-
-    let mut lines = vec![
-        format!("Compared {target} with {source} in {took}"),
-        format!("  equal      {}", format::items(found.equal)),
-        format!("  missing    {}", format::items(found.missing)),
-        format!("  different  {}", format::items(found.different)),
-        format!("  extra      {}", format::items(found.extra)),
-        format!(
-            "  {} read units consumed",
-            format::units(found.consumed_read_units)
-        ),
-    ];
-
-    lines.extend(format::wire_bytes(found.wire));
-
-    if let Some(sample) = &found.sample {
-        let side = |sampled: u64, total: u64, name: &str| {
-            format!("    {sampled} of {} of {name}", format::items(total))
+    if !found.is_equal() {
+        return OutcomeText {
+            headline: None,
+            problems: vec![differences(found)],
+            rows: comparison_rows(found),
+            ..OutcomeText::default()
         };
-        let sample_lines = [
-            format!(
-                "  a sample of {}% of the keys; every count below is the sample's",
-                sample.percent
-            ),
-            side(sample.source_items, found.source_items, source),
-            side(sample.target_items, found.target_items, target),
-        ];
-
-        // Directly below the headline, because every count below is the sample's.
-        lines.splice(1..1, sample_lines);
     }
 
-    if found.superseded > 0 {
-        let superseded = format::items(found.superseded);
-        lines.push(format!(
-            "  {superseded} superseded by a later version in the same source, and not compared"
-        ));
+    let extra = match found.extra {
+        0 => String::new(),
+        extra => format!(", and has {} more", format::items(extra)),
+    };
+    let sampled = match &found.sample {
+        Some(sample) => format!(" in a sample of {}% of the keys", sample.percent),
+        None => String::new(),
+    };
+    let equal = format::items(found.equal);
+    OutcomeText {
+        headline: Some(format!(
+            "{target} has the {equal} of {source}{sampled}{extra}, compared in {took}."
+        )),
+        rows: comparison_rows(found),
+        ..OutcomeText::default()
+    }
+}
+
+/// The counts of a comparison.
+fn comparison_rows(found: &Comparison) -> Rows {
+    if found.key_schemas.is_some() {
+        return Rows::new();
     }
 
-    // If the sides differ, the examples are part of `differences`.
-    if found.is_equal() {
-        lines.extend(examples(found));
-        if found.extra > 0 {
-            lines.push("  extra items are no difference without --exact".to_owned());
+    Rows::plain(|group| {
+        if let Some(sample) = &found.sample {
+            sample_rows(group, sample, found);
         }
-    }
 
-    lines
+        group.row("equal", format::items(found.equal));
+        group.row("missing", format::items(found.missing));
+        group.row("different", format::items(found.different));
+        let tolerated = if found.extra > 0 && !found.exact {
+            " (differences only with --exact)"
+        } else {
+            ""
+        };
+        group.row(
+            "extra",
+            format!("{}{tolerated}", format::items(found.extra)),
+        );
+        // If the sides differ, the examples are part of `differences`.
+        if found.is_equal() {
+            let extra = found.examples.iter().map(|example| &*example.key);
+            group.list("for example", extra);
+        }
+
+        if found.superseded > 0 {
+            let items = format::items(found.superseded);
+            group.row(
+                "superseded",
+                format!("{items}, by a later version in the same source; not compared"),
+            );
+        }
+
+        let units = format::units(found.consumed_read_units);
+        group.detail("consumed", format!("{units} read units"));
+        if found.wire.are_compressed() {
+            let received = format::bytes(found.wire.received);
+            group.detail("received", format!("{received}, compressed"));
+        }
+    })
+}
+
+/// The size of a sample. It comes first, because all other counts are those of the sample.
+fn sample_rows(group: &mut RowGroup, sample: &SampleCounts, found: &Comparison) {
+    let percent = sample.percent;
+    group.row(
+        "sample",
+        format!("{percent}% of the keys; the counts below are those of the sample"),
+    );
+
+    let sides = [
+        (sample.source_items, found.source_items, &found.source),
+        (sample.target_items, found.target_items, &found.target),
+    ];
+    for (sampled, total, side) in sides {
+        let (sampled, total) = (format::count(sampled), format::items(total));
+        group.row("sample", format!("{sampled} of {total} of {side}"));
+    }
 }
 
 /// The differences of a comparison that found some.
-pub(crate) fn differences(found: &Comparison) -> String {
+fn differences(found: &Comparison) -> String {
     let Comparison { source, target, .. } = found;
     if let Some(keys) = &found.key_schemas {
         let mut lines = vec![format!(
-            "{target} has another key than {source}, so their items cannot be compared"
+            "{target} and {source} have different keys; no items were compared"
         )];
         for (side, key) in [(source, &keys.source), (target, &keys.target)] {
             lines.push(format!("  {side}"));
@@ -143,14 +185,15 @@ pub(crate) fn differences(found: &Comparison) -> String {
         return lines.join("\n");
     }
 
+    let took = format::seconds(found.seconds);
     let mut lines = vec![format!(
-        "{target} does not hold what {source} holds: {}",
+        "{target} differs from {source}: {} (compared in {took})",
         counts(found)
     )];
     if found.without_key > 0 {
         let without_key = format::items(found.without_key);
         lines.push(format!(
-            "  {without_key} of {source} have no key of the table's types"
+            "  {without_key} of {source} without a key of the table's types"
         ));
     }
 

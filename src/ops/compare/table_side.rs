@@ -201,7 +201,7 @@ mod tests {
                         Answer::Page
                     }
                 },
-                "a scan was cut off",
+                "a scan stopped unexpectedly",
             ),
             (
                 |request| {

@@ -211,5 +211,5 @@ fn interrupted() -> Error {
         ErrorKind::Interrupted,
         "interrupted: the dump was not finished",
     )
-    .with_hint("run the same command again; a dump that stood there before is untouched")
+    .with_hint("run the same command again; an existing dump is unchanged")
 }

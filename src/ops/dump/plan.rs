@@ -16,7 +16,7 @@ use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
 use crate::ops::scan_segments::segments_for;
 use crate::ops::table_location::TableLocation;
-use crate::schema::TableSchema;
+use crate::schema::{TableOutline, TableSchema};
 use crate::store::{Reader, Selection};
 
 /// The plan of a dump.
@@ -30,8 +30,9 @@ pub struct DumpPlan {
     pub replaces: bool,
     /// Name of the data file, if the target is a folder.
     pub data_file: Option<&'static str>,
-    /// Description of the table: keys, indexes, billing.
-    pub table: Vec<(String, String)>,
+    /// Description of the table: keys, indexes, billing, settings.
+    #[serde(rename = "table")]
+    pub outline: TableOutline,
     /// Number of items by DynamoDB's count, which is updated about every six hours.
     pub items: u64,
     /// Size in bytes by DynamoDB's count.
@@ -187,7 +188,7 @@ pub async fn plan(
         target: target_name(&request.target),
         replaces: matches!(contents, TargetContents::Dump(_)),
         data_file: data_file(&request),
-        table: schema.summary_lines(),
+        outline: schema.outline(),
         items: schema.description().item_count.unwrap_or(0),
         bytes,
         read_units: read_units(bytes, request.consistent_read),

@@ -21,7 +21,7 @@ pub(crate) fn open_rejects(plan: &DumpPlan, changes: &TransformCounts) -> Result
         Error::failed("the interrupted dump cannot be resumed")
             .with_source(error)
             .with_hint(format!(
-                "leave out {resume} to start a new dump",
+                "omit {resume} to start a new dump",
                 resume = Field::Resume
             ))
     })

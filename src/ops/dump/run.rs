@@ -388,7 +388,7 @@ async fn open_writer(
         }
     };
 
-    run_blocking("checking what is kept", move || {
+    run_blocking("checking the interrupted dump", move || {
         DumpWriter::resume(
             &target,
             &options,
@@ -433,9 +433,9 @@ async fn schema_with_settings(
     match capturing.join_next().await {
         None => Ok(schema),
         Some(Ok(sections)) => Ok(schema.with_sections(sections)),
-        Some(Err(error)) => {
-            Err(Error::failed("reading the table's settings was cut off").with_source(error))
-        }
+        Some(Err(error)) => Err(
+            Error::failed("reading the table's settings stopped unexpectedly").with_source(error),
+        ),
     }
 }
 

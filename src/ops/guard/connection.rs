@@ -7,6 +7,7 @@ use crate::field::Field;
 
 /// The connection of an environment.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 pub(crate) struct Connection {
     pub(crate) environment: String,
     pub(crate) endpoint: String,
@@ -72,16 +73,16 @@ fn unencrypted(facts: &Connection) -> Option<Finding> {
         return Some(Finding::Refusal(error));
     }
 
-    warning(format!(
+    Some(warning(format!(
         "The connection to {endpoint} is not encrypted. Others on the network can read and change items, and reuse the session token."
-    ))
+    )))
 }
 
 fn production_at_a_local_endpoint(facts: &Connection) -> Option<Finding> {
     let (name, endpoint) = (&facts.environment, &facts.endpoint);
     let setting = facts.misplaced_endpoint.as_ref()?;
-    warning(format!(
+    Some(warning(format!(
         "The endpoint of environment {name} is {endpoint} ({setting}). This variable is for local engines: remove it if {name} is \
          an environment on AWS."
-    ))
+    )))
 }

@@ -60,7 +60,7 @@ fn resumes_another_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
     let obstacles = &facts.interrupted.known()?.as_ref()?.obstacles;
     (facts.request.resume && !obstacles.is_empty()).then(|| {
         let error = Error::usage(
-            "the interrupted dump that lies there was of something else, or made in another way",
+            "the interrupted dump is of another table or was started with other options",
         )
         .with_details(obstacles.iter().cloned())
         .with_hint(format!(
@@ -82,12 +82,14 @@ fn masked_keys(facts: &DumpFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    warning("a mask changes keys, all of which are compared at the end: the dump cannot be resumed")
+    Some(warning(
+        "a mask changes keys, all of which are compared at the end: the dump cannot be resumed",
+    ))
 }
 
 /// A question about a risk.
-fn risk(text: String) -> Option<Finding> {
-    Some(Finding::Question(Question::OtherRisk(text)))
+fn risk(text: String) -> Finding {
+    Finding::Question(Question::OtherRisk(text))
 }
 
 /// A dump of a part replaces one that may be whole.
@@ -99,12 +101,10 @@ fn partial_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
     let request = facts.request;
     let is_part = request.limit.is_some() || !request.selection.is_empty();
     let part = match request.content {
-        ContentScope::SchemaOnly => "would hold no items",
-        ContentScope::DataOnly => "would hold no schema",
-        ContentScope::All if is_part => "would be of a part of the table",
-        ContentScope::All if !request.transform.is_empty() => {
-            "would be of other items than the table's own"
-        }
+        ContentScope::SchemaOnly => "would contain no items",
+        ContentScope::DataOnly => "would contain no schema",
+        ContentScope::All if is_part => "would contain part of the table",
+        ContentScope::All if !request.transform.is_empty() => "would contain transformed items",
         ContentScope::All => return None,
     };
 
@@ -112,9 +112,9 @@ fn partial_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    risk(format!(
-        "what stands there may be a whole dump, this one {part}"
-    ))
+    Some(risk(format!(
+        "the existing dump may be complete; the new one {part}"
+    )))
 }
 
 fn another_table(facts: &DumpFacts<'_>) -> Option<Finding> {
@@ -132,7 +132,9 @@ fn is_of_another(what: &str, old: &str, new: &str) -> Option<Finding> {
         return None;
     }
 
-    risk(format!("the dump there is of {what} {old}, not {new}"))
+    Some(risk(format!(
+        "the existing dump is of {what} {old}, not {new}"
+    )))
 }
 
 /// An environment may have changed its account or region.
@@ -151,9 +153,9 @@ fn another_account(facts: &DumpFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    risk(format!(
+    Some(risk(format!(
         "the dump to be replaced is of a table in {from}, not in {to}"
-    ))
+    )))
 }
 
 /// The metadata of the dump that is replaced, if it has any.

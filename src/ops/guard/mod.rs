@@ -59,8 +59,8 @@ enum Finding {
 }
 
 /// A warning.
-fn warning(text: impl Into<String>) -> Option<Finding> {
-    Some(Finding::Warning(text.into()))
+fn warning(text: impl Into<String>) -> Finding {
+    Finding::Warning(text.into())
 }
 
 /// The findings of a command that is not refused, in the order in which they are shown.

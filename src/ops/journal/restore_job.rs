@@ -124,7 +124,7 @@ impl WrittenItems {
             (Self::Nothing, _) => None,
             (Self::ItemsOf(one), Some(other)) => one.difference_from(other),
             (Self::ItemsOf(_), None) => Some(other_source(source)),
-            (Self::Unknown, _) => Some(format!("which items it wrote is not known: {source}")),
+            (Self::Unknown, _) => Some(format!("the items that it wrote are not known: {source}")),
         }
     }
 

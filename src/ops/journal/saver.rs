@@ -165,7 +165,7 @@ impl Journal {
             return;
         };
 
-        let cut_off = |error| Err(Error::failed("saving was cut off").with_source(error));
+        let cut_off = |error| Err(Error::failed("saving stopped unexpectedly").with_source(error));
         match task.await.unwrap_or_else(cut_off) {
             Ok(Some(SavedJob { job, took })) => {
                 self.interval = (took * INTERVAL_FACTOR).clamp(self.min_interval, MAX_INTERVAL);

@@ -107,7 +107,7 @@ impl TemporaryBoost {
             applier.table.reporter.report(match &failure {
                 Some(failure) => Event::Warning(failure.clone()),
                 None if is_pending => Event::Info(pending.clone()),
-                None => Event::Info(format!("the boost is taken back: {}", outcome.after)),
+                None => Event::Info(format!("the boost was reverted: {}", outcome.after)),
             });
         }
 
@@ -213,7 +213,7 @@ async fn set_billing(applier: &SettingsApplier<'_>, wanted: &TableSchema) -> Res
     let request = request_billing(applier, wanted, false);
     match until_cancelled(table.cancel, interrupted, request).await? {
         BillingRequest::NoTable => Err(Error::not_found(format!(
-            "table {} is not there",
+            "table {} does not exist",
             table.name
         ))),
         BillingRequest::AlreadySet => Ok(true),

@@ -48,7 +48,7 @@ impl<'a> SettingsApplier<'a> {
 
         let interrupted = || {
             Error::new(ErrorKind::Interrupted, "interrupted: every item is written")
-                .with_hint("run the same command again to go on")
+                .with_hint("run the same command again to resume")
         };
         until_cancelled(
             self.table.cancel,
@@ -280,7 +280,7 @@ fn interrupted(done: usize, calls: usize, when: When) -> Error {
         ErrorKind::Interrupted,
         format!("interrupted: {items}{done} of {calls} settings are applied"),
     )
-    .with_hint("run the same command again to go on")
+    .with_hint("run the same command again to resume")
 }
 
 /// An error and its causes in one line.

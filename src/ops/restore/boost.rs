@@ -50,7 +50,7 @@ pub struct BoostOutcome {
     /// Billing and capacity afterwards.
     pub after: String,
     /// Set if the boost could not be reverted.
-    #[serde(rename = "not_taken_back")]
+    #[serde(rename = "not_reverted")]
     pub not_reverted: Option<BoostNotReverted>,
     /// Whether the endpoint accepted a change and does not show it: engines do not keep every capacity, and auto scaling may have
     /// changed it again.
@@ -72,11 +72,11 @@ impl BoostOutcome {
     pub fn failure_message(&self) -> Option<String> {
         let not_reverted = self.not_reverted.as_ref()?;
         let mut message = format!(
-            "the boost was not taken back, the table may not be {} again: {}",
+            "the boost was not reverted; the table may still not be {}: {}",
             self.after, not_reverted.reason
         );
         if let Some(command) = &not_reverted.command {
-            message.push_str("\ndo it by hand: ");
+            message.push_str("\nrevert it manually: ");
             message.push_str(command);
         }
 
@@ -198,7 +198,7 @@ impl TemporaryBoost {
         let request = |schema: &TableSchema| {
             let request = schema.create_table_request(table)?;
             serde_json::from_slice(&request.body)
-                .map_err(|error| Error::failed("the boost cannot be noted").with_source(error))
+                .map_err(|error| Error::failed("the boost cannot be recorded").with_source(error))
         };
 
         Ok(BoostRecord {

@@ -101,7 +101,7 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, names: [&str; 2]) -> Ve
     let (missing_in_dump, missing_in_table) = (dump.not_captured(), table.not_captured());
     let is_known = |section: &Section| dump.section(*section).is_some();
     if missing_in_dump.is_empty() && !Section::all().iter().any(is_known) {
-        let reason = "the schema holds only what DescribeTable tells".to_owned();
+        let reason = "the schema contains only the response of DescribeTable".to_owned();
         return vec![NotCompared {
             setting: "TTL, tags and the like".to_owned(),
             reason,
@@ -111,7 +111,7 @@ fn not_compared(dump: &TableSchema, table: &TableSchema, names: [&str; 2]) -> Ve
     let side_not_compared = |side: &str, missing: Vec<(String, String)>| -> Vec<_> {
         let entry = |(setting, reason)| NotCompared {
             setting,
-            reason: format!("not told by {side}: {reason}"),
+            reason: format!("not reported by {side}: {reason}"),
         };
         missing.into_iter().map(entry).collect()
     };

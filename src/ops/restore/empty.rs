@@ -23,11 +23,11 @@ pub(crate) fn nothing_to_write(
     totals: Option<&TransferTotals>,
 ) -> Error {
     let found = totals.filter(|totals| totals.counts.read > 0).map_or_else(
-        || "the source holds no items".to_owned(),
+        || "the source contains no items".to_owned(),
         |TransferTotals { counts, .. }| {
             let (read, rejected, left_out) = (counts.read, counts.rejected, counts.filtered);
             format!(
-                "none of its {read} items can be written ({rejected} rejected, {left_out} left out by the transform)"
+                "none of its {read} items can be written ({rejected} rejected, {left_out} filtered out by the transform)"
             )
         },
     );
@@ -45,7 +45,7 @@ pub(crate) fn nothing_to_write(
     ))
     .with_details(listed)
     .with_hint(format!(
-        "{pipe}pass {allow_empty} if the table is to be empty",
+        "{pipe}pass {allow_empty} to create an empty table",
         allow_empty = Field::AllowEmpty
     ))
 }

@@ -19,9 +19,9 @@ pub(crate) fn recorded_violations(source: &Source) -> BTreeMap<String, u64> {
 }
 
 /// Adds the indexes with violations to those that are created after the items. Without items, all are created with the table.
-pub(crate) fn postpone_indexes(request: &mut RestoreRequest, violations: &BTreeMap<String, u64>) {
+pub(crate) fn postpone_indexes(request: &mut RestoreRequest, source: &Source) {
     if request.content.includes_items() {
-        let indexes = violations.keys().cloned();
+        let indexes = recorded_violations(source).into_keys();
         request.settings.later_indexes.extend(indexes);
     } else {
         request.settings.later_indexes = LaterIndexes::default();

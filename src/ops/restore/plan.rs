@@ -1,6 +1,5 @@
 //! The plan of a restore: opens and checks the dump, inspects the target, and collects warnings and questions. Changes nothing.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
-use crate::schema::{Difference, NotRecreated, SkippedSetting, TableSchema};
+use crate::schema::{Difference, NotRecreated, SkippedSetting, TableOutline, TableSchema};
 use crate::store::Reader;
 
 /// The plan of a restore.
@@ -43,8 +42,9 @@ pub struct RestorePlan {
     pub target: TableLocation,
     /// The action on the table itself.
     pub action: TableAction,
-    /// Keys, indexes and billing of the table that will be created, as labels and values. Empty if none is created.
-    pub table: Vec<(String, String)>,
+    /// Keys, indexes and billing of the table that will be created; `None` if none is created.
+    #[serde(rename = "table")]
+    pub outline: Option<TableOutline>,
     /// Settings of an existing table that differ from the dump and are not changed.
     pub differences: Vec<Difference>,
     /// The temporary boost.
@@ -178,8 +178,7 @@ pub async fn plan(
 
     let source = open_source(&request, &reporter).await?;
     let table = request.target_table(environment, &source)?;
-    let violations = recorded_violations(&source);
-    postpone_indexes(&mut request, &violations);
+    postpone_indexes(&mut request, &source);
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
@@ -188,12 +187,11 @@ pub async fn plan(
     let mut destination = ItemDestination::new(&mut request, &source, &reconciliation, &state)?;
     state.was_empty = was_empty(store, &state).await;
     let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
-    reconciliation.settings = std::mem::take(&mut reconciliation.settings)
-        .without_unsupported(store, &table, &request.settings)
+    reconciliation
+        .complete(store, &table, &request, &state)
         .await;
 
     // Last, because reading the whole dump may take long.
-    reconciliation.ttl = reconciliation.ttl_after_restore(&state);
     let expiry = reconciliation.expiry(&request);
     let (source, checked) =
         check_before_writing(source, &request, &state.action, &table, expiry, reporter).await?;
@@ -205,18 +203,15 @@ pub async fn plan(
         ..table_facts(&request, &connection, &state, &reconciliation)
     };
     let (found, approval) = findings(&guard_facts, environment, &table)?;
-    let read_warnings = checked
-        .as_ref()
-        .map_or(source.warnings(), |checked| &checked.warnings);
-    let of_indexes = index_warnings(&violations, &request, &reconciliation, &state);
-    let warnings = [read_warnings, &found, &of_indexes].concat();
+    let mut warnings = [read_warnings(&source, checked.as_ref()), &found].concat();
+    warnings.extend(index_warnings(&source, &request, &reconciliation, &state));
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
         transform: request.transform.descriptions().collect(),
         resumes: state.resume.point(),
         notes: notes(&reconciliation),
-        table: shape_of_new_table(&reconciliation, &state),
+        outline: outline_of_new_table(&reconciliation, &state),
         differences: std::mem::take(&mut reconciliation.differences),
         settings: reconciliation.settings.planned(),
         skipped: reconciliation.settings.skipped.clone(),
@@ -242,9 +237,14 @@ pub async fn plan(
     })
 }
 
+/// Warnings of whoever read the source last.
+fn read_warnings<'a>(source: &'a Source, checked: Option<&'a CheckSummary>) -> &'a [String] {
+    checked.map_or(source.warnings(), |checked| &checked.warnings)
+}
+
 /// Warnings about items that do not fit the key of an index, if items are written.
 fn index_warnings(
-    violations: &BTreeMap<String, u64>,
+    source: &Source,
     request: &RestoreRequest,
     reconciliation: &Reconciliation,
     state: &TargetState,
@@ -254,7 +254,11 @@ fn index_warnings(
     }
 
     let table = reconciliation.resulting_table(state);
-    violation_warnings(violations, &reconciliation.settings, table)
+    violation_warnings(
+        &recorded_violations(source),
+        &reconciliation.settings,
+        table,
+    )
 }
 
 /// The facts for the guard once the changes to the table are planned.
@@ -428,14 +432,17 @@ fn notes(reconciliation: &Reconciliation) -> Vec<String> {
     }
 }
 
-fn shape_of_new_table(
+/// The outline of the table that will be created, without its settings, which are planned separately.
+fn outline_of_new_table(
     reconciliation: &Reconciliation,
     state: &TargetState,
-) -> Vec<(String, String)> {
-    match reconciliation.wanted_schema() {
-        Some(wanted) if state.action.creates() => wanted.shape_lines(),
-        _ => Vec::new(),
-    }
+) -> Option<TableOutline> {
+    let wanted = reconciliation.wanted_schema();
+    let created = wanted.filter(|_| state.action.creates())?;
+    Some(TableOutline {
+        settings: Vec::new(),
+        ..created.outline()
+    })
 }
 
 /// How the result will be verified. Standard input cannot be read twice, so it cannot be compared.

@@ -118,8 +118,23 @@ impl Reconciliation {
         }
     }
 
+    /// Adds what depends on the endpoint and on all settings: those it does not support are removed, and the TTL is determined.
+    pub(crate) async fn complete(
+        &mut self,
+        store: &Reader,
+        table: &str,
+        request: &RestoreRequest,
+        state: &TargetState,
+    ) {
+        let settings = std::mem::take(&mut self.settings);
+        self.settings = settings
+            .without_unsupported(store, table, &request.settings)
+            .await;
+        self.ttl = self.ttl_after_restore(state);
+    }
+
     /// The TTL that the table will have; `None` if it will have none, or is not touched.
-    pub(crate) fn ttl_after_restore(&self, state: &TargetState) -> Option<TableTtl> {
+    fn ttl_after_restore(&self, state: &TargetState) -> Option<TableTtl> {
         if state.action.keeps() {
             return None;
         }

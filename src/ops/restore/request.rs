@@ -114,7 +114,7 @@ impl RestoreRequest {
             .clone()
             .or_else(|| source.table_name().map(ToOwned::to_owned));
         name.ok_or_else(|| {
-            Error::usage("the dump does not say which table it was, and no target table is named")
+            Error::usage("the dump does not name its table, and no target table was given")
                 .with_hint(format!(
                     "pass {table}, or set DYNAMODB_TABLE in the env file of {}",
                     environment.name(),

@@ -202,7 +202,7 @@ async fn apply_final_settings(
 ) -> Result<()> {
     if is_incomplete {
         for calls in [&settings.indexing, &settings.after] {
-            applier.skip(calls, "the table lacks items; the next run applies it");
+            applier.skip(calls, "the table lacks items; the next restore applies it");
         }
 
         return applier.confirm().await;

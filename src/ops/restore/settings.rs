@@ -152,7 +152,7 @@ impl Settings {
                 let error = unsupported.get(&call.setting);
                 self.not_restored.extend(error.map(|error| NotRecreated {
                     setting: call.what.clone(),
-                    reason: format!("the target does not know the operation ({error})"),
+                    reason: format!("the target does not support the operation ({error})"),
                 }));
                 error.is_none()
             });

@@ -116,7 +116,7 @@ impl TargetTable<'_> {
     async fn wait_until_deleted(&self) -> Result<()> {
         let table = self.name;
         self.reporter.report(Event::Info(format!(
-            "table {table} is being deleted; waiting until it is gone, to create it"
+            "table {table} is being deleted; waiting for the deletion, then creating it"
         )));
         // Another table with this name also ends the wait.
         let is_deleted = |schema: &Option<TableSchema>| {
@@ -127,10 +127,10 @@ impl TargetTable<'_> {
 
         match self.wait_until_gone(is_deleted).await? {
             None => Ok(()),
-            Some(_) => Err(
-                Error::failed(format!("somebody else created table {table} meanwhile"))
-                    .with_hint("run the same command again to plan for that table"),
-            ),
+            Some(_) => Err(Error::failed(format!(
+                "another client created table {table} in the meantime"
+            ))
+            .with_hint("run the same command again to plan for that table")),
         }
     }
 
@@ -202,9 +202,9 @@ impl TargetTable<'_> {
             Some(schema) if schema.is_stuck() => Err(guard::stuck(table, &schema)),
             Some(schema) if schema.is_being_deleted() => {
                 Err(Error::not_found(format!("table {table} is being deleted"))
-                    .with_hint("run the same command again to create the table when it is gone"))
+                    .with_hint("run the same command again to create the table after the deletion"))
             }
-            schema => schema.ok_or_else(|| Error::not_found(format!("table {table} is gone"))),
+            schema => schema.ok_or_else(|| Error::not_found(format!("table {table} was deleted"))),
         }
     }
 
@@ -306,18 +306,16 @@ async fn look_again<F: Future<Output = Result<Option<TableSchema>>>>(
 fn deleted_but_not_created(table: &str, error: Error) -> Error {
     Error::new(
         error.kind(),
-        format!("table {table} was deleted and is not created anew yet"),
+        format!("table {table} was deleted and has not been recreated yet"),
     )
-    .with_hint(
-        "run the same command again when the cause is gone: it creates the table from the dump",
-    )
+    .with_hint("fix the cause, then run the same command again: it creates the table from the dump")
     .with_source(error)
 }
 
 /// The error if a wait for the table was interrupted.
 pub(crate) fn wait_interrupted(table: &str, state: &str) -> Error {
     let message = format!("interrupted while waiting for table {table} to be {state}");
-    Error::new(ErrorKind::Interrupted, message).with_hint("run the same command again to go on")
+    Error::new(ErrorKind::Interrupted, message).with_hint("run the same command again to resume")
 }
 
 #[cfg(test)]

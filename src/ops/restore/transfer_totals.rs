@@ -73,20 +73,20 @@ impl TransferTotals {
     /// Adds to an error how many items were written before it.
     pub(crate) fn describe_stop(&self, error: Error) -> Error {
         let progress = format!(
-            "{} of {} items read were written before",
+            "{} of {} items had been written",
             self.counts.written,
             self.counts.read + self.open as u64
         );
 
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {progress}"))
-                .with_hint("run the same command again: items already written are written again, to the same effect");
+                .with_hint("run the same command again: items already written are written again, with the same result");
         }
 
         let stopped = Error::new(error.kind(), format!("the restore stopped: {progress}"));
         let hint = error
             .hint()
-            .unwrap_or("run it again when the cause is gone")
+            .unwrap_or("fix the cause, then run the same command again")
             .to_owned();
 
         stopped.with_hint(hint).with_source(error)

@@ -174,7 +174,7 @@ impl DumpWorker {
         }
 
         Items::concat(&outputs).map_err(|error| {
-            Error::failed("what the transform made cannot be written").with_source(error)
+            Error::failed("the output of the transform cannot be written").with_source(error)
         })
     }
 

@@ -99,12 +99,8 @@ impl<P: Send + 'static, W: ChunkWorker<P>> WorkerSink<P, W> {
     /// # Errors
     /// The transfer did not end.
     pub(crate) fn into_output(self) -> Result<W::Output> {
-        self.output.ok_or_else(|| {
-            Error::failed(format!(
-                "{} did not come to its end; this is a bug",
-                self.name
-            ))
-        })
+        self.output
+            .ok_or_else(|| Error::failed(format!("{} did not finish; this is a bug", self.name)))
     }
 
     fn send(&self, message: Message<P>) {
@@ -123,7 +119,7 @@ impl<P: Send + 'static, W: ChunkWorker<P>> WorkerSink<P, W> {
         let joined = thread.await;
         self.thread = None;
         let end = joined.map_err(|error| {
-            Error::failed(format!("{} was cut off", self.name)).with_source(error)
+            Error::failed(format!("{} stopped unexpectedly", self.name)).with_source(error)
         })??;
         match end {
             WorkerEnd::Finished(output) => self.output = Some(output),

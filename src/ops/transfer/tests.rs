@@ -223,7 +223,7 @@ async fn a_source_that_fails_stops_the_sink() {
                 (0, Some(_)) => Answer::Panics,
                 _ => Answer::Page,
             },
-            "a scan was cut off",
+            "a scan stopped unexpectedly",
         ),
     ];
 

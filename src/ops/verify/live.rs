@@ -174,7 +174,7 @@ pub async fn table_with_dump(
             .join(", ");
 
         comparison.warnings.push(format!(
-            "the dump is of a part of the table ({parts}): the table may hold more"
+            "the dump contains part of the table ({parts}): the table may contain more items"
         ));
     }
 

@@ -29,7 +29,10 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
     let mut actions = SettingActions::default();
     let indexes = schema.description.global_secondary_indexes.iter();
-    for index in indexes.filter(|index| target.lacks_index(&index.index_name)) {
+    // An index that is being deleted does not count as present in an existing table.
+    let lacking =
+        indexes.filter(|index| !index.is_being_deleted() && target.lacks_index(&index.index_name));
+    for index in lacking {
         let name = &index.index_name;
         let what = format!("GSI {name}");
         match schema.index_creation(target.table, index, target.choice, target.same_table) {

@@ -789,7 +789,7 @@ proptest! {
         if let Ok(schema) = TableSchema::parse(&document) {
             let whole = parse(EVERYTHING);
             let all = choice(&every_setting(), &[], &[]);
-            let _ = (schema.summary_lines(), schema.not_captured(), differences(&schema, &whole));
+            let _ = (schema.outline(), schema.not_captured(), differences(&schema, &whole));
             let _ = schema.creation("t", &all, true).map(|request| request.without("WarmThroughput"));
             for call in schema.settings_plan("t", &all, true, Some(&whole)).after {
                 prop_assert!(serde_json::from_str::<Value>(&call.body).is_ok());
@@ -1018,11 +1018,11 @@ mod documents {
     fn a_table_with_everything_reads_well() {
         let long = json!([{"Key": "k", "Value": "é".repeat(200)}]);
         let lines = |schema: &TableSchema| {
-            let lines = schema
-                .summary_lines()
-                .into_iter()
-                .map(|(label, words)| format!("{label}: {words}"));
-            lines.collect::<Vec<_>>()
+            let outline = schema.outline();
+            let lines = outline.rows().into_iter();
+            lines
+                .map(|(label, words)| format!("{label}: {words}"))
+                .collect::<Vec<_>>()
         };
 
         assert_eq!(

@@ -261,7 +261,7 @@ async fn a_large_chunk_does_not_wait_for_the_last_answers_of_the_one_before() {
     };
     let spec = CommandSpec {
         jobs: NonZeroUsize::new(jobs),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         ..CommandSpec::new("awk '{print}'")
     };
     let transform = Transform::new().command(spec).unwrap();

@@ -591,7 +591,7 @@ fn a_restore_into_an_in_memory_database_is_refused() {
     project
         .restoredb(["--env=dev", "--source=items.jsonl"])
         .exits(2)
-        .says("would vanish")
+        .says("is lost when the command ends")
         .says("embedded:local.db");
 }
 

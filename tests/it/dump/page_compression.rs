@@ -59,6 +59,7 @@ fn compressed_pages_hold_the_same() {
             "--output=out",
             "--wire-compression=on",
             "--yes",
+            "-v",
         ])
         .exits(0)
         .says("compressed");
@@ -81,9 +82,9 @@ fn compressed_pages_hold_the_same() {
     }
 
     project
-        .verifydb(["out", "--env=dev", "--wire-compression=on"])
+        .verifydb(["out", "--env=dev", "--wire-compression=on", "-v"])
         .exits(0)
-        .says("travelled, compressed");
+        .says(", compressed");
     let arguments = [
         "--env=dev",
         "--source=out",
@@ -91,12 +92,10 @@ fn compressed_pages_hold_the_same() {
         "--wire-compression=on",
         "--yes",
         "--json",
+        "-v",
     ];
 
-    let run = project
-        .restoredb(arguments)
-        .exits(0)
-        .says("travelled, compressed");
+    let run = project.restoredb(arguments).exits(0).says(", compressed");
     let verified = &run.report()["summary"]["verified"];
     assert!(
         verified["wire_bytes"]

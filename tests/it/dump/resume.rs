@@ -44,7 +44,7 @@ fn terminated(project: &Project, proxy: &Proxy, pages: usize, arguments: &[&str]
 fn way_on(talk: &str) -> &str {
     let line = talk
         .lines()
-        .find_map(|line| line.split_once("to go on: "))
+        .find_map(|line| line.split_once("Resume with: "))
         .unwrap_or_else(|| panic!("no way on: {talk}"));
     line.1
 }
@@ -54,7 +54,7 @@ fn a_terminated_dump_prints_a_command_that_resumes_it() {
     let (engine, proxy, project) = behind_proxy(10);
     let dump = ["--output", "my dump", "--data-only", "--segments=1"];
     let talk = terminated(&project, &proxy, 4, &dump);
-    assert!(talk.contains("items are kept"), "{talk}");
+    assert!(talk.contains("items saved."), "{talk}");
     let asked = proxy.count("Scan");
     assert_eq!(
         project.names("."),
@@ -104,7 +104,7 @@ fn with_nothing_to_resume_it_is_an_ordinary_run() {
         project
             .dumpdb(["--resume", "--output", output])
             .exits(0)
-            .says("nothing: no interrupted dump is there");
+            .says("no interrupted dump was found");
     }
 
     project
@@ -147,7 +147,7 @@ fn another_table_or_other_options_are_not_gone_on_with() {
     project
         .dumpdb(["--output=out", "--resume", "--dry-run"])
         .exits(0)
-        .says("2 segments")
+        .says("segments 2")
         .says("Resumes");
 
     engine.client().delete_if_there("films");
@@ -287,7 +287,7 @@ fn a_signal_that_comes_with_its_echo_is_one() {
     let (status, talk) = stopped(child, Signal::CONT, &proxy);
     assert_eq!(status.code(), Some(130), "{talk}");
     assert!(
-        talk.contains("to go on: ") && !talk.contains("twice"),
+        talk.contains("Resume with: ") && !talk.contains("twice"),
         "{talk}"
     );
 }
@@ -305,11 +305,11 @@ fn a_second_signal_stops_immediately_and_keeps_the_last_saved_progress() {
     poll("the progress is saved", || {
         project.path("out.journal").exists()
     });
-    terminal.interrupts().reads("once more to stop at once");
+    terminal.interrupts().reads("Press Ctrl-C again");
     terminal.interrupts();
     let talk = terminal.ends(130);
     assert!(
-        talk.contains("stopped at once") && way_on(&talk).ends_with("--resume"),
+        talk.contains("stopped immediately") && way_on(&talk).ends_with("--resume"),
         "{talk}"
     );
     proxy.release();
@@ -332,7 +332,7 @@ fn a_call_that_never_ends_does_not_hold_up_a_clean_stop() {
     );
     let project = Project::empty().environment("local", proxy.url(), "films");
     let talk = terminated(&project, &proxy, 4, &["--output=out"]);
-    assert!(talk.contains("kept; to go on: "), "{talk}");
+    assert!(talk.contains("saved. Resume with: "), "{talk}");
     proxy.heal();
     project
         .dumpdb(["--output=out", "--resume"])

@@ -190,7 +190,7 @@ fn a_wrong_clock_costs_one_call() {
             wrong_clock::set_ahead(&mut command, &project, minutes * 60);
             run(command, Vec::new())
         };
-        let retries = |run: &Run| run.stderr.matches("trying again").count();
+        let retries = |run: &Run| run.stderr.matches("Retrying in").count();
 
         let dump = ahead(project.command("dumpdb", ["--output=out", "--yes", "-v"])).exits(0);
         assert_eq!(retries(&dump), refused, "{minutes} minutes: {dump}");
@@ -337,7 +337,7 @@ fn an_action_that_is_not_allowed_is_named() {
     // Settings that may not be read are named, and the dump is made.
     let tags = without(&dumping, "dynamodb:ListTagsOfResource");
     stage.sign_in(&project, &stage.user(&tags));
-    let run = project.dumpdb(["--output=partly"]).exits(0);
+    let run = project.dumpdb(["--output=partly", "-v"]).exits(0);
     run.says("Tags: AccessDeniedException")
         .says("dynamodb:ListTagsOfResource");
 

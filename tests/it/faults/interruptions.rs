@@ -39,7 +39,7 @@ fn ctrl_c_leaves_the_last_good_dump() {
     proxy.hold("Scan", 2..);
     let mut terminal = Terminal::run(project.command("dumpdb", dump));
     poll("the dump reads", || proxy.seen("Scan") > 1);
-    terminal.interrupts().reads("stopping cleanly");
+    terminal.interrupts().reads("finishing in-flight requests");
     proxy.release();
     terminal.ends(130);
     assert_eq!(project.bytes("out/table-metadata.json"), before);
@@ -232,11 +232,11 @@ fn ctrl_c_in_a_restore_prints_the_command_to_resume() {
     proxy.hold("BatchWriteItem", 3..);
     let mut terminal = Terminal::run(project.command("restoredb", restore));
     poll("the restore writes", || proxy.seen("BatchWriteItem") > 2);
-    terminal.interrupts().reads("stopping cleanly");
+    terminal.interrupts().reads("finishing in-flight requests");
     proxy.release();
     let talk = terminal.ends(130);
     assert!(
-        talk.contains("to go on: ") && talk.contains("--resume"),
+        talk.contains("Resume with: ") && talk.contains("--resume"),
         "{talk}"
     );
     assert!(client.items("copy").len() < 60, "it was interrupted");

@@ -296,7 +296,7 @@ fn unprocessed_items_that_were_not_sent_are_an_error_of_the_endpoint() {
             )
             .exits(1);
 
-        run.says(" items read were written")
+        run.says(" items had been written")
             .says(proxy.url())
             .never_says("verified");
         assert_eq!(engine.client().items("copy").len(), 10, "answer {number}");

@@ -155,7 +155,7 @@ fn expired_keys_in_an_env_file_end_a_dump_that_can_be_resumed_with_new_ones() {
         .exits(10);
     run.says("ExpiredTokenException")
         .says("get new credentials to replace the expired ones: static keys, envs/.env.dev line 3")
-        .says("to go on: ")
+        .says("Resume with: ")
         .says("dumpdb --env=dev --output=again --segments=1 --resume")
         .never_says("without progress");
     assert_eq!(proxy.count("Scan"), 5, "no retry");
@@ -194,7 +194,7 @@ fn expired_keys_in_an_env_file_end_a_restore_that_can_be_resumed_with_new_ones()
     let run = project.restoredb(arguments).exits(10);
     run.says("ExpiredTokenException")
         .says("static keys, envs/.env.dev line 3")
-        .says("to go on: ")
+        .says("Resume with: ")
         .says("--resume")
         .never_says("without progress");
     assert!(
@@ -238,7 +238,7 @@ fn expired_keys_in_a_profile_end_the_run() {
         .dumpdb(DUMP)
         .exits(10)
         .says("get new credentials to replace the expired ones: profile ops, ~/.aws/credentials")
-        .says("to go on: ")
+        .says("Resume with: ")
         .never_says("without progress");
     assert_eq!(proxy.count("Scan"), 4, "no retry");
 }
@@ -298,7 +298,7 @@ fn a_session_of_a_role_that_expires_is_renewed_until_the_keys_that_assume_it_exp
     run(command, Vec::new())
         .exits(10)
         .says("ExpiredTokenException")
-        .says("to go on: ")
+        .says("Resume with: ")
         .never_says("without progress");
     let signed = |key| move |call: &Call| call.credential.contains(key);
     assert!(proxy.calls().iter().any(signed("ROLE2")));

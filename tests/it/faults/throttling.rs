@@ -103,7 +103,7 @@ fn a_cap_on_reads_is_kept_however_small() {
     project
         .dumpdb(["--output=out", "--max-rcu=5", "--segments=3"])
         .exits(0)
-        .says("at most 5 units per second");
+        .says("at most 5 read units per second");
     assert_eq!(project.text("out/table-data.json").lines().count(), 150 + 2);
     bucket.assert_kept(5.0);
 }

@@ -236,7 +236,7 @@ fn a_new_table_is_created_raised_and_set_back_before_what_comes_after_the_items(
         )
     );
 
-    assert_eq!(boost["not_taken_back"], Value::Null);
+    assert_eq!(boost["not_reverted"], Value::Null);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_new_table_may_be_on_demand_during_the_restore() {
     let run = project
         .restoredb(RESTORE.iter().chain(&["--boost-write-capacity=on-demand"]))
         .exits(0);
-    run.says("boosted: on-demand while the items were written, provisioned 5 RCU / 7 WCU now");
+    run.says("boost on-demand while the items were written, now provisioned 5 RCU / 7 WCU");
     let calls = proxy.calls().split_off(before);
     let create = &calls[first(&calls, "CreateTable")].body;
     assert_eq!(
@@ -410,7 +410,7 @@ fn a_boost_is_reverted_after_a_failure() {
     let run = project
         .restoredb(RESTORE.iter().chain(&[FLAG, "--give-up-after=1s"]))
         .exits(1);
-    run.says("the boost is taken back: provisioned 5 RCU / 7 WCU")
+    run.says("the boost was reverted: provisioned 5 RCU / 7 WCU")
         .says("the restore stopped");
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
 
@@ -440,7 +440,7 @@ fn a_boost_is_reverted_after_an_interruption() {
     let (status, said) = stopped(child, Signal::INT, &proxy);
     assert_eq!(status.code(), Some(130), "{said}");
     assert!(
-        said.contains("the boost is being reverted to provisioned 11 RCU / 12 WCU"),
+        said.contains("The boost is being reverted to provisioned 11 RCU / 12 WCU"),
         "{said}"
     );
     let log = proxy.calls();
@@ -488,7 +488,9 @@ fn after_a_kill_the_next_run_takes_the_boost_back() {
         let run = project
             .restoredb(RESTORE.iter().chain(&["--data-only"]))
             .exits(0);
-        run.says("boost left by an earlier restore, and taken back: provisioned 5 RCU / 7 WCU at the end");
+        run.says(
+            "boost left by an earlier restore; reverted to provisioned 5 RCU / 7 WCU at the end",
+        );
         let calls = proxy.calls().split_off(before);
         let found = changes(&calls);
         assert!(
@@ -507,7 +509,7 @@ fn a_boost_that_remains_on_a_kept_table_is_reported() {
     let run = project
         .restoredb(RESTORE.iter().chain(&["--if-missing"]))
         .exits(0);
-    run.says("NOT reverted (provisioned 11 RCU / 12 WCU)");
+    run.says("NOT reverted to provisioned 11 RCU / 12 WCU");
     project.restoredb(RESTORE).exits(0);
     assert_eq!(billed(&engine, "copy"), (false, Some((11, 12))));
 }
@@ -553,7 +555,7 @@ fn a_table_that_cannot_be_raised_is_written_all_the_same() {
     let (engine, _proxy, project) = dumped([always("UpdateTable", unknown)]);
     create_provisioned(&engine, "copy", (11, 12), (13, 14));
     let run = project.restoredb(RESTORE.iter().chain(&[FLAG])).exits(0);
-    run.says("[WARNING] the table is not boosted: UpdateTable copy failed")
+    run.says("[WARNING] The table is not boosted: UpdateTable copy failed")
         .says("not boosted to provisioned 11 RCU / 1000 WCU");
     assert_eq!(
         engine.client().items("copy"),
@@ -573,7 +575,7 @@ fn a_remaining_boost_is_reported_with_the_command_that_reverts_it() {
 
     let run = project.restoredb(RESTORE.iter().chain(&[FLAG])).exits(3);
     let run = run
-        .says("[ERROR] the boost was not taken back")
+        .says("[ERROR] The boost was not taken back")
         .says("Next decrease can be made at");
     let command = run
         .stderr
@@ -612,7 +614,7 @@ fn a_remaining_boost_is_reported_with_the_command_that_reverts_it() {
     let run = project
         .restoredb(RESTORE.iter().chain(&[FLAG, "--give-up-after=1s"]))
         .exits(1);
-    run.says("[WARNING] the boost was not taken back")
+    run.says("[WARNING] The boost was not taken back")
         .says("aws dynamodb update-table");
 }
 
@@ -713,9 +715,7 @@ fn a_revert_that_is_refused_for_now_stays_recorded_when_it_is_interrupted() {
     let run = project
         .restoredb(RESTORE.iter().chain(&["--data-only"]))
         .exits(0);
-    run.says(
-        "boost left by an earlier restore, and taken back: provisioned 5 RCU / 7 WCU at the end",
-    );
+    run.says("boost left by an earlier restore; reverted to provisioned 5 RCU / 7 WCU at the end");
     assert_eq!(billed(&engine, "copy"), AS_DUMPED);
 }
 
@@ -743,7 +743,7 @@ fn the_capacity_after_a_boost_is_that_of_the_dump() {
 
         let boost = &run.report()["summary"]["boost"];
         assert_eq!(
-            (&boost["refused"], &boost["not_taken_back"]),
+            (&boost["refused"], &boost["not_reverted"]),
             (&Value::Null, &Value::Null),
             "{run}"
         );

@@ -398,7 +398,7 @@ fn claims_nothing(output: &Output) {
 
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("was deleted and created again meanwhile"),
+        said.contains("was deleted and recreated in the meantime"),
         "{said}"
     );
     assert!(
@@ -489,7 +489,7 @@ fn a_call_that_finds_no_table_asks_whether_it_is_another_by_now() {
     let run = project
         .dumpdb(["--env=other", "--output=new", "--segments=1"])
         .exits(1);
-    run.says("was deleted and created again meanwhile");
+    run.says("was deleted and recreated in the meantime");
     assert_eq!(
         (of_dump.count("Scan"), of_dump.count("DescribeTable")),
         (1, 2),

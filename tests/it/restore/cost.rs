@@ -129,7 +129,7 @@ fn a_dry_run_counts_each_index_by_what_it_holds() {
     let run = run
         .says("cost")
         .says("72 write units: 36 for the table, 18 for index whole, 6 for index keys");
-    let run = run.says("9.00 s: index whole takes 2 per second");
+    let run = run.says("9.00 s, limited by the capacity of index whole: 2 per second");
     let report = run.report();
     assert_eq!(
         report["plan"]["write_cost_at_most"],

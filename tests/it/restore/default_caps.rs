@@ -236,8 +236,9 @@ fn an_on_demand_table_is_read_at_half_its_warm_throughput() {
         project.dumpdb(arguments.iter().chain(more)).exits(0)
     };
 
-    plan(&[]).says("at most 6,000 units per second (half of the warm throughput of 12000");
-    plan(&["--max-rcu=25%"]).says("at most 3,000 units per second (25% of the warm throughput");
+    plan(&[]).says("at most 6,000 read units per second (half of the warm throughput of 12000");
+    plan(&["--max-rcu=25%"])
+        .says("at most 3,000 read units per second (25% of the warm throughput");
     plan(&["--max-rcu=none"]).says("no limit (as requested)");
     project
         .verifydb(["out", "--env=prod"])

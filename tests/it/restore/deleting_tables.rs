@@ -107,10 +107,10 @@ fn a_table_that_is_being_deleted_is_waited_for_and_then_created() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(
-            said.contains("being deleted; it will be created when it is gone"),
+            said.contains("being deleted, and will be created afterwards"),
             "{said}"
         );
-        assert!(said.contains("waiting until it is gone"), "{said}");
+        assert!(said.contains("waiting for the deletion"), "{said}");
         assert_eq!(proxy.count("DeleteTable"), 0);
         assert_eq!(
             engine.client().items("copy"),
@@ -126,7 +126,7 @@ fn a_dry_run_reports_that_the_table_is_being_deleted() {
         let run = project
             .restoredb(RESTORE.iter().chain(&["--dry-run"]).chain(more))
             .exits(0);
-        run.says("being deleted; it will be created when it is gone");
+        run.says("being deleted, and will be created afterwards");
     }
 
     for more in ["--data-only", "--no-create"] {
@@ -269,7 +269,7 @@ fn an_index_that_was_being_deleted_is_not_created_again() {
     project
         .restoredb(merge)
         .exits(0)
-        .never_says("its settings stay");
+        .never_says("keeps its settings");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Items that are past their TTL: the plan says how many.
 
+use std::fmt::Write as _;
+
 use chrono::Utc;
 use serde_json::json;
 
@@ -24,13 +26,15 @@ fn items() -> String {
     ];
     for (number, time) in times.into_iter().enumerate() {
         let item = json!({"id": {"S": format!("item {number}")}, "until": {"N": time.to_string()}});
-        lines += &format!("{item}\n");
+        writeln!(lines, "{item}").unwrap();
     }
 
-    lines += &format!(
-        "{}\n",
+    writeln!(
+        lines,
+        "{}",
         json!({"id": {"S": "text"}, "until": {"S": (now - 10).to_string()}})
-    );
+    )
+    .unwrap();
 
     lines
 }

@@ -163,7 +163,7 @@ fn an_item_whose_outputs_are_all_refused_is_listed_and_counted_once() {
 
     let run = restore(&project, &[TWICE])
         .exits(3)
-        .says("verified: 18 items read back and equal, all but those rejected");
+        .says("verified 18 items read back and equal, all except those rejected");
     counts(
         &run,
         [
@@ -203,8 +203,8 @@ fn several_versions_of_an_item_are_one_item_in_the_table() {
     project.write("items.jsonl", lines.collect::<String>());
     let run = restore(&project, &[])
         .exits(0)
-        .says("60 items written")
-        .says("verified: all 60 items");
+        .says("Restored 60 items")
+        .says(", verified.");
     counts(
         &run,
         [
@@ -224,7 +224,7 @@ fn versions_that_are_skipped_do_not_count_against_the_one_that_is_there() {
     let again = (0..10).map(|number| line(&format!("item-{number}"), number));
     project.write("items.jsonl", lines.chain(again).collect::<String>());
     let run = restore(&project, &["--on-conflict=skip"]).exits(0);
-    let run = run.says("verified: 10 items read back and equal, all but those skipped");
+    let run = run.says("verified 10 items read back and equal, all except those skipped");
     counts(
         &run,
         [
@@ -251,7 +251,7 @@ fn a_restore_that_wrote_nothing_is_never_called_verified() {
     let run = restore(&project, &["--verify=full"])
         .exits(3)
         .says("30 items rejected")
-        .never_says("verified:");
+        .never_says(", verified");
     assert_eq!(
         run.report()["summary"]["verified"],
         json!({ "mode": "none" })
@@ -311,7 +311,7 @@ fn items_that_share_a_new_key_are_counted_and_named() {
         .restoredb(arguments)
         .exits(3)
         .says("1 item has the same key as another item");
-    let run = run.never_says("superseded by a later version");
+    let run = run.never_says("by a later version in the same dump");
     counts(
         &run,
         [
@@ -422,7 +422,7 @@ fn an_error_that_applies_to_every_item_stops_the_restore() {
         .says("no item was accepted; 100 in a row were refused");
     let run = run
         .says("One or more parameter values were invalid")
-        .never_says("verified:");
+        .never_says(", verified");
     assert_eq!(run.report()["error"]["kind"], "failed", "{run}");
 
     // None of the items counts as done.

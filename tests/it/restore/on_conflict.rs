@@ -125,9 +125,9 @@ fn a_conflict_is_reported_once() {
     ];
 
     let run = project.restoredb(arguments).exits(3);
-    let run = run.says("[ERROR] 1 item rejected, kept with the reasons in");
-    let run = run.says("verified: 39 items read back and equal, all but those rejected");
-    let run = run.never_says("with other contents");
+    let run = run.says("[ERROR] 1 item rejected, see");
+    let run = run.says("verified 39 items read back and equal, all except those rejected");
+    let run = run.never_says("NOT verified");
     let summary = &run.report()["summary"];
     assert_eq!(
         (&summary["items_lost"], &summary["verified"]["different"]),

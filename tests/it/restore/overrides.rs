@@ -476,7 +476,7 @@ fn ignored_overrides_of_an_existing_table_are_reported() {
         .exits(0);
     let run = project.restoredb(["--source=out", "--table", &copy, "--read-capacity=3"]);
     assert_eq!(capacities(&client, &copy)[""], (900, 400), "{run}");
-    run.says("the table exists: its settings stay");
+    run.says("the table exists and keeps its settings");
     let flags = [
         "--read-capacity=3",
         "--write-capacity=3",

@@ -234,7 +234,7 @@ fn ctrl_c_prints_a_command_that_writes_only_the_remaining_items() {
 
     let before = scene.proxy.seen(WRITE);
     let command = talk
-        .split("to go on: ")
+        .split("Resume with: ")
         .nth(1)
         .and_then(|rest| rest.lines().next())
         .expect("the command");
@@ -282,7 +282,7 @@ fn a_call_that_hangs_is_abandoned_after_the_grace_period() {
     let talk = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(130), "{talk}");
     assert!(
-        talk.contains(" items read were written before") && talk.contains("--resume"),
+        talk.contains(" items had been written") && talk.contains("--resume"),
         "{talk}"
     );
     assert_eq!(scene.client.items("copy").len(), 40);
@@ -464,7 +464,7 @@ fn giving_up_prints_the_command_to_resume() {
     let stopped = scene.gives_up();
     let stopped = stopped
         .says("the restore stopped")
-        .says("to go on: ")
+        .says("Resume with: ")
         .says("--resume");
     assert!(
         stopped.report()["error"]["hint"]

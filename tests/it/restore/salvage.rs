@@ -173,7 +173,7 @@ fn a_flipped_bit_in_a_valid_item_is_reported_without_its_line() {
     let run = project
         .restoredb(["--source=out", "--table=copy", "--yes", "--salvage"])
         .exits(3);
-    run.says("SHA-256").says("salvaged: 10 items");
+    run.says("SHA-256").says("the dump is damaged: 10 items");
     assert_eq!(client.items("copy").len(), 10);
 }
 

@@ -206,7 +206,7 @@ fn two_dumps_that_were_mixed_on_purpose_are_not_continued_as_one() {
     let merged = scene.restore(&["--source=b", "--concurrency=1"]).exits(10);
     merged
         .says("did not end")
-        .says("the items that it wrote stay");
+        .says("the items that it wrote remain in the table");
     scene.changes_nothing(&["--source=b", "--if-missing"], 1);
     scene.changes_nothing(&["--source=a", "--if-missing"], 1);
 }

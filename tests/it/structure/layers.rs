@@ -48,7 +48,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// What every layer may use. These use nothing of the crate but each other.
-const COMMON: [&str; 5] = ["error", "event", "field", "limits", "similar"];
+const COMMON: [&str; 6] = ["error", "event", "field", "layout", "limits", "similar"];
 
 /// Crates that one layer alone may name.
 const OWNED_CRATES: [(&str, &str); 10] = [

@@ -35,7 +35,7 @@ pub(crate) fn stopped(mut child: Child, signal: Signal, proxy: &Proxy) -> (ExitS
     let mut messages = String::new();
     for line in BufReader::new(stderr).lines() {
         let line = line.expect("messages are text");
-        if line.contains("interrupted: stopping cleanly") {
+        if line.contains("Interrupted: finishing in-flight requests") {
             proxy.release();
         }
 

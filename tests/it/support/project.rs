@@ -327,11 +327,15 @@ impl Run {
         self
     }
 
-    /// Asserts that standard error has `text`, whitespace and line breaks aside.
+    /// Asserts that standard error has `text`, whitespace and line breaks aside. It may be the start of a sentence.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
+        let (said, text) = (words(&self.stderr), words(text));
+        let mut letters = text.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        let sentence: String = first.into_iter().chain(letters).collect();
         assert!(
-            words(&self.stderr).contains(&words(text)),
+            said.contains(&text) || said.contains(&sentence),
             "expected to read {text:?}\n{self}"
         );
         self

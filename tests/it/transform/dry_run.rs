@@ -129,7 +129,7 @@ fn show_prints_items_before_and_after() {
         run.stderr.contains("\u{1b}[32m+   \"new_sk\": {\"S\":\""),
         "{run}"
     );
-    run.says("take 3 items")
-        .says("change 3")
-        .says("3 items without it");
+    run.says("Dry run: 3 items read")
+        .says("changed 3 items")
+        .says("without key 3 items");
 }

@@ -214,7 +214,7 @@ fn dump_without_the_original_key_hints_at_key_schema() {
     project
         .verifydb(["out"])
         .exits(12)
-        .says("its items were changed when it was made")
+        .says("the items were transformed when they were dumped")
         .says("--key-schema");
 
     let new = engine.table("events-new");

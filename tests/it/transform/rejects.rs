@@ -67,7 +67,7 @@ fn rejects_file_is_elsewhere_if_the_dump_can_have_no_sibling() {
 
         let (_, path) = run
             .stderr
-            .split_once("listed with the reasons in ")
+            .split_once("rejected by the transform, see ")
             .expect("a file of rejects");
         path.lines().next().expect("a path").trim().to_owned()
     };

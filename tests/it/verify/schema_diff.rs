@@ -101,8 +101,8 @@ fn a_table_like_its_dump_differs_in_nothing() {
     let run = project
         .verifydb(DIFF.iter().chain(&["--env=local"]))
         .exits(0)
-        .says("table films of environment local is as")
-        .says("out says");
+        .says("table films of environment local matches the schema of")
+        .says("out");
 
     assert_eq!(run.output(), "");
     let report = project
@@ -135,7 +135,7 @@ fn each_setting_that_differs_is_a_line() {
     );
 
     drop(
-        run.says("table other of environment local differs from")
+        run.says("table other of environment local differs from the schema of")
             .says("out in 5 settings"),
     );
     let report = project
@@ -236,8 +236,8 @@ fn what_cannot_be_compared_is_named() {
     let proxy = Proxy::with_rules(&engine, [always("ListTagsOfResource", denied)]);
     let project = project.environment("dev", proxy.url(), "films");
     let run = project.verifydb(DIFF.iter().chain(&["--env=dev"])).exits(0);
-    run.says("[WARNING] not compared:")
-        .says("Tags: not told by the table: AccessDeniedException");
+    run.says("[WARNING] Not compared:")
+        .says("Tags: not reported by the table: AccessDeniedException");
 }
 
 #[test]

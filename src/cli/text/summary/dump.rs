@@ -1,99 +1,95 @@
 //! Text of a dump's summary.
 
-use std::fmt::Write as _;
-
-use super::key_collisions;
-use crate::cli::text::format;
+use super::{OutcomeText, key_collisions};
+use crate::cli::text::{format, plan};
+use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
-use crate::ops::dump::{DumpSummary, DumpTransformSummary, NotCaptured};
+use crate::ops::dump::{DumpSummary, DumpTransformSummary};
 
-/// The summary of a dump, headline first.
-pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> Vec<String> {
-    let mut lines = if content.includes_items() {
-        item_lines(summary)
-    } else {
-        let took = format::seconds(summary.seconds);
-        vec![format!(
-            "Dumped the schema of table {} in {took}; no item was read",
-            summary.source.table
-        )]
-    };
+/// The summary of a dump.
+pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText {
+    let rows = Rows::plain(|group| {
+        if content.includes_items() {
+            item_rows(group, summary);
+        }
 
-    if !summary.files.is_empty() {
-        lines.push("Files:".to_owned());
-        lines.extend(summary.files.iter().map(|file| format!("  {file}")));
-    }
-
-    if !summary.not_captured.is_empty() {
-        lines.push("Not captured:".to_owned());
         let settings = summary.not_captured.iter();
-        lines.extend(format::grouped_by_reason(settings.map(
-            |NotCaptured { section, reason }| (section.as_str(), reason.as_str()),
-        )));
-    }
+        let settings = settings.map(|missing| (&*missing.section, &*missing.reason));
+        let settings = settings.collect();
+        plan::not_available_rows(group, "not captured", settings, summary.source.local);
 
-    lines
+        for file in &summary.files {
+            group.detail("files", file);
+        }
+    });
+
+    OutcomeText {
+        headline: Some(headline(summary, content)),
+        problems: problems(summary),
+        rows,
+        ..OutcomeText::default()
+    }
 }
 
-/// Items, rate, consumed units and transform of a dump that includes items.
-fn item_lines(summary: &DumpSummary) -> Vec<String> {
-    let mut headline = format!(
-        "Dumped {}, {} from table {} in {}",
+fn headline(summary: &DumpSummary, content: ContentScope) -> String {
+    let table = format!("{} ({})", summary.source.table, summary.source.environment);
+    let target = plan::stream_or_path(&summary.target, "standard output");
+    let took = format::seconds(summary.seconds);
+    if !content.includes_items() {
+        return format!("Dumped the schema of {table} to {target} in {took}. No items were read.");
+    }
+
+    let (items, bytes) = (
         format::items(summary.items),
         format::bytes(summary.data_bytes),
-        summary.source.table,
-        format::seconds(summary.seconds),
     );
+    format!("Dumped {items} ({bytes}) from {table} to {target} in {took}.")
+}
 
-    // The rate covers this run only, not what earlier runs of a resumed dump have read.
+/// Counts of a dump that includes items.
+fn item_rows(group: &mut RowGroup, summary: &DumpSummary) {
+    if !summary.complete {
+        group.row("complete", "no, part of the table");
+    }
+
+    // Counts of this run only, without those of earlier runs of a resumed dump.
     let (items, bytes) = (
         summary.items - summary.items_before,
         summary.data_bytes - summary.data_bytes_before,
     );
-    if let Some(rate) = format::rate(items, bytes, summary.seconds) {
-        let _ = write!(headline, " ({rate})");
-    }
-
-    let (started, finished) = (
-        format::timestamp(summary.started_at),
-        format::timestamp(summary.finished_at),
-    );
-    let mut lines = vec![
-        headline,
-        format!(
-            "  {} read units consumed",
-            format::units(summary.consumed_read_units)
-        ),
-        format!("  read between {started} and {finished}: a Scan is not a moment in time"),
-    ];
-
-    lines.extend(format::wire_bytes(summary.wire));
-
     if summary.resumed > 0 {
-        lines.push(format!(
-            "  resumed {}: {} were there, {} were read now",
-            if summary.resumed == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", summary.resumed)
-            },
-            format::items(summary.items_before),
-            format::items(items),
-        ));
+        let times = match summary.resumed {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let (before, now) = (format::items(summary.items_before), format::count(items));
+        group.row(
+            "resumed",
+            format!("{times}; {before} were read before, {now} now"),
+        );
     }
 
     if let Some(changes) = &summary.transformed {
-        lines.push(transform_counts(changes));
-        if let Some(sha256) = &changes.mask_rules_sha256 {
-            lines.push(format!("  masked by the rules of SHA-256 {sha256}"));
-        }
+        group.row("transform", transform_counts(changes));
+        let masked = changes.mask_rules_sha256.iter();
+        group.list("masked", masked.map(|sha256| plan::masked_by(sha256)));
     }
 
-    if !summary.complete {
-        lines.push("  this is a part of the table, and marked as such".to_owned());
+    if let Some(rate) = format::rate(items, bytes, summary.seconds) {
+        group.detail("rate", rate);
     }
 
-    lines
+    let units = format::units(summary.consumed_read_units);
+    group.detail("consumed", format!("{units} read units"));
+    if summary.wire.are_compressed() {
+        let received = format::bytes(summary.wire.received);
+        group.detail("received", format!("{received}, compressed"));
+    }
+
+    group.detail(
+        "scanned",
+        plan::scan_period(summary.started_at, summary.finished_at),
+    );
 }
 
 /// Counts of the transform.
@@ -107,7 +103,7 @@ fn transform_counts(changes: &DumpTransformSummary) -> String {
     } = changes;
 
     format!(
-        "  {} read from the table: {} changed, {} left out, {} rejected",
+        "{} read: {} changed, {} filtered out, {} rejected",
         format::items(*items_read),
         format::count(*items_changed),
         format::count(*items_left_out),
@@ -115,20 +111,17 @@ fn transform_counts(changes: &DumpTransformSummary) -> String {
     )
 }
 
-/// Problems of a finished dump; any of them makes the exit code [`PARTIAL`](crate::cli::exit::PARTIAL).
-pub(crate) fn dump_problems(summary: &DumpSummary) -> Vec<String> {
+fn problems(summary: &DumpSummary) -> Vec<String> {
     let Some(changes) = &summary.transformed else {
         return Vec::new();
     };
 
     let mut problems = Vec::new();
     if changes.items_rejected > 0 {
-        let kept = changes.rejects_file.as_ref();
-        let kept = kept.map_or_else(String::new, |file| {
-            format!(", listed with the reasons in {}", file.display())
-        });
+        let file = changes.rejects_file.as_ref();
+        let file = file.map_or_else(String::new, |file| format!(", see {}", file.display()));
         problems.push(format!(
-            "{} rejected by the transform{kept}",
+            "{} rejected by the transform{file}",
             format::items(changes.items_rejected)
         ));
     }
@@ -145,8 +138,11 @@ pub(crate) fn dump_problems(summary: &DumpSummary) -> Vec<String> {
 mod tests {
     use chrono::DateTime;
 
-    use super::super::testing::location;
+    use super::super::testing::{lines, location};
     use super::*;
+    use crate::layout::Line;
+    use crate::ops::dump::NotCaptured;
+    use crate::ops::table_location::TableLocation;
     use crate::store::WireBytes;
 
     fn schema_dump() -> DumpSummary {
@@ -186,49 +182,61 @@ mod tests {
             ..schema_dump()
         };
 
+        let text = dump(&summary, ContentScope::All);
         assert_eq!(
-            dump(&summary, ContentScope::All),
+            text.headline.as_deref(),
+            Some(
+                "Dumped 312 items (118.00 kB) from films (local) to backups/dynamodb/local in 0.50 s."
+            )
+        );
+        assert_eq!(
+            lines(&text.rows),
             [
-                "Dumped 312 items, 118.00 kB from table films in 0.50 s (624 items/s, 236.00 kB/s)",
-                "  15.5 read units consumed",
-                "  read between 1970-01-01T00:00:00Z and 1970-01-01T00:00:00Z: a Scan is not a moment in time",
-                "  this is a part of the table, and marked as such",
-                "Files:",
-                "  backups/dynamodb/local/table-data.json",
-                "  backups/dynamodb/local/x",
+                "Complete  no, part of the table",
+                "Rate      624 items/s, 236.00 kB/s",
+                "Consumed  15.5 read units",
+                "Scanned   1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z (not a point-in-time snapshot)",
+                "Files     backups/dynamodb/local/table-data.json",
+                "backups/dynamodb/local/x",
             ]
         );
     }
 
     #[test]
-    fn dump_lists_settings_that_were_not_captured() {
+    fn settings_that_were_not_captured_are_listed_with_their_reasons() {
+        let remote = TableLocation {
+            local: false,
+            ..location()
+        };
         let not_captured = vec![NotCaptured {
             section: "ContinuousBackups".to_owned(),
             reason: "AccessDeniedException: eve is not authorized".to_owned(),
         }];
-        let lines = dump(
-            &DumpSummary {
-                not_captured,
-                ..schema_dump()
-            },
-            ContentScope::SchemaOnly,
-        );
+        let summary = DumpSummary {
+            source: remote,
+            not_captured,
+            ..schema_dump()
+        };
 
+        let line =
+            "  Not captured  ContinuousBackups: AccessDeniedException: eve is not authorized";
         assert_eq!(
-            lines[1..],
-            [
-                "Not captured:",
-                "  ContinuousBackups: AccessDeniedException: eve is not authorized"
-            ]
+            dump(&summary, ContentScope::SchemaOnly)
+                .rows
+                .lines(false, usize::MAX),
+            [Line::Row(line.to_owned())]
         );
     }
 
     #[test]
     fn schema_only_dump_mentions_no_items() {
-        let lines = dump(&schema_dump(), ContentScope::SchemaOnly);
+        let text = dump(&schema_dump(), ContentScope::SchemaOnly);
         assert_eq!(
-            lines,
-            ["Dumped the schema of table films in 0.50 s; no item was read"]
+            text.headline.as_deref(),
+            Some(
+                "Dumped the schema of films (local) to backups/dynamodb/local in 0.50 s. No items were read."
+            )
         );
+        assert!(text.problems.is_empty() && lines(&text.rows).is_empty());
     }
 }

@@ -1,12 +1,26 @@
-//! Text of summaries: the result of a command, and the problems that need attention.
+//! Text of summaries: the result of a command, problems that need attention, and details.
 
 mod dump;
 mod restore;
 
-pub(crate) use dump::{dump, dump_problems};
-pub(crate) use restore::{restore, restore_problems, verify_command};
+pub(crate) use dump::dump;
+pub(crate) use restore::{restore, verify_command};
 
 use super::format;
+use crate::layout::Rows;
+
+/// The text of a finished command.
+#[derive(Debug, Default)]
+pub(crate) struct OutcomeText {
+    /// The result in one sentence; `None` if the first problem says it.
+    pub(crate) headline: Option<String>,
+    /// Problems; any of them makes the exit code another than [`DONE`](crate::cli::exit::DONE).
+    pub(crate) problems: Vec<String>,
+    /// Everything else.
+    pub(crate) rows: Rows,
+    /// Whether details are shown without `--verbose`.
+    pub(crate) all_details: bool,
+}
 
 /// Shown for a setting that was skipped or failed without a recorded reason.
 const NO_REASON: &str = "no reason is known";
@@ -19,7 +33,7 @@ pub(crate) fn key_collisions(collisions: u64, pairs: &[(u64, u64)]) -> Option<St
             if collisions == 1 { "has" } else { "have" },
         );
         let mut message = format!(
-            "{items} {have} the same key as another item: a table can hold only one of them"
+            "{items} {have} the same key as another item; a table can contain only one of them"
         );
         message.extend(
             pairs
@@ -33,7 +47,19 @@ pub(crate) fn key_collisions(collisions: u64, pairs: &[(u64, u64)]) -> Option<St
 
 #[cfg(test)]
 mod testing {
+    use crate::layout::{Line, Rows};
     use crate::ops::table_location::TableLocation;
+
+    /// The rows with details, without wrapping.
+    pub(super) fn lines(rows: &Rows) -> Vec<String> {
+        let lines = rows.lines(true, usize::MAX).into_iter();
+        lines
+            .map(|line| match line {
+                Line::Row(text) => text.trim_start().to_owned(),
+                Line::Heading(text) => text.to_owned(),
+            })
+            .collect()
+    }
 
     pub(super) fn location() -> TableLocation {
         TableLocation {

@@ -1,124 +1,219 @@
 //! Text of a restore's summary.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 
-use super::{NO_REASON, key_collisions};
+use super::{NO_REASON, OutcomeText, key_collisions};
 use crate::cli::text::format;
+use crate::layout::{RowGroup, Rows};
+use crate::ops::ContentScope;
 use crate::ops::restore::{
     BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
 };
 
-/// The summary of a restore, headline first.
-pub(crate) fn restore(summary: &RestoreSummary) -> Vec<String> {
+/// The summary of a restore. `full_check` is the command that compares items which were not read back.
+pub(crate) fn restore(
+    summary: &RestoreSummary,
+    content: ContentScope,
+    full_check: Option<String>,
+) -> OutcomeText {
+    let table = format!("{} ({})", summary.target.table, summary.target.environment);
     if summary.table == TableOutcome::Kept {
         let reason = match summary.kept_because {
-            Some(KeepReason::HasItems) => "it contains items; nothing was written",
-            Some(KeepReason::Exists) | None => "nothing to do",
+            Some(KeepReason::HasItems) => "contains items; nothing was written",
+            Some(KeepReason::Exists) | None => "exists and was not changed",
         };
-        return vec![format!("{}: {reason}", table(summary))];
+        return OutcomeText {
+            headline: Some(format!("Table {table} {reason}.")),
+            ..OutcomeText::default()
+        };
     }
 
-    let mut lines = vec![
-        format!("{} in {}", table(summary), format::seconds(summary.seconds)),
-        written(summary),
+    let rows = Rows::plain(|group| {
+        if content.includes_items() {
+            source_rows(group, summary);
+            existing_item_rows(group, summary);
+            write_rows(group, summary);
+            verification_rows(group, &summary.verified, summary);
+            group.list("full check", full_check);
+        }
+
+        group.list("boost", summary.boost.iter().map(boost));
+        setting_rows(group, summary);
+    });
+
+    OutcomeText {
+        headline: Some(headline(summary, &table, content)),
+        problems: problems(summary),
+        rows,
+        ..OutcomeText::default()
+    }
+}
+
+fn headline(summary: &RestoreSummary, table: &str, content: ContentScope) -> String {
+    let took = format::seconds(summary.seconds);
+    if !content.includes_items() {
+        let action = match summary.table {
+            TableOutcome::Created => "Created",
+            TableOutcome::Replaced => "Replaced",
+            TableOutcome::AddedTo | TableOutcome::Kept => "Updated",
+        };
+        return format!("{action} table {table} in {took}. No items were written.");
+    }
+
+    let items = format::items(summary.items_written);
+    let counts = [
+        (summary.items_rejected, "rejected"),
+        (summary.items_skipped, "skipped"),
     ];
+    let exceptions = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!(", {} {word}", format::count(count)));
+    let exceptions: String = exceptions.collect();
+    let verified = match &summary.verified {
+        Verified::None => "",
+        Verified::Acknowledged => ", all writes acknowledged",
+        Verified::Full { .. } if summary.verified.lacking() == 0 => ", verified",
+        Verified::Full { .. } => ", NOT verified",
+    };
 
-    lines.extend(source_lines(summary));
-    lines.extend(existing_item_lines(summary));
-
-    if let Some(resumed) = summary.resumed {
-        lines.push(format!(
-            "  resumed: {} of all were handled by earlier runs",
-            format::items(resumed.items)
-        ));
-    }
-
-    if summary.throttled_calls > 0 {
-        lines.push(format!(
-            "  {} throttled and repeated",
-            format::counted(summary.throttled_calls, "call")
-        ));
-    }
-
-    lines.extend(verified(summary));
-    lines.extend(summary.boost.as_ref().map(boost));
-    lines.extend(settings(&summary.settings));
-
-    if !summary.not_restored.is_empty() {
-        lines.push("Not restored:".to_owned());
-        let settings = summary.not_restored.iter();
-        lines.extend(settings.map(|setting| format!("  {setting}")));
-    }
-
-    lines
+    format!("Restored {items} to {table} in {took}{verified}{exceptions}.")
 }
 
 /// Items of the source that were not written as they are: transformed, superseded or overwritten.
-fn source_lines(summary: &RestoreSummary) -> Vec<String> {
-    let mut lines = Vec::new();
+fn source_rows(group: &mut RowGroup, summary: &RestoreSummary) {
+    if !summary.source_complete {
+        group.row("source", "part of the table");
+    }
 
     // A transform may also return several items for one.
     let is_transformed = summary.items_changed + summary.items_left_out > 0
         || summary.items_out > summary.items_read;
     if is_transformed {
-        lines.push(format!(
-            "  {} of the dump: {} changed, {} left out; {} came out",
-            format::items(summary.items_read),
-            format::count(summary.items_changed),
-            format::count(summary.items_left_out),
-            format::count(summary.items_out),
-        ));
-    }
-
-    if !summary.source_complete {
-        lines.push("  the source holds a part of the table".to_owned());
+        group.row(
+            "transform",
+            format!(
+                "{} read: {} changed, {} filtered out, {} to write",
+                format::items(summary.items_read),
+                format::count(summary.items_changed),
+                format::count(summary.items_left_out),
+                format::count(summary.items_out),
+            ),
+        );
     }
 
     if summary.items_superseded > 0 {
-        lines.push(format!(
-            "  {} superseded by a later version in the same dump",
-            format::items(summary.items_superseded)
-        ));
+        let items = format::items(summary.items_superseded);
+        group.row(
+            "superseded",
+            format!("{items}, by a later version in the same dump"),
+        );
     }
 
     if summary.items_overwritten > 0 {
-        lines.push(format!(
-            "  {} overwritten by another item of the dump",
-            format::items(summary.items_overwritten)
-        ));
+        let items = format::items(summary.items_overwritten);
+        group.row(
+            "overwritten",
+            format!("{items}, by another item of the dump with the same key"),
+        );
     }
 
-    lines
+    if let Some(resumed) = summary.resumed {
+        let items = format::items(resumed.items);
+        group.row("resumed", format!("after {items} of earlier attempts"));
+    }
 }
 
 /// Items whose keys were in the table before, with `--on-conflict skip` or `fail`.
-fn existing_item_lines(summary: &RestoreSummary) -> Vec<String> {
-    let mut lines = Vec::new();
+fn existing_item_rows(group: &mut RowGroup, summary: &RestoreSummary) {
     if summary.items_already_there > 0 {
-        lines.push(format!(
-            "  {} of them were there already, equal",
-            format::items(summary.items_already_there)
-        ));
+        let items = format::items(summary.items_already_there);
+        group.row(
+            "unchanged",
+            format!("{items} that the table already contained"),
+        );
     }
 
     if summary.items_skipped > 0 {
         let items = format::items(summary.items_skipped);
         let file = summary.conflicts_file.as_ref();
-        let file = file.map_or_else(String::new, |file| format!(": {}", file.display()));
-        lines.push(format!(
-            "  {items} skipped, for the table has others with their keys{file}"
-        ));
+        let file = file.map_or_else(String::new, |file| format!(", see {}", file.display()));
+        group.row(
+            "skipped",
+            format!("{items}, because the table contains others with these keys{file}"),
+        );
     }
-
-    lines
 }
 
-/// The boost and the capacity after it. A boost that was not reverted is a problem, see [`restore_problems`].
+/// Bytes, rate and consumed units.
+fn write_rows(group: &mut RowGroup, summary: &RestoreSummary) {
+    let rate = format::rate(summary.items_written, summary.data_bytes, summary.seconds);
+    // The counts of a resumed restore include earlier runs, the time does not.
+    let rate = rate.filter(|_| summary.resumed.is_none());
+    let rate = rate.map_or_else(String::new, |rate| format!(" ({rate})"));
+    let bytes = format::bytes(summary.data_bytes);
+    group.detail("written", format!("{bytes} as JSON{rate}"));
+    let units = format::units(summary.consumed_write_units);
+    group.detail("consumed", format!("{units} write units"));
+
+    if summary.throttled_calls > 0 {
+        let calls = format::counted(summary.throttled_calls, "request");
+        group.detail("throttled", format!("{calls}, retried"));
+    }
+}
+
+/// The result of the verification. Differences are problems, see [`problems`].
+fn verification_rows(group: &mut RowGroup, verified: &Verified, summary: &RestoreSummary) {
+    let Verified::Full {
+        equal,
+        extra,
+        consumed_read_units,
+        wire,
+        ..
+    } = verified
+    else {
+        return;
+    };
+
+    let items = format::items(*equal);
+    if verified.lacking() > 0 {
+        group.row("verified", format!("only {items} read back and equal"));
+    } else {
+        let equal = format!("{items} read back and equal");
+        match (summary.items_rejected, summary.items_skipped) {
+            (0, 0) => group.detail("verified", equal),
+            (0, _) => group.row("verified", format!("{equal}, all except those skipped")),
+            (_, 0) => group.row("verified", format!("{equal}, all except those rejected")),
+            _ => group.row(
+                "verified",
+                format!("{equal}, all except those rejected or skipped"),
+            ),
+        };
+        let units = format::units(*consumed_read_units);
+        group.detail(
+            "consumed",
+            format!("{units} read units by the verification"),
+        );
+        if wire.are_compressed() {
+            let received = format::bytes(wire.received);
+            group.detail("received", format!("{received}, compressed"));
+        }
+    }
+
+    if *extra > 0 {
+        let items = format::items(*extra);
+        group.row(
+            "other items",
+            format!("the table also contains {items} that the dump does not"),
+        );
+    }
+}
+
+/// The boost and the capacity after it. A boost that was not reverted is a problem, see [`problems`].
 fn boost(boost: &BoostOutcome) -> String {
     let during = match &boost.refused {
-        None => format!("  boosted: {} while the items were written", boost.during),
-        Some(reason) => format!("  not boosted to {}: {reason}", boost.during),
+        None => format!("{} while the items were written", boost.during),
+        Some(reason) => format!("not boosted to {}: {reason}", boost.during),
     };
     let doubt = if boost.is_ignored {
         " (the target does not show all of it)"
@@ -127,33 +222,31 @@ fn boost(boost: &BoostOutcome) -> String {
     };
 
     match boost.not_reverted {
-        None => format!("{during}, {} now{doubt}", boost.after),
+        None => format!("{during}, now {}{doubt}", boost.after),
         Some(_) => format!("{during}{doubt}"),
     }
 }
 
-/// Applied and skipped settings. Failed settings are problems, see [`restore_problems`].
-fn settings(settings: &[SettingOutcome]) -> Vec<String> {
+/// Applied and skipped settings. Failed settings are problems, see [`problems`].
+fn setting_rows(group: &mut RowGroup, summary: &RestoreSummary) {
     let with_result = |result| {
-        settings
-            .iter()
-            .filter(move |setting| setting.result == result)
+        let settings = summary.settings.iter();
+        settings.filter(move |setting| setting.result == result)
     };
 
-    let applied: Vec<_> = with_result(SettingResult::Applied)
-        .map(|setting| format!("  {}", setting.what))
-        .collect();
+    for setting in with_result(SettingResult::Applied) {
+        group.detail("settings", &*setting.what);
+    }
+
     let skipped =
         with_result(SettingResult::Skipped).map(|setting| (setting.what.as_str(), reason(setting)));
-    let groups = [
-        ("Settings applied:", applied),
-        ("Settings skipped:", format::grouped_by_reason(skipped)),
-    ];
-    groups
-        .into_iter()
-        .filter(|(_, lines)| !lines.is_empty())
-        .flat_map(|(heading, lines)| std::iter::once(heading.to_owned()).chain(lines))
-        .collect()
+    for settings in format::grouped_by_reason(skipped) {
+        group.detail("not restored", settings);
+    }
+
+    for setting in &summary.not_restored {
+        group.detail("not restored", setting);
+    }
 }
 
 fn reason(setting: &SettingOutcome) -> &str {
@@ -161,16 +254,16 @@ fn reason(setting: &SettingOutcome) -> &str {
 }
 
 /// Problems of a finished restore; any of them makes the exit code [`PARTIAL`](crate::cli::exit::PARTIAL).
-pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
+fn problems(summary: &RestoreSummary) -> Vec<String> {
     let mut problems = Vec::new();
     // A salvaged dump is never complete, even if every readable item was written.
     if let Some(salvaged) = summary.salvaged {
         let promised = salvaged.promised.map_or_else(
-            || "how many there were is not known".to_owned(),
+            || "the number of items in the dump is not known".to_owned(),
             |items| format!("the dump had {}", format::items(items)),
         );
         problems.push(format!(
-            "salvaged: {} could be read, {promised}",
+            "The dump is damaged: {} could be read, {promised}",
             format::items(salvaged.readable)
         ));
     }
@@ -179,9 +272,7 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
         let kept = summary
             .rejects_file
             .as_ref()
-            .map_or_else(String::new, |file| {
-                format!(", kept with the reasons in {}", file.display())
-            });
+            .map_or_else(String::new, |file| format!(", see {}", file.display()));
 
         let what = if summary.salvaged.is_some() {
             "rejected or unreadable"
@@ -207,7 +298,7 @@ pub(crate) fn restore_problems(summary: &RestoreSummary) -> Vec<String> {
         && summary.items_lost > 0
     {
         let mut problem = format!(
-            "{} of the dump missing in the table, {different} with other contents",
+            "{} of the dump missing in the table, {different} different",
             format::items(*missing)
         );
         problem.extend(
@@ -246,87 +337,6 @@ fn rejected_by_index(summary: &RestoreSummary) -> Option<String> {
             indexes.join(", ")
         )
     })
-}
-
-/// The table and what was done to it.
-fn table(summary: &RestoreSummary) -> String {
-    let action = match summary.table {
-        TableOutcome::Created => "Created table",
-        TableOutcome::AddedTo => "Added to table",
-        TableOutcome::Replaced => "Replaced table",
-        TableOutcome::Kept => "Left alone: table",
-    };
-
-    format!(
-        "{action} {} of environment {}",
-        summary.target.table, summary.target.environment
-    )
-}
-
-fn written(summary: &RestoreSummary) -> String {
-    let mut line = format!(
-        "  {} written, {}, {} write units consumed",
-        format::items(summary.items_written),
-        format::bytes(summary.data_bytes),
-        format::units(summary.consumed_write_units),
-    );
-
-    let rate = format::rate(summary.items_written, summary.data_bytes, summary.seconds);
-    // The counts of a resumed restore include earlier runs, the time does not.
-    if summary.resumed.is_none()
-        && let Some(rate) = rate
-    {
-        let _ = write!(line, " ({rate})");
-    }
-
-    line
-}
-
-fn verified(summary: &RestoreSummary) -> Vec<String> {
-    match &summary.verified {
-        Verified::None => Vec::new(),
-        Verified::Acknowledged => {
-            vec!["  every item was acknowledged; items were not read back".to_owned()]
-        }
-        Verified::Full {
-            equal,
-            missing: 0,
-            different: 0,
-            extra,
-            consumed_read_units,
-            wire,
-            ..
-        } => {
-            let (items, units) = (format::items(*equal), format::units(*consumed_read_units));
-            let (all, except) = match (summary.items_rejected, summary.items_skipped) {
-                (0, 0) => ("all ", ""),
-                (0, _) => ("", ", all but those skipped"),
-                (_, 0) => ("", ", all but those rejected"),
-                _ => ("", ", all but those rejected or skipped"),
-            };
-
-            let line = format!(
-                "  verified: {all}{items} read back and equal{except}, {units} read units consumed"
-            );
-            let mut lines = vec![line];
-            lines.extend(format::wire_bytes(*wire));
-
-            if *extra > 0 {
-                lines.push(format!(
-                    "  the table also holds {} that the dump does not",
-                    format::items(*extra)
-                ));
-            }
-
-            lines
-        }
-        Verified::Full { equal, .. } => {
-            vec![format!(
-                "  NOT verified: only {} read back and equal",
-                format::items(*equal)
-            )]
-        }
-    }
 }
 
 /// Options of `restoredb` that select the dump and the table; `verifydb` has them too. Each takes a value.
@@ -373,8 +383,9 @@ pub(crate) fn verify_command(arguments: impl IntoIterator<Item = OsString>) -> S
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::testing::location;
+    use super::super::testing::{lines, location};
     use super::*;
+    use crate::layout::Line;
     use crate::ops::restore::BoostNotReverted;
     use crate::schema::Setting;
     use crate::store::WireBytes;
@@ -433,18 +444,24 @@ mod tests {
 
     #[test]
     fn complete_restore() {
+        let text = restore(&restored(), ContentScope::All, None);
         assert_eq!(
-            restore(&restored()),
+            text.headline.as_deref(),
+            Some("Restored 312 items to films (local) in 2.00 s, verified.")
+        );
+        assert_eq!(
+            lines(&text.rows),
             [
-                "Created table films of environment local in 2.00 s",
-                "  312 items written, 118.00 kB, 312 write units consumed (156 items/s, 59.00 kB/s)",
-                "  verified: all 312 items read back and equal, 40 read units consumed",
-                "Not restored:",
-                "  FutureField: this version does not support the field",
+                "Written       118.00 kB as JSON (156 items/s, 59.00 kB/s)",
+                "Consumed      312 write units",
+                "Verified      312 items read back and equal",
+                "Consumed      40 read units by the verification",
+                "Not restored  FutureField: this version does not support the field",
             ]
         );
 
-        assert!(restore_problems(&restored()).is_empty());
+        assert!(text.problems.is_empty());
+        assert!(text.rows.lines(false, usize::MAX).is_empty());
     }
 
     #[test]
@@ -460,17 +477,22 @@ mod tests {
 
         assert!(!summary.is_whole());
         assert_eq!(
-            restore_problems(&summary),
+            problems(&summary),
             [
-                "2 items rejected, kept with the reasons in prod-backup.restore-films.dev.rejects.jsonl",
-                "3 items of the dump missing in the table, 1 with other contents\n\
+                "2 items rejected, see prod-backup.restore-films.dev.rejects.jsonl",
+                "3 items of the dump missing in the table, 1 different\n\
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]
         );
 
-        assert!(
-            restore(&summary)
-                .contains(&"  NOT verified: only 309 items read back and equal".to_owned())
+        let text = restore(&summary, ContentScope::All, None);
+        assert_eq!(
+            text.headline.as_deref(),
+            Some("Restored 309 items to films (local) in 2.00 s, NOT verified, 2 rejected.")
+        );
+        assert_eq!(
+            text.rows.lines(false, usize::MAX)[0],
+            Line::Row("  Verified  only 309 items read back and equal".to_owned())
         );
     }
 
@@ -489,16 +511,14 @@ mod tests {
             (with_counts(0, 3), "skipped"),
             (with_counts(1, 2), "rejected or skipped"),
         ] {
-            let line = format!(
-                "  verified: 309 items read back and equal, all but those {exception}, 40 read units consumed"
-            );
-            assert!(restore(&summary).contains(&line), "{:?}", restore(&summary));
+            let text = restore(&summary, ContentScope::All, None);
+            let line = format!("309 items read back and equal, all except those {exception}");
+            let rows = lines(&text.rows);
+            assert!(rows.iter().any(|row| row.ends_with(&line)), "{rows:?}");
             assert!(
-                restore_problems(&summary)
-                    .iter()
-                    .all(|words| words.contains("rejected")),
+                text.problems.iter().all(|words| words.contains("rejected")),
                 "{:?}",
-                restore_problems(&summary)
+                text.problems
             );
         }
     }
@@ -532,18 +552,17 @@ mod tests {
             ..restored()
         };
 
+        let text = restore(&summary, ContentScope::All, None);
         assert_eq!(
-            restore(&summary)[3..],
+            lines(&text.rows)[4..],
             [
-                "Settings applied:",
-                "  2 tags",
-                "Settings skipped:",
-                "  Kinesis destination clicks: another table"
+                "Settings      2 tags",
+                "Not restored  Kinesis destination clicks: another table"
             ]
         );
 
         assert_eq!(
-            restore_problems(&summary),
+            text.problems,
             ["TTL on expires was not applied: UpdateTimeToLive failed: no"]
         );
         assert!(!summary.is_whole());
@@ -563,13 +582,10 @@ mod tests {
             boost: Some(outcome(None)),
             ..restored()
         };
-        let line =
-            "  boosted: on-demand while the items were written, provisioned 5 RCU / 5 WCU now";
-        assert!(
-            restore(&good).contains(&line.to_owned())
-                && good.is_whole()
-                && restore_problems(&good).is_empty()
-        );
+        let line = "on-demand while the items were written, now provisioned 5 RCU / 5 WCU";
+        let rows = lines(&restore(&good, ContentScope::All, None).rows);
+        assert!(rows.iter().any(|row| row.ends_with(line)), "{rows:?}");
+        assert!(good.is_whole() && problems(&good).is_empty());
 
         let stays = BoostNotReverted {
             reason: "limit".to_owned(),
@@ -581,10 +597,10 @@ mod tests {
         };
         assert!(!bad.is_whole());
         assert_eq!(
-            restore_problems(&bad),
+            problems(&bad),
             [
-                "the boost was not taken back, the table may not be provisioned 5 RCU / 5 WCU again: limit\n\
-              do it by hand: aws dynamodb update-table"
+                "the boost was not reverted; the table may still not be provisioned 5 RCU / 5 WCU: limit\n\
+              revert it manually: aws dynamodb update-table"
             ]
         );
     }
@@ -595,10 +611,12 @@ mod tests {
             table: TableOutcome::Kept,
             ..restored()
         };
+        let text = restore(&summary, ContentScope::All, None);
         assert_eq!(
-            restore(&summary),
-            ["Left alone: table films of environment local: nothing to do"]
+            text.headline.as_deref(),
+            Some("Table films (local) exists and was not changed.")
         );
+        assert!(lines(&text.rows).is_empty());
     }
 
     #[test]

@@ -61,10 +61,10 @@ pub(super) fn incomplete(facts: &RestoreFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    warning(format!(
-        "the dump is not a whole table{}",
+    Some(warning(format!(
+        "the dump contains part of the table{}",
         source.incompleteness_reasons()
-    ))
+    )))
 }
 
 pub(super) fn unknown_origin(facts: &RestoreFacts<'_>) -> Option<Finding> {

@@ -125,7 +125,7 @@ pub(super) fn boost_without_journal(facts: &RestoreFacts<'_>) -> Option<Finding>
     let is_raised = facts.changes.known()?.boost == Some(BoostChange::Raised);
     (is_raised && !facts.target.known()?.has_journal).then(|| {
         Finding::Warning(
-            "there is no folder for state: the boost stays if this run is killed".to_owned(),
+            "there is no state directory: the boost remains if this command is killed".to_owned(),
         )
     })
 }
@@ -137,7 +137,7 @@ pub(super) fn ignored_overrides(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let is_ignored = !changes.applies_settings && !target.action.keeps();
     (is_ignored && wanted.has_overrides && !wanted.notes.is_empty()).then(|| {
         Finding::Warning(
-            "the table exists: its settings stay, whatever is to be changed on the way".to_owned(),
+            "the table exists and keeps its settings: the overrides have no effect".to_owned(),
         )
     })
 }

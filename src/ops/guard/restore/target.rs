@@ -30,9 +30,10 @@ pub(crate) struct Target<'a> {
 /// An in-memory database would disappear with the process.
 pub(super) fn memory_is_lost(facts: &RestoreFacts<'_>) -> Option<Finding> {
     facts.connection.is_in_memory.then(|| {
-        let error =
-            Error::usage("a restore into embedded: without a file would vanish when it ends")
-                .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db");
+        let error = Error::usage(
+            "a database in memory (embedded: without a file) is lost when the command ends",
+        )
+        .with_hint("name a file: LOCAL_AWS_ENDPOINT=embedded:local.db");
         Finding::Refusal(error)
     })
 }
@@ -79,7 +80,7 @@ pub(super) fn accepts_no_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
 /// The error for a table whose status forbids writes and does not change by itself.
 pub(crate) fn stuck(table: &str, schema: &TableSchema) -> Error {
     Error::failed(format!(
-        "table {table} takes no items, and that does not pass: {}",
+        "table {table} cannot be written, and its status does not change by itself: {}",
         schema.activity()
     ))
     .with_hint("look at the table in the console; run the same command again when it is ACTIVE")
@@ -92,10 +93,10 @@ pub(super) fn is_not_ready(facts: &RestoreFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    warning(format!(
-        "the table is not ready and is waited for: {}",
+    Some(warning(format!(
+        "waiting for the table, which is not ready: {}",
         existing.activity()
-    ))
+    )))
 }
 
 /// The existing table that items are written into.
@@ -109,7 +110,9 @@ fn added_to<'a>(facts: &RestoreFacts<'a>) -> Option<&'a TableSchema> {
 
 pub(super) fn stream_has_consumers(facts: &RestoreFacts<'_>) -> Option<Finding> {
     added_to(facts)?.description().stream()?;
-    warning("the table has a live stream: its consumers will see every restored item")
+    Some(warning(
+        "the table has a live stream: its consumers will see every restored item",
+    ))
 }
 
 pub(super) fn items_are_replicated(facts: &RestoreFacts<'_>) -> Option<Finding> {
@@ -118,10 +121,10 @@ pub(super) fn items_are_replicated(facts: &RestoreFacts<'_>) -> Option<Finding> 
         return None;
     }
 
-    warning(format!(
+    Some(warning(format!(
         "This is a global table. All items will be replicated to {}.",
         regions.join(", ")
-    ))
+    )))
 }
 
 /// DynamoDB deletes items that are past their TTL, although they were restored and verified.
@@ -141,12 +144,12 @@ pub(super) fn items_may_expire(facts: &RestoreFacts<'_>) -> Option<Finding> {
 
     match (source.expired_items, source.items) {
         (Some(0), _) => None,
-        (Some(expired), Some(items)) => warning(format!(
+        (Some(expired), Some(items)) => Some(warning(format!(
             "{expired} of {items} items are past their TTL (attribute {attribute}): DynamoDB will delete them. {to_keep_them}"
-        )),
-        _ => warning(format!(
+        ))),
+        _ => Some(warning(format!(
             "The table will have TTL on attribute {attribute}: DynamoDB will delete items that are past their TTL. {to_keep_them}"
-        )),
+        ))),
     }
 }
 
@@ -159,7 +162,7 @@ pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding>
     let overwrites = facts.request.on_conflict == OnConflict::Overwrite;
 
     (has_items && overwrites && !has_only_own_items).then(|| {
-        Finding::Warning("items with the same key are overwritten, newer ones too".to_owned())
+        Finding::Warning("items with matching keys will be overwritten, even if newer".to_owned())
     })
 }
 
@@ -167,9 +170,9 @@ pub(super) fn backups_remain(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.existing_target()?;
     let count = target.backups.filter(|count| *count > 0)?;
     let plural = if count == 1 { "" } else { "s" };
-    warning(format!(
-        "{count} on-demand backup{plural} of the old table stay"
-    ))
+    Some(warning(format!(
+        "{count} on-demand backup{plural} of the old table remain"
+    )))
 }
 
 pub(super) fn remote(facts: &RestoreFacts<'_>) -> Option<Finding> {
@@ -208,7 +211,7 @@ fn losses(existing: &TableSchema, backups: Option<usize>) -> Vec<String> {
         (Some(true), _) => losses
             .push("its point-in-time history (AWS keeps one last backup for 35 days)".to_owned()),
         (Some(false), Some(0)) => {
-            losses.push("every way back: there is no backup of it".to_owned());
+            losses.push("the last copy of its items: it has no backup".to_owned());
         }
         (Some(false) | None, _) => {}
     }

@@ -102,9 +102,9 @@ pub(super) fn is_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding>
 
 pub(super) fn may_be_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let value = restored_elsewhere(facts)?;
-    warning(format!(
+    Some(warning(format!(
         "A restore of this table that is not known on this machine has not finished ({RESTORING_TAG}: {value}). The tag will not be removed."
-    ))
+    )))
 }
 
 pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
@@ -117,7 +117,7 @@ pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
 
     let keeps_other_items = resume.has_other_items && !target.action.creates();
     let consequence = if keeps_other_items {
-        "the items that it wrote stay"
+        "the items that it wrote remain in the table"
     } else {
         "every item is written again"
     };
@@ -125,7 +125,7 @@ pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let reason = resume
         .reason
         .map_or_else(String::new, |reason| format!(" ({reason})"));
-    warning(format!(
+    Some(warning(format!(
         "an earlier restore into this table did not end; {consequence}{reason}"
-    ))
+    )))
 }

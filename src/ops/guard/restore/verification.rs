@@ -12,9 +12,9 @@ pub(super) fn transform_is_repeated(facts: &RestoreFacts<'_>) -> Option<Finding>
         return None;
     }
 
-    warning(
+    Some(warning(
         "the comparison transforms the dump once more: what does not come out the same twice differs",
-    )
+    ))
 }
 
 pub(super) fn stream_is_not_read_back(facts: &RestoreFacts<'_>) -> Option<Finding> {
@@ -24,5 +24,7 @@ pub(super) fn stream_is_not_read_back(facts: &RestoreFacts<'_>) -> Option<Findin
         return None;
     }
 
-    warning("Standard input cannot be read twice: items will not be read back.")
+    Some(warning(
+        "Standard input cannot be read twice: items will not be read back.",
+    ))
 }

@@ -119,7 +119,7 @@ const ROWS: &[Row] = &[
             scene.obstacles = Some(vec!["table: other then, films now".to_owned()]);
         },
         &[
-            "refused (Usage): the interrupted dump that lies there was of something else, or made in another way",
+            "refused (Usage): the interrupted dump is of another table or was started with other options",
         ],
     ),
     (
@@ -143,7 +143,7 @@ const ROWS: &[Row] = &[
             scene.replaces("prod", "films", SAME, true);
             scene.request.content = ContentScope::SchemaOnly;
         },
-        &["question: what stands there may be a whole dump, this one would hold no items"],
+        &["question: the existing dump may be complete; the new one would contain no items"],
     ),
     (
         "a complete dump is replaced by one without a schema",
@@ -151,7 +151,7 @@ const ROWS: &[Row] = &[
             scene.replaces("prod", "films", SAME, true);
             scene.request.content = ContentScope::DataOnly;
         },
-        &["question: what stands there may be a whole dump, this one would hold no schema"],
+        &["question: the existing dump may be complete; the new one would contain no schema"],
     ),
     (
         "a complete dump is replaced by one of some items",
@@ -160,7 +160,7 @@ const ROWS: &[Row] = &[
             scene.request.limit = Some(10);
         },
         &[
-            "question: what stands there may be a whole dump, this one would be of a part of the table",
+            "question: the existing dump may be complete; the new one would contain part of the table",
         ],
     ),
     (
@@ -172,7 +172,7 @@ const ROWS: &[Row] = &[
                 .expect("a filter");
         },
         &[
-            "question: what stands there may be a whole dump, this one would be of other items than the table's own",
+            "question: the existing dump may be complete; the new one would contain transformed items",
         ],
     ),
     (
@@ -190,18 +190,18 @@ const ROWS: &[Row] = &[
             scene.request.limit = Some(10);
         },
         &[
-            "question: what stands there may be a whole dump, this one would be of a part of the table",
+            "question: the existing dump may be complete; the new one would contain part of the table",
         ],
     ),
     (
         "a dump of another table is replaced",
         |scene| scene.replaces("prod", "actors", SAME, true),
-        &["question: the dump there is of table actors, not films"],
+        &["question: the existing dump is of table actors, not films"],
     ),
     (
         "a dump of another environment is replaced",
         |scene| scene.replaces("staging", "films", "000000000001", true),
-        &["question: the dump there is of environment staging, not prod"],
+        &["question: the existing dump is of environment staging, not prod"],
     ),
     (
         "a dump from another account is replaced",

@@ -92,14 +92,14 @@ impl Scene {
     }
 
     /// The table exists with 312 items and these fields.
-    fn exists(&mut self, fields: Value) {
-        self.existing = Some(schema(&fields));
+    fn exists(&mut self, fields: &Value) {
+        self.existing = Some(schema(fields));
         self.action = TableAction::Add { items: 312 };
         self.applies_settings = false;
     }
 
     /// The same, and the table is replaced.
-    fn replaced(&mut self, fields: Value) {
+    fn replaced(&mut self, fields: &Value) {
         self.exists(fields);
         self.request.existing = ExistingTable::Replace;
         self.action = TableAction::Replace { items: 312 };
@@ -108,7 +108,7 @@ impl Scene {
 
     /// A restore that created the table has not finished.
     fn unfinished(&mut self, wrote: WrittenItems) {
-        self.exists(json!({}));
+        self.exists(&json!({}));
         self.unfinished = Some(RestoreJob {
             table: "films".to_owned(),
             environment: "local".to_owned(),
@@ -239,13 +239,15 @@ fn each_finding_follows_from_its_facts() {
     }
 }
 
-const OVERWRITES: &str = "warning: items with the same key are overwritten, newer ones too";
+const OVERWRITES: &str = "warning: items with matching keys will be overwritten, even if newer";
 
 const REFUSED: &[Row] = &[
     (
         "the target is in memory",
         |scene| scene.connection.is_in_memory = true,
-        &["refused (Usage): a restore into embedded: without a file would vanish when it ends"],
+        &[
+            "refused (Usage): a database in memory (embedded: without a file) is lost when the command ends",
+        ],
     ),
     (
         "standard input is to be resumed",
@@ -286,18 +288,18 @@ const REFUSED: &[Row] = &[
     ),
     (
         "--replace, and the table has deletion protection",
-        |scene| scene.replaced(json!({"Table": {"DeletionProtectionEnabled": true}})),
+        |scene| scene.replaced(&json!({"Table": {"DeletionProtectionEnabled": true}})),
         &["refused (Usage): the target table has deletion protection, so it cannot be replaced"],
     ),
     (
         "deletion protection, and items are added",
-        |scene| scene.exists(json!({"Table": {"DeletionProtectionEnabled": true}})),
+        |scene| scene.exists(&json!({"Table": {"DeletionProtectionEnabled": true}})),
         &[OVERWRITES],
     ),
     (
         "--replace, and the table has replicas and a witness",
         |scene| {
-            scene.replaced(json!({"Table": {
+            scene.replaced(&json!({"Table": {
                 "Replicas": [{"RegionName": "eu-west-1", "ReplicaStatus": "ACTIVE"}],
                 "GlobalTableWitnesses": [{"RegionName": "us-west-2", "WitnessStatus": "ACTIVE"}],
             }}));
@@ -311,15 +313,15 @@ const REFUSED: &[Row] = &[
         "items are added to a global table",
         |scene| {
             let replicas = json!([{"RegionName": "us-east-1", "ReplicaStatus": "ACTIVE"}]);
-            scene.exists(json!({"Table": {"Replicas": replicas, "ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"Replicas": replicas, "ItemCount": 0}}));
         },
         &["warning: This is a global table. All items will be replicated to us-east-1."],
     ),
     (
         "the table cannot be written",
-        |scene| scene.exists(json!({"Table": {"TableStatus": "ARCHIVED"}})),
+        |scene| scene.exists(&json!({"Table": {"TableStatus": "ARCHIVED"}})),
         &[
-            "refused (Failed): table films takes no items, and that does not pass: table is ARCHIVED",
+            "refused (Failed): table films cannot be written, and its status does not change by itself: table is ARCHIVED",
         ],
     ),
     (
@@ -350,7 +352,7 @@ const REFUSED: &[Row] = &[
     (
         "--if-missing, and a restore from another machine has not finished",
         |scene| {
-            scene.exists(tagged());
+            scene.exists(&tagged());
             scene.request.existing = ExistingTable::Keep;
             scene.action = TableAction::Keep {
                 reason: KeepReason::Exists,
@@ -361,7 +363,7 @@ const REFUSED: &[Row] = &[
     (
         "--if-empty, and a restore from another machine has not written items yet",
         |scene| {
-            scene.exists(tagged());
+            scene.exists(&tagged());
             scene.request.existing = ExistingTable::Fill;
         },
         &[RESTORED_ELSEWHERE],
@@ -389,7 +391,7 @@ const REFUSED: &[Row] = &[
     (
         "the table has another key",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             let other = schema(&json!({"Table": {
                 "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
                 "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}],
@@ -415,18 +417,18 @@ const WARNED: &[Row] = &[
     ),
     (
         "items are added to items",
-        |scene| scene.exists(json!({})),
+        |scene| scene.exists(&json!({})),
         &[OVERWRITES],
     ),
     (
         "items are added to an empty table",
-        |scene| scene.exists(json!({"Table": {"ItemCount": 0}})),
+        |scene| scene.exists(&json!({"Table": {"ItemCount": 0}})),
         &[],
     ),
     (
         "--on-conflict skip",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.on_conflict = OnConflict::Skip;
         },
         &[],
@@ -434,7 +436,7 @@ const WARNED: &[Row] = &[
     (
         "--if-missing, and the table exists",
         |scene| {
-            scene.exists(json!({"Table": {"TableStatus": "UPDATING"}}));
+            scene.exists(&json!({"Table": {"TableStatus": "UPDATING"}}));
             scene.action = TableAction::Keep {
                 reason: KeepReason::Exists,
             };
@@ -467,13 +469,13 @@ const WARNED: &[Row] = &[
             scene.resume.has_other_items = true;
         },
         &[
-            "warning: an earlier restore into this table did not end; the items that it wrote stay (it was of another dump)",
+            "warning: an earlier restore into this table did not end; the items that it wrote remain in the table (it was of another dump)",
             OVERWRITES,
         ],
     ),
     (
         "items are added, and a restore from another machine has not finished",
-        |scene| scene.exists(tagged()),
+        |scene| scene.exists(&tagged()),
         &[
             "warning: A restore of this table that is not known on this machine has not finished (dynadump:restoring: now on build-7). \
              The tag will not be removed.",
@@ -492,14 +494,14 @@ const WARNED: &[Row] = &[
     ),
     (
         "the table is being changed",
-        |scene| scene.exists(json!({"Table": {"TableStatus": "UPDATING", "ItemCount": 0}})),
-        &["warning: the table is not ready and is waited for: table is UPDATING"],
+        |scene| scene.exists(&json!({"Table": {"TableStatus": "UPDATING", "ItemCount": 0}})),
+        &["warning: waiting for the table, which is not ready: table is UPDATING"],
     ),
     (
         "the table has a stream",
         |scene| {
             let stream = json!({"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"});
-            scene.exists(json!({"Table": {"StreamSpecification": stream, "ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"StreamSpecification": stream, "ItemCount": 0}}));
         },
         &["warning: the table has a live stream: its consumers will see every restored item"],
     ),
@@ -526,7 +528,7 @@ const WARNED: &[Row] = &[
     (
         "the existing table has TTL, and items have expired",
         |scene| {
-            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
             scene.ttl = Some(ttl(false));
             scene.source.items = Some(10);
             scene.source.expired_items = Some(1);
@@ -539,7 +541,7 @@ const WARNED: &[Row] = &[
     (
         "the table has TTL, and the items are not known before the restore",
         |scene| {
-            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
             scene.ttl = Some(ttl(false));
         },
         &[
@@ -550,7 +552,7 @@ const WARNED: &[Row] = &[
     (
         "the table has TTL, and no items are restored",
         |scene| {
-            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
             scene.ttl = Some(ttl(false));
             scene.request.content = ContentScope::SchemaOnly;
         },
@@ -562,13 +564,14 @@ const WARNED: &[Row] = &[
             scene.source.complete = false;
             scene.source.partial = vec!["limit 100".to_owned()];
         },
-        &["warning: the dump is not a whole table (limit 100)"],
+        &["warning: the dump contains part of the table (limit 100)"],
     ),
     (
         "a boost of a table with auto scaling",
         |scene| {
-            scene
-                .exists(json!({"AutoScaling": {"ScalableTargets": []}, "Table": {"ItemCount": 0}}));
+            scene.exists(
+                &json!({"AutoScaling": {"ScalableTargets": []}, "Table": {"ItemCount": 0}}),
+            );
             scene.boost = Some(BoostChange::Raised);
         },
         &["warning: the table has auto scaling, which may change the boosted capacity"],
@@ -579,7 +582,7 @@ const WARNED: &[Row] = &[
             scene.boost = Some(BoostChange::Raised);
             scene.has_journal = false;
         },
-        &["warning: there is no folder for state: the boost stays if this run is killed"],
+        &["warning: there is no state directory: the boost remains if this command is killed"],
     ),
     (
         "an earlier boost is reverted without a state directory",
@@ -592,12 +595,12 @@ const WARNED: &[Row] = &[
     (
         "overrides, and the table keeps its settings",
         |scene| {
-            scene.exists(json!({"Table": {"ItemCount": 0}}));
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
             let wanted = scene.wanted.as_mut().expect("a schema");
             wanted.has_overrides = true;
             wanted.notes = vec!["billing".to_owned()];
         },
-        &["warning: the table exists: its settings stay, whatever is to be changed on the way"],
+        &["warning: the table exists and keeps its settings: the overrides have no effect"],
     ),
     (
         "a KMS key at a local endpoint",
@@ -638,7 +641,7 @@ const ASKED: &[Row] = &[
     (
         "the environments differ, and nothing is written",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.action = TableAction::Keep {
                 reason: KeepReason::Exists,
             };
@@ -692,7 +695,7 @@ const ASKED: &[Row] = &[
         "settings of a remote table are changed",
         |scene| {
             scene.remote();
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.content = ContentScope::SchemaOnly;
             scene.has_setting_calls = true;
         },
@@ -702,7 +705,7 @@ const ASKED: &[Row] = &[
         "--schema-only, and a remote table has all settings",
         |scene| {
             scene.remote();
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.content = ContentScope::SchemaOnly;
         },
         &[],
@@ -711,7 +714,7 @@ const ASKED: &[Row] = &[
         "only the boost of an unfinished restore is reverted",
         |scene| {
             scene.remote();
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.content = ContentScope::SchemaOnly;
             scene.boost = Some(BoostChange::Reverted);
         },
@@ -719,7 +722,7 @@ const ASKED: &[Row] = &[
     ),
     (
         "--replace, and nothing is known about backups",
-        |scene| scene.replaced(json!({})),
+        |scene| scene.replaced(&json!({})),
         &[
             "question: table \"films\" and its items will be deleted, and with it its settings, tags and point-in-time history",
         ],
@@ -728,7 +731,7 @@ const ASKED: &[Row] = &[
         "--replace, and there is no backup",
         |scene| {
             let stream = json!({"StreamEnabled": true});
-            scene.replaced(json!({
+            scene.replaced(&json!({
                 "ContinuousBackups": {"ContinuousBackupsStatus": "ENABLED"},
                 "Table": {"StreamSpecification": stream},
             }));
@@ -736,18 +739,18 @@ const ASKED: &[Row] = &[
         },
         &[
             "question: table \"films\" and its items will be deleted, and with it its settings and tags, its stream, with every record not \
-           read yet, every way back: there is no backup of it",
+           read yet, the last copy of its items: it has no backup",
         ],
     ),
     (
         "--replace, and there are backups",
         |scene| {
             let pitr = json!({"PointInTimeRecoveryStatus": "ENABLED"});
-            scene.replaced(json!({"ContinuousBackups": {"PointInTimeRecoveryDescription": pitr}}));
+            scene.replaced(&json!({"ContinuousBackups": {"PointInTimeRecoveryDescription": pitr}}));
             scene.backups = Some(2);
         },
         &[
-            "warning: 2 on-demand backups of the old table stay",
+            "warning: 2 on-demand backups of the old table remain",
             "question: table \"films\" and its items will be deleted, and with it its settings and tags, its point-in-time history (AWS \
              keeps one last backup for 35 days)",
         ],
@@ -755,11 +758,11 @@ const ASKED: &[Row] = &[
     (
         "--replace with a part of a table",
         |scene| {
-            scene.replaced(json!({"ContinuousBackups": {}}));
+            scene.replaced(&json!({"ContinuousBackups": {}}));
             scene.source.complete = false;
         },
         &[
-            "warning: the dump is not a whole table",
+            "warning: the dump contains part of the table",
             "question: table \"films\" and its items will be deleted, and with it its settings and tags",
             "question: the dump is incomplete: the new table will lack the items that the dump lacks",
         ],
@@ -767,7 +770,7 @@ const ASKED: &[Row] = &[
     (
         "--replace with a damaged dump",
         |scene| {
-            scene.replaced(json!({"ContinuousBackups": {}}));
+            scene.replaced(&json!({"ContinuousBackups": {}}));
             scene.source.salvage = Some(Salvage {
                 promised: Some(2),
                 readable: 1,
@@ -788,7 +791,9 @@ fn a_refusal_needs_only_the_facts_of_its_stage() {
     let facts = RestoreFacts::new(&scene.request, &scene.connection);
     assert_eq!(
         lines(restore(&facts)),
-        ["refused (Usage): a restore into embedded: without a file would vanish when it ends"]
+        [
+            "refused (Usage): a database in memory (embedded: without a file) is lost when the command ends"
+        ]
     );
 
     scene.connection.is_in_memory = false;
@@ -824,7 +829,7 @@ const ACTIONS: &[ActionRow] = &[
         "items are added to a remote table",
         |scene| {
             scene.remote();
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.source.items = Some(12_345);
         },
         Some(
@@ -843,7 +848,7 @@ const ACTIONS: &[ActionRow] = &[
     (
         "a transform may leave out items",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             sends_items_to_a_program(&mut scene.request);
         },
         Some("Write the items into table films (local)"),
@@ -851,21 +856,21 @@ const ACTIONS: &[ActionRow] = &[
     (
         "--on-conflict skip",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.on_conflict = OnConflict::Skip;
         },
         Some("Write up to 312 items into table films (local)"),
     ),
     (
         "--replace",
-        |scene| scene.replaced(json!({})),
+        |scene| scene.replaced(&json!({})),
         Some("Delete films (~312 items, local) and recreate it"),
     ),
     (
         "--replace of a table that AWS has not counted",
         |scene| {
             scene.remote();
-            scene.replaced(json!({}));
+            scene.replaced(&json!({}));
             scene.action = TableAction::Replace { items: 0 };
         },
         Some(
@@ -875,7 +880,7 @@ const ACTIONS: &[ActionRow] = &[
     (
         "--apply-settings --schema-only",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.request.content = ContentScope::SchemaOnly;
             scene.has_setting_calls = true;
         },
@@ -884,7 +889,7 @@ const ACTIONS: &[ActionRow] = &[
     (
         "--if-missing, and the table exists",
         |scene| {
-            scene.exists(json!({}));
+            scene.exists(&json!({}));
             scene.action = TableAction::Keep {
                 reason: KeepReason::Exists,
             };

@@ -42,8 +42,8 @@ fn the_user_is_asked_only_if_no_option_decides() {
         (false, Add, false, Some("films"), false),
     ] {
         let request = RestoreRequest {
-            resume,
             existing,
+            resume,
             ..RestoreRequest::new(SourceSpec::path("out"))
         };
         let asks = asks_to_resume_restore(&request, &answers(yes, confirm));

@@ -13,11 +13,11 @@ impl<P: Clone + Send> TableSink<P> {
         let outcomes = written.items + (written.rejected.len() + written.conflicts.len()) as u64;
         if outcomes != batch.items.len() as u64 {
             let message = format!(
-                "the answer to a call with {} items accounts for others",
+                "the response to a request with {} items names other items",
                 batch.items.len()
             );
             return Err(Error::failed(message)
-                .with_hint("run the same command again; if it stays so, report it"));
+                .with_hint("run the same command again; if it happens again, report it"));
         }
 
         let Batch {

@@ -286,8 +286,8 @@ impl<P: Clone + Send> TableSink<P> {
 
     /// Settles the items of a call that has ended.
     fn finish_call(&mut self, joined: Result<FinishedCall, JoinError>) -> Result<SinkProgress> {
-        let FinishedCall { batch, result } =
-            joined.map_err(|error| Error::failed("a write was cut off").with_source(error))?;
+        let FinishedCall { batch, result } = joined
+            .map_err(|error| Error::failed("a write stopped unexpectedly").with_source(error))?;
         self.bytes_in_flight -= batch.bytes;
         self.batcher.complete(&batch);
         let written = result?;
