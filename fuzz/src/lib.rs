@@ -15,6 +15,8 @@ pub mod error;
 pub mod event;
 #[path = "../../src/field.rs"]
 pub mod field;
+#[path = "../../src/layout.rs"]
+pub mod layout;
 #[path = "../../src/limits.rs"]
 pub mod limits;
 #[path = "../../src/similar.rs"]

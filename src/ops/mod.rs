@@ -12,6 +12,14 @@ mod compare;
 mod cost;
 mod dry_run;
 pub mod dump;
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "only the command line asks whether to resume"
+    )
+)]
 pub(crate) mod guard;
 mod identity;
 mod invalid_item;

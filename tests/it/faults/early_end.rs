@@ -183,7 +183,7 @@ fn a_dump_whose_items_or_programs_fail_ends() {
         (
             &["--strict", "--transform=error(\"no\")"],
             3,
-            "stopped at the first rejected item",
+            "Stopped at the first rejected item",
         ),
         (&["--transform-command=head -n 3"], 1, "without an answer"),
         (&["--transform-command=exit 7"], 1, "exit status: 7"),

@@ -141,7 +141,7 @@ fn no_table_and_no_schema() {
         .exits(13)
         .says(&table);
     run.says("no schema")
-        .says("--schema FILE")
+        .says("pass a file with --schema")
         .says("create the table first");
     assert!(engine.client().describe(&table).is_none());
 }

@@ -575,7 +575,7 @@ fn a_remaining_boost_is_reported_with_the_command_that_reverts_it() {
 
     let run = project.restoredb(RESTORE.iter().chain(&[FLAG])).exits(3);
     let run = run
-        .says("[ERROR] The boost was not taken back")
+        .says("[ERROR] The boost was not reverted")
         .says("Next decrease can be made at");
     let command = run
         .stderr
@@ -614,7 +614,7 @@ fn a_remaining_boost_is_reported_with_the_command_that_reverts_it() {
     let run = project
         .restoredb(RESTORE.iter().chain(&[FLAG, "--give-up-after=1s"]))
         .exits(1);
-    run.says("[WARNING] The boost was not taken back")
+    run.says("[WARNING] The boost was not reverted")
         .says("aws dynamodb update-table");
 }
 

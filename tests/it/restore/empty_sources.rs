@@ -43,9 +43,13 @@ fn without_items(project: &Project) -> Vec<(Vec<&'static str>, &'static [u8], &'
             b"{\"name\":{\"S\":\"a\"}}\n",
             "nothing to write",
         ),
-        (vec!["--source=empty.jsonl", schema], b"", "holds no items"),
-        (vec!["--source=older", schema], b"", "holds no items"),
-        (vec!["--source=none"], b"", "holds no items"),
+        (
+            vec!["--source=empty.jsonl", schema],
+            b"",
+            "contains no items",
+        ),
+        (vec!["--source=older", schema], b"", "contains no items"),
+        (vec!["--source=none"], b"", "contains no items"),
         (
             vec!["--source=keyless.jsonl", schema],
             b"",

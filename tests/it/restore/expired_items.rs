@@ -26,7 +26,7 @@ fn items() -> String {
     ];
     for (number, time) in times.into_iter().enumerate() {
         let item = json!({"id": {"S": format!("item {number}")}, "until": {"N": time.to_string()}});
-        writeln!(lines, "{item}").unwrap();
+        writeln!(lines, "{item}").expect("a String takes everything");
     }
 
     writeln!(
@@ -34,7 +34,7 @@ fn items() -> String {
         "{}",
         json!({"id": {"S": "text"}, "until": {"S": (now - 10).to_string()}})
     )
-    .unwrap();
+    .expect("a String takes everything");
 
     lines
 }

@@ -148,8 +148,8 @@ fn settings(report: &Value, result: &str) -> Vec<String> {
 fn with_indexes_after_every_item_and_the_index_are_restored() {
     let (engine, proxy, project) = dumped([]);
     let before = proxy.calls().len();
-    let run = project.restoredb(with(&["--indexes-after"])).exits(0);
-    let run = run.says("after the items GSI by-when");
+    let run = project.restoredb(with(&["--indexes-after", "-v"])).exits(0);
+    let run = run.says("GSI by-when (after the items)");
 
     let client = engine.client();
     assert_eq!(client.items("copy"), client.items("films"));
@@ -232,7 +232,7 @@ fn the_items_of_a_dump_that_is_transformed_or_limited_are_counted() {
     project
         .dumpdb([
             "--output=changed",
-            "--transform=if .when == \"2026\" then .when = 2026 else . end",
+            "--transform=if .when == S(\"2026\") then .when = N(2026) else . end",
         ])
         .exits(0);
     let metadata = project.json("changed/table-metadata.json");
@@ -281,12 +281,14 @@ fn an_existing_table_gets_the_index_that_it_lacks_with_apply_settings() {
 
     // Without the flag, the index is a difference.
     let run = project.restoredb(with(&[])).exits(0);
-    run.says("GSI by-when dump: when (S), projection KEYS_ONLY, 5 RCU / 7 WCU / table: missing");
+    run.says("GSI by-when, dump: when (S), projection KEYS_ONLY, 5 RCU / 7 WCU / table: missing");
     assert_eq!(indexes(&client, "copy"), []);
 
-    let run = project.restoredb(with(&["--apply-settings"])).exits(0);
+    let run = project
+        .restoredb(with(&["--apply-settings", "-v"]))
+        .exits(0);
     let run = run
-        .says("after the items GSI by-when")
+        .says("GSI by-when (after the items)")
         .never_says("table: missing");
     assert_eq!(settings(&run.report(), "applied"), ["GSI by-when"]);
     assert_eq!(indexes(&client, "copy"), by_when());

@@ -134,7 +134,7 @@ fn wanted<const N: usize>(capacities: [(&str, Units); N]) -> BTreeMap<String, Un
         .collect()
 }
 
-/// What `restoredb` asks of `CreateTable` with these flags.
+/// What `restoredb` asks of `CreateTable` with these flags, without the tag of an unfinished restore.
 fn asked_for(flags: &[&str]) -> (Value, Run) {
     let engine = Engine::embedded();
     production(&engine.client(), "films");
@@ -146,8 +146,17 @@ fn asked_for(flags: &[&str]) -> (Value, Run) {
         .calls()
         .into_iter()
         .find(|call| call.operation == "CreateTable");
+    let mut body = create.map(|call| call.body).unwrap_or_default();
+    let fields = body.as_object_mut();
+    if let Some(tags) = fields.and_then(|fields| fields.get_mut("Tags")?.as_array_mut()) {
+        tags.retain(|tag| tag["Key"] != "dynadump:restoring");
+        if tags.is_empty() {
+            body.as_object_mut()
+                .and_then(|fields| fields.remove("Tags"));
+        }
+    }
 
-    (create.map(|call| call.body).unwrap_or_default(), run)
+    (body, run)
 }
 
 fn index_names(body: &Value, kind: &str) -> Vec<String> {

@@ -262,7 +262,7 @@ fn documents_that_are_missing_or_were_changed() {
         .restoredb(arguments)
         .exits(13)
         .says("no schema")
-        .says("--schema FILE");
+        .says("pass a file with --schema");
 
     client.create_simple("copy");
     project

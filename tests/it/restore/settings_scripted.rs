@@ -358,7 +358,7 @@ fn calls_that_are_denied_do_not_fail_a_dump() {
 
     // A restore says what it cannot know, too.
     project
-        .restoredb(["--source=out", "--table=copy"])
+        .restoredb(["--source=out", "--table=copy", "-v"])
         .exits(0)
         .says("AccessDeniedException");
 }

@@ -82,7 +82,7 @@ fn a_missing_file_of_certificates_is_named() {
         (
             "SSL_CERT_FILE",
             "empty.pem",
-            "which contains no CA certificate",
+            "which contains no readable CA certificate",
         ),
         ("SSL_CERT_DIR", "missing", "which does not exist"),
     ] {

@@ -216,7 +216,7 @@ fn every_finding_is_listed_and_the_list_is_bounded() {
     project
         .verifydb(["whole"])
         .exits(0)
-        .says("older tool")
+        .says("made by another tool")
         .says("2 items");
 
     project
