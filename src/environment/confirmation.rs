@@ -13,6 +13,7 @@ use std::fmt;
 
 use super::Environment;
 use crate::error::{Error, Result};
+use crate::field::Field;
 
 /// Proof that a change was approved. Only this file can create it, and it cannot be cloned.
 #[derive(Debug)]
@@ -178,7 +179,7 @@ impl Approval {
         // Checked even if nothing is asked, because a wrong name may mean the wrong environment.
         if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
             return self
-                .confirm_name(target, name, "--confirm names")
+                .confirm_name(target, name, &format!("{} names", Field::Confirm))
                 .map(Decision::Granted);
         }
 
@@ -238,7 +239,11 @@ impl Approval {
                 format!(
                     "writing to table {table:?} of the protected environment {environment:?} was not confirmed"
                 ),
-                format!("pass --confirm={table}; --yes is not enough there"),
+                format!(
+                    "pass {}={table}; {} is not sufficient",
+                    Field::Confirm,
+                    Field::Yes
+                ),
             ),
             (
                 Some(ApprovalTarget {
@@ -250,11 +255,11 @@ impl Approval {
                     "writing to table {table:?} of environment {environment:?} was not confirmed{}",
                     self.reasons()
                 ),
-                format!("pass --yes, or --confirm={table}"),
+                format!("pass {}, or {}={table}", Field::Yes, Field::Confirm),
             ),
             (None, _) => (
                 format!("replacing the dump was not confirmed{}", self.reasons()),
-                "pass --yes".to_owned(),
+                format!("pass {}", Field::Yes),
             ),
         };
 
@@ -449,7 +454,7 @@ mod tests {
             approval.unanswered().to_string(),
             "replacing the dump was not confirmed (the dump there is complete)"
         );
-        assert_eq!(approval.unanswered().hint(), Some("pass --yes"));
+        assert_eq!(approval.unanswered().hint(), Some("pass `yes`"));
     }
 
     #[test]
@@ -458,13 +463,13 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::NotConfirmed);
         assert_eq!(
             error.hint(),
-            Some("pass --confirm=films; --yes is not enough there")
+            Some("pass `confirm`=films; `yes` is not sufficient")
         );
         let error = approval(false, &[cross()]).unanswered();
         assert_eq!(
             error.to_string(),
             "writing to table \"films\" of environment \"there\" was not confirmed (Source: prod → Target: there)"
         );
-        assert_eq!(error.hint(), Some("pass --yes, or --confirm=films"));
+        assert_eq!(error.hint(), Some("pass `yes`, or `confirm`=films"));
     }
 }

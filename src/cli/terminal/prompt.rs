@@ -206,7 +206,7 @@ mod tests {
 
         assert_eq!(
             (error.kind(), error.hint()),
-            (ErrorKind::NotConfirmed, Some("pass --yes"))
+            (ErrorKind::NotConfirmed, Some("pass `yes`"))
         );
     }
 

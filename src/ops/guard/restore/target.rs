@@ -137,9 +137,9 @@ pub(super) fn items_may_expire(facts: &RestoreFacts<'_>) -> Option<Finding> {
 
     let TableTtl { attribute, is_new } = ttl;
     let to_keep_them = if *is_new {
-        "To keep them, leave out TTL: --without ttl."
+        format!("To keep them, pass {} ttl.", Field::Without)
     } else {
-        "To keep them, disable TTL of the table first."
+        "To keep them, disable TTL of the table first.".to_owned()
     };
 
     match (source.expired_items, source.items) {

@@ -94,8 +94,9 @@ pub(super) fn is_restored_elsewhere(facts: &RestoreFacts<'_>) -> Option<Finding>
         target.place.table
     ))
     .with_hint(format!(
-        "resume it where it was started, or start over with --replace; if the table is complete, remove the tag: \
-         `aws dynamodb untag-resource --resource-arn {arn} --tag-keys {RESTORING_TAG}`"
+        "resume it where it was started, or start over with {}; if the table is complete, remove the tag: \
+         `aws dynamodb untag-resource --resource-arn {arn} --tag-keys {RESTORING_TAG}`",
+        Field::ReplaceExisting
     ));
     Some(Finding::Refusal(error))
 }

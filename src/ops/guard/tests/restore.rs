@@ -513,8 +513,8 @@ const WARNED: &[Row] = &[
             scene.source.expired_items = Some(7);
         },
         &[
-            "warning: 7 of 10 items are past their TTL (attribute until): DynamoDB will delete them. To keep them, leave out TTL: \
-             --without ttl.",
+            "warning: 7 of 10 items are past their TTL (attribute until): DynamoDB will delete them. To keep them, pass \
+             `settings.without` ttl.",
         ],
     ),
     (
