@@ -90,19 +90,3 @@ impl Findings {
         Ok(())
     }
 }
-
-/// `1 item`, `12,345 items`.
-fn counted(number: u64, unit: &str) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-
-        text.push(digit);
-    }
-
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{text} {unit}{plural}")
-}

@@ -1,8 +1,8 @@
 //! Whether to ask if an interrupted dump or restore is resumed.
 
-use super::counted;
 use crate::environment::Answers;
 use crate::field::Field;
+use crate::layout::counted;
 use crate::ops::ContentScope;
 use crate::ops::dump::InterruptedDump;
 use crate::ops::restore::{ExistingTable, RestoreRequest};

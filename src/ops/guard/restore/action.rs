@@ -1,7 +1,7 @@
 //! What a restore does, as the beginning of the question that is asked before it.
 
 use super::{RestoreFacts, Target};
-use crate::ops::guard::counted;
+use crate::layout::counted;
 use crate::ops::restore::{OnConflict, TableAction};
 
 /// The action: `Write 312 items into table films (staging, AWS account 123456789012 in eu-west-1)`. `None` if nothing is changed.

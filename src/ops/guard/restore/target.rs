@@ -161,9 +161,8 @@ pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding>
     let has_items = existing.description().item_count.unwrap_or(0) > 0;
     let overwrites = facts.request.on_conflict == OnConflict::Overwrite;
 
-    (has_items && overwrites && !has_only_own_items).then(|| {
-        Finding::Warning("items with matching keys will be overwritten, even if newer".to_owned())
-    })
+    (has_items && overwrites && !has_only_own_items)
+        .then(|| warning("items with matching keys will be overwritten, even if newer"))
 }
 
 pub(super) fn backups_remain(facts: &RestoreFacts<'_>) -> Option<Finding> {
