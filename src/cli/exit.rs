@@ -79,6 +79,24 @@ pub const fn of_error(kind: ErrorKind) -> ExitCode {
     }
 }
 
+/// The exit code of a command for several tables, from the codes of the tables: 0 if all are 0; otherwise 130 if the user interrupted
+/// the command; otherwise the code of the failures if they have the same; otherwise 1.
+#[must_use]
+pub fn of_tables(codes: impl IntoIterator<Item = u8>, is_interrupted: bool) -> u8 {
+    let mut failures = codes.into_iter().filter(|code| *code != DONE);
+    let Some(first) = failures.next() else {
+        return DONE;
+    };
+
+    if is_interrupted {
+        of_error(ErrorKind::Interrupted).code
+    } else if failures.all(|code| code == first) {
+        first
+    } else {
+        FAILED
+    }
+}
+
 /// All exit codes with their meanings, in ascending order.
 fn meanings() -> impl Iterator<Item = (u8, &'static str)> {
     let errors = ErrorKind::ALL.into_iter().map(of_error);
@@ -108,6 +126,25 @@ mod tests {
 
         assert!(meanings().is_sorted_by(|(code, _), (next, _)| code < next));
         assert_eq!(names.len(), exits.len());
+    }
+
+    #[test]
+    fn the_code_of_several_tables_is_their_common_code_or_failed() {
+        for (codes, is_interrupted, expected) in [
+            (&[][..], false, 0),
+            (&[0, 0], false, 0),
+            (&[0, 0], true, 0),
+            (&[0, 11], false, 11),
+            (&[12, 0, 12], false, 12),
+            (&[3, 11], false, 1),
+            (&[0, 130, 11], true, 130),
+        ] {
+            assert_eq!(
+                of_tables(codes.iter().copied(), is_interrupted),
+                expected,
+                "{codes:?}"
+            );
+        }
     }
 
     #[test]

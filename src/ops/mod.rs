@@ -31,6 +31,7 @@ pub mod restore;
 #[cfg(feature = "embedded")]
 pub mod sample;
 mod scan_segments;
+pub mod set;
 mod sink;
 mod source;
 pub mod table_location;
