@@ -234,6 +234,23 @@ pub(crate) fn counted(number: u64, unit: &str) -> String {
     format!("{} {unit}{plural}", count(number))
 }
 
+/// Names in a list: `a, b, c and 30 more`, or `all` of them.
+pub(crate) fn names(names: &[String], all: bool) -> String {
+    const MAX_NAMES: usize = 10;
+
+    let shown = if all {
+        names.len()
+    } else {
+        MAX_NAMES.min(names.len())
+    };
+    let mut text = names[..shown].join(", ");
+    if shown < names.len() {
+        let _ = write!(text, " and {} more", count((names.len() - shown) as u64));
+    }
+
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

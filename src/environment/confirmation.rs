@@ -2,85 +2,65 @@
 //! create one, so no code path can skip the questions.
 //!
 //! An unprotected target without questions needs no flag; `--yes` answers its questions. A
-//! protected target always requires the name of its table, typed or as `--confirm <table>`, which
-//! answers all questions. A wrong name, a missing answer and a "no" are
+//! protected target always requires a name, typed or as `--confirm <name>`, which answers all
+//! questions: the name of the table, or the name of the environment if there are several tables. A
+//! wrong name, a missing answer and a "no" are
 //! [`ErrorKind::NotConfirmed`](crate::error::ErrorKind::NotConfirmed).
 //!
 //! This module prints nothing: the caller shows the prompt in [`Decision::Ask`] and returns the
 //! answer.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use super::Environment;
+use super::question::{Question, QuestionGroup};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::layout::counted;
 
-/// Proof that a change was approved. Only this file can create it, and it cannot be cloned.
+/// Proof that changes were approved. Only this file can create it, and it cannot be cloned.
 #[derive(Debug)]
 pub struct Confirmation {
-    table: Option<String>,
-    replaces: bool,
+    /// The environment of the tables; `None` if it covers no table.
+    environment: Option<String>,
+    /// The tables with the risks that were accepted.
+    tables: BTreeMap<String, Vec<Question>>,
 }
 
 impl Confirmation {
     /// Whether it allows writing to the table.
     #[must_use]
     pub fn covers(&self, table: &str) -> bool {
-        self.table.as_deref() == Some(table)
+        self.tables.contains_key(table)
     }
 
     /// Whether it allows deleting and recreating the table.
     #[must_use]
     pub fn covers_replacing(&self, table: &str) -> bool {
-        self.replaces && self.covers(table)
+        // Only the question about this table allows its deletion.
+        let is_about = |question: &Question| matches!(question, Question::ReplaceTable { table: replaced, .. } if replaced == table);
+        self.tables
+            .get(table)
+            .is_some_and(|accepted| accepted.iter().any(is_about))
     }
-}
 
-/// A risk that the user must accept. `Display` gives one line for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// Data is copied from one environment to another.
-    CrossEnvironment {
-        /// The environment of the source.
-        source: String,
-        /// The environment of the target.
-        target: String,
-    },
-    /// The target table is not on this machine.
-    RemoteTarget {
-        /// Its location: `AWS account 123456789012 in eu-west-1`, or a URL.
-        place: String,
-    },
-    /// A table is deleted and recreated.
-    ReplaceTable {
-        /// The table.
-        table: String,
-        /// Losses in addition to the items, each as a fragment (`its 2 tags`).
-        losses: Vec<String>,
-    },
-    /// Any other risk, as a statement: `the dump in x is complete, this one would not be`.
-    OtherRisk(String),
-}
+    /// Whether everything that `approval` asks for was confirmed: each of its tables, with at least its risks.
+    #[must_use]
+    pub fn covers_approval(&self, approval: &Approval) -> bool {
+        let Some(environment) = &approval.environment else {
+            return approval.targets.is_empty() && approval.questions.is_empty();
+        };
 
-impl fmt::Display for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CrossEnvironment { source, target } => {
-                write!(f, "Source: {source} → Target: {target}")
-            }
-            Self::RemoteTarget { place } => write!(f, "Remote target: {place}"),
-            Self::ReplaceTable { table, losses } if losses.is_empty() => {
-                write!(f, "table {table:?} and its items will be deleted")
-            }
-            Self::ReplaceTable { table, losses } => {
-                write!(
-                    f,
-                    "table {table:?} and its items will be deleted, and with it {}",
-                    losses.join(", ")
-                )
-            }
-            Self::OtherRisk(risk) => f.write_str(risk),
-        }
+        let is_accepted = |target: &ApprovalTarget| {
+            let accepted = self.tables.get(&target.table);
+            accepted.is_some_and(|accepted| {
+                let mut questions = target.questions.iter();
+                questions.all(|question| accepted.contains(question))
+            })
+        };
+
+        self.environment.as_ref() == Some(&environment.name)
+            && approval.targets.iter().all(is_accepted)
     }
 }
 
@@ -89,23 +69,33 @@ impl fmt::Display for Question {
 pub struct Answers {
     /// `--yes`.
     pub yes: bool,
-    /// `--confirm <table>`.
+    /// `--confirm <name>`.
     pub confirm: Option<String>,
 }
 
-/// A target and the questions that must be answered before it is changed.
+/// The tables that are changed, or a dump, and the questions that must be answered before.
 #[derive(Debug, Clone)]
 pub struct Approval {
-    target: Option<ApprovalTarget>,
+    /// The environment of the tables; `None` for a dump.
+    environment: Option<TargetEnvironment>,
+    targets: Vec<ApprovalTarget>,
+    /// Whether the tables are confirmed together, by the name of the environment.
+    is_set: bool,
     action: String,
+    /// The questions about a dump.
     questions: Vec<Question>,
 }
 
 #[derive(Debug, Clone)]
-struct ApprovalTarget {
-    environment: String,
-    table: String,
+struct TargetEnvironment {
+    name: String,
     protected: bool,
+}
+
+#[derive(Debug, Clone)]
+struct ApprovalTarget {
+    table: String,
+    questions: Vec<Question>,
 }
 
 /// Result of the answers given so far.
@@ -123,7 +113,7 @@ pub enum Decision {
 pub enum Prompt {
     /// A yes/no question.
     YesNo(String),
-    /// The user must type the name of the target table.
+    /// The user must type the name of the target table, or of its environment.
     TypeName(String),
 }
 
@@ -137,15 +127,37 @@ impl Approval {
         action: impl Into<String>,
         questions: Vec<Question>,
     ) -> Self {
-        let (name, protected) = (environment.name().to_owned(), environment.is_protected());
         Self {
-            target: Some(ApprovalTarget {
-                environment: name,
+            environment: Some(TargetEnvironment::new(environment)),
+            targets: vec![ApprovalTarget {
                 table: table.into(),
-                protected,
-            }),
+                questions,
+            }],
+            is_set: false,
             action: action.into(),
-            questions,
+            questions: Vec::new(),
+        }
+    }
+
+    /// Creates one approval for several tables of `environment`, from the approvals for each. A protected environment is confirmed by
+    /// its name. If no table is changed, it needs no answer.
+    #[must_use]
+    pub fn for_tables(
+        environment: &Environment,
+        tables: impl IntoIterator<Item = Self>,
+        action: impl Into<String>,
+    ) -> Self {
+        let targets: Vec<_> = tables.into_iter().flat_map(|table| table.targets).collect();
+        if targets.is_empty() {
+            return Self::nothing();
+        }
+
+        Self {
+            environment: Some(TargetEnvironment::new(environment)),
+            targets,
+            is_set: true,
+            action: action.into(),
+            questions: Vec::new(),
         }
     }
 
@@ -153,7 +165,9 @@ impl Approval {
     #[must_use]
     pub fn for_dump(action: impl Into<String>, questions: Vec<Question>) -> Self {
         Self {
-            target: None,
+            environment: None,
+            targets: Vec::new(),
+            is_set: false,
             action: action.into(),
             questions,
         }
@@ -165,31 +179,40 @@ impl Approval {
         Self::for_dump("", Vec::new())
     }
 
-    /// The questions, to be shown before the prompt.
+    /// The questions, to be shown before the prompt. Equal questions about several tables are one.
     #[must_use]
-    pub fn questions(&self) -> &[Question] {
-        &self.questions
+    pub fn questions(&self) -> Vec<QuestionGroup> {
+        let of_dump = self.questions.iter().map(|question| (question, None));
+        let name_of = |target: &'_ ApprovalTarget| self.is_set.then(|| target.table.clone());
+        let of_tables = self.targets.iter().flat_map(|target| {
+            let questions = target.questions.iter();
+            questions.map(move |question| (question, name_of(target)))
+        });
+
+        QuestionGroup::collect(of_dump.chain(of_tables), self.targets.len())
     }
 
     /// Evaluates the answers on the command line.
     ///
     /// # Errors
-    /// `--confirm` names a table other than the target.
+    /// `--confirm` contains another name than that of the target.
     pub fn decide(&self, answers: &Answers) -> Result<Decision> {
         // Checked even if nothing is asked, because a wrong name may mean the wrong environment.
-        if let (Some(target), Some(name)) = (&self.target, &answers.confirm) {
+        if let (Some(target), Some(name)) = (self.target_name(), &answers.confirm) {
             return self
                 .confirm_name(target, name, &format!("{} names", Field::Confirm))
                 .map(Decision::Granted);
         }
 
-        match self.protected_target() {
-            Some(target) => Ok(Decision::Ask(Prompt::TypeName(format!(
-                "{}? {} is protected: type the name of the table to confirm",
-                self.action, target.environment
+        match self.protected() {
+            Some(environment) => Ok(Decision::Ask(Prompt::TypeName(format!(
+                "{}? {} is protected: type the name of the {} to confirm",
+                self.action,
+                environment.name,
+                self.kind_of_name()
             )))),
             // `--yes` is not sufficient for a protected target, which the case above covers.
-            None if self.questions.is_empty() || answers.yes => {
+            None if !self.has_questions() || answers.yes => {
                 Ok(Decision::Granted(self.confirmation()))
             }
             None => Ok(Decision::Ask(Prompt::YesNo(format!("{}?", self.action)))),
@@ -202,7 +225,7 @@ impl Approval {
     /// The answer is no, or the target is protected, for which a yes is not sufficient.
     pub fn answer_yes_no(&self, yes: bool) -> Result<Confirmation> {
         // The caller showed the wrong prompt. A yes must not approve a protected target.
-        if self.protected_target().is_some() {
+        if self.protected().is_some() {
             return Err(self.unanswered());
         }
 
@@ -218,9 +241,9 @@ impl Approval {
     /// Evaluates the answer to [`Prompt::TypeName`], ignoring surrounding white space.
     ///
     /// # Errors
-    /// The answer is not the name of the target table.
+    /// The answer is not the name of the target table, or of the environment if there are several tables.
     pub fn answer_typed(&self, name: &str) -> Result<Confirmation> {
-        match &self.target {
+        match self.target_name() {
             Some(target) => self.confirm_name(target, name.trim(), "the name typed is"),
             None => Err(self.unanswered()),
         }
@@ -229,45 +252,41 @@ impl Approval {
     /// The error if the questions cannot be answered; its hint is the flag that answers them.
     #[must_use]
     pub fn unanswered(&self) -> Error {
-        let (what, flag) = match (&self.target, self.protected_target()) {
-            (
-                Some(ApprovalTarget {
-                    environment, table, ..
-                }),
-                Some(_),
-            ) => (
-                format!(
-                    "writing to table {table:?} of the protected environment {environment:?} was not confirmed"
-                ),
-                format!(
-                    "pass {}={table}; {} is not sufficient",
-                    Field::Confirm,
-                    Field::Yes
-                ),
-            ),
-            (
-                Some(ApprovalTarget {
-                    environment, table, ..
-                }),
-                None,
-            ) => (
-                format!(
-                    "writing to table {table:?} of environment {environment:?} was not confirmed{}",
-                    self.reasons()
-                ),
-                format!("pass {}, or {}={table}", Field::Yes, Field::Confirm),
-            ),
-            (None, _) => (
-                format!("replacing the dump was not confirmed{}", self.reasons()),
-                format!("pass {}", Field::Yes),
-            ),
+        let (Some(environment), Some(name)) = (&self.environment, self.target_name()) else {
+            return Error::not_confirmed(format!(
+                "replacing the dump was not confirmed{}",
+                self.reasons()
+            ))
+            .with_hint(format!("pass {}", Field::Yes));
         };
 
-        Error::not_confirmed(what).with_hint(flag)
+        let tables = match &self.targets[..] {
+            [target] => format!("table {:?}", target.table),
+            targets => counted(targets.len() as u64, "table"),
+        };
+        if environment.protected {
+            Error::not_confirmed(format!(
+                "writing to {tables} of the protected environment {:?} was not confirmed",
+                environment.name
+            ))
+            .with_hint(format!(
+                "pass {}={name}; {} is not sufficient",
+                Field::Confirm,
+                Field::Yes
+            ))
+        } else {
+            Error::not_confirmed(format!(
+                "writing to {tables} of environment {:?} was not confirmed{}",
+                environment.name,
+                self.reasons()
+            ))
+            .with_hint(format!("pass {}, or {}={name}", Field::Yes, Field::Confirm))
+        }
     }
 
     fn reasons(&self) -> String {
-        let reasons: Vec<String> = self.questions.iter().map(ToString::to_string).collect();
+        let questions = self.questions().into_iter();
+        let reasons: Vec<String> = questions.map(|question| question.text(false)).collect();
         if reasons.is_empty() {
             String::new()
         } else {
@@ -275,29 +294,64 @@ impl Approval {
         }
     }
 
-    fn protected_target(&self) -> Option<&ApprovalTarget> {
-        self.target.as_ref().filter(|target| target.protected)
+    fn has_questions(&self) -> bool {
+        let mut of_tables = self.targets.iter().map(|target| &target.questions);
+        !self.questions.is_empty() || of_tables.any(|questions| !questions.is_empty())
     }
 
-    fn confirm_name(&self, target: &ApprovalTarget, name: &str, who: &str) -> Result<Confirmation> {
-        if name == target.table {
+    fn protected(&self) -> Option<&TargetEnvironment> {
+        let environment = self.environment.as_ref();
+        environment.filter(|environment| environment.protected)
+    }
+
+    /// The name that confirms everything; `None` for a dump.
+    fn target_name(&self) -> Option<&str> {
+        if self.is_set {
+            return Some(&self.environment.as_ref()?.name);
+        }
+
+        self.targets.first().map(|target| target.table.as_str())
+    }
+
+    fn kind_of_name(&self) -> &'static str {
+        if self.is_set { "environment" } else { "table" }
+    }
+
+    fn confirm_name(&self, target: &str, name: &str, who: &str) -> Result<Confirmation> {
+        if name == target {
             return Ok(self.confirmation());
         }
 
-        Err(Error::not_confirmed(format!(
-            "{who} {name:?}, but the target table is {:?}",
-            target.table
-        ))
-        .with_hint("nothing was changed; check the environment and the table"))
+        let error = Error::not_confirmed(format!(
+            "{who} {name:?}, but the target {} is {target:?}",
+            self.kind_of_name()
+        ));
+        Err(error.with_hint(if self.is_set {
+            "nothing was changed; several tables are confirmed by the name of their environment"
+        } else {
+            "nothing was changed; check the environment and the table"
+        }))
     }
 
     fn confirmation(&self) -> Confirmation {
-        let table = self.target.as_ref().map(|target| target.table.clone());
-        // Only the question about this table allows its deletion.
-        let replaces = self.questions.iter().any(
-            |question| matches!(question, Question::ReplaceTable { table: replaced, .. } if Some(replaced) == table.as_ref()),
-        );
-        Confirmation { table, replaces }
+        let environment = self.environment.as_ref();
+        let targets = self.targets.iter();
+
+        Confirmation {
+            environment: environment.map(|environment| environment.name.clone()),
+            tables: targets
+                .map(|target| (target.table.clone(), target.questions.clone()))
+                .collect(),
+        }
+    }
+}
+
+impl TargetEnvironment {
+    fn new(environment: &Environment) -> Self {
+        Self {
+            name: environment.name().to_owned(),
+            protected: environment.is_protected(),
+        }
     }
 }
 
@@ -306,17 +360,39 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn approval(protected: bool, questions: &[Question]) -> Approval {
-        let target = ApprovalTarget {
-            environment: "there".to_owned(),
-            table: "films".to_owned(),
-            protected,
-        };
+    fn there(protected: bool) -> TargetEnvironment {
+        let name = "there".to_owned();
+        TargetEnvironment { name, protected }
+    }
 
-        Approval {
-            target: Some(target),
-            action: "Write 2 items into table films (there)".to_owned(),
+    fn target(table: &str, questions: &[Question]) -> ApprovalTarget {
+        ApprovalTarget {
+            table: table.to_owned(),
             questions: questions.to_vec(),
+        }
+    }
+
+    fn approval(protected: bool, questions: &[Question]) -> Approval {
+        Approval {
+            environment: Some(there(protected)),
+            targets: vec![target("films", questions)],
+            is_set: false,
+            action: "Write 2 items into table films (there)".to_owned(),
+            questions: Vec::new(),
+        }
+    }
+
+    /// An approval for three tables: one is replaced.
+    fn set(protected: bool) -> Approval {
+        Approval {
+            targets: vec![
+                target("films", &[cross()]),
+                target("users", &[cross(), replace("users")]),
+                target("votes", &[]),
+            ],
+            is_set: true,
+            action: "Restore 3 tables to there".to_owned(),
+            ..approval(protected, &[])
         }
     }
 
@@ -471,5 +547,118 @@ mod tests {
             "writing to table \"films\" of environment \"there\" was not confirmed (Source: prod → Target: there)"
         );
         assert_eq!(error.hint(), Some("pass `yes`, or `confirm`=films"));
+    }
+
+    #[test]
+    fn several_tables_are_confirmed_by_the_name_of_their_environment() {
+        for (protected, yes, confirm, outcome) in [
+            (false, false, None, "yes or no"),
+            (false, true, None, "granted"),
+            (false, false, Some("there"), "granted"),
+            (false, true, Some("films"), "refused"),
+            (true, true, None, "name"),
+            (true, false, Some("there"), "granted"),
+            (true, true, Some("films"), "refused"),
+            (true, true, Some("There"), "refused"),
+        ] {
+            let got = match set(protected).decide(&answers(yes, confirm)) {
+                Ok(Decision::Granted(confirmation)) => {
+                    assert!(confirmation.covers("films") && confirmation.covers("votes"));
+                    "granted"
+                }
+                Ok(Decision::Ask(Prompt::YesNo(text))) => {
+                    assert_eq!(text, "Restore 3 tables to there?");
+                    "yes or no"
+                }
+                Ok(Decision::Ask(Prompt::TypeName(text))) => {
+                    assert_eq!(
+                        text,
+                        "Restore 3 tables to there? there is protected: type the name of the environment to confirm"
+                    );
+                    "name"
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NotConfirmed);
+                    "refused"
+                }
+            };
+
+            assert_eq!(
+                got, outcome,
+                "protected {protected}, --yes {yes}, --confirm {confirm:?}"
+            );
+        }
+
+        assert!(set(true).answer_typed(" there\n").is_ok());
+        assert_eq!(
+            set(true).answer_typed("films").unwrap_err().to_string(),
+            "the name typed is \"films\", but the target environment is \"there\""
+        );
+        assert!(set(true).answer_yes_no(true).is_err());
+    }
+
+    #[test]
+    fn a_confirmation_of_several_tables_covers_these_and_their_risks_alone() {
+        let confirmation = set(true).answer_typed("there").unwrap();
+        for (table, written, replaced) in [
+            ("films", true, false),
+            ("users", true, true),
+            ("votes", true, false),
+            ("other", false, false),
+        ] {
+            assert_eq!(confirmation.covers(table), written, "{table}");
+            assert_eq!(confirmation.covers_replacing(table), replaced, "{table}");
+        }
+
+        let elsewhere = Approval {
+            environment: Some(TargetEnvironment {
+                name: "elsewhere".to_owned(),
+                protected: false,
+            }),
+            ..approval(false, &[])
+        };
+        for (approval, covered) in [
+            (approval(false, &[]), true),
+            (approval(false, &[cross()]), true),
+            (approval(false, &[replace("films")]), false),
+            (
+                approval(false, &[Question::OtherRisk("x".to_owned())]),
+                false,
+            ),
+            (set(true), true),
+            (elsewhere, false),
+            (Approval::nothing(), true),
+            (
+                Approval::for_dump("Replace", vec![Question::OtherRisk("x".to_owned())]),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                confirmation.covers_approval(&approval),
+                covered,
+                "{approval:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_the_hint_for_several_tables_names_the_environment() {
+        let error = set(true).unanswered();
+        assert_eq!(
+            error.to_string(),
+            "writing to 3 tables of the protected environment \"there\" was not confirmed"
+        );
+        assert_eq!(
+            error.hint(),
+            Some("pass `confirm`=there; `yes` is not sufficient")
+        );
+
+        let error = set(false).unanswered();
+        assert_eq!(
+            error.to_string(),
+            "writing to 3 tables of environment \"there\" was not confirmed (Source: prod → Target: there (2 tables: films, users); \
+             table \"users\" and its items will be deleted)"
+        );
+        assert_eq!(error.hint(), Some("pass `yes`, or `confirm`=there"));
     }
 }

@@ -24,6 +24,7 @@ mod placeholder;
 mod process;
 mod profile;
 mod protection;
+mod question;
 mod request;
 mod resolve;
 mod role;
@@ -32,11 +33,12 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt, Question};
+pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt};
 pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
 pub(crate) use profile::ProfileSettings;
+pub use question::{Question, QuestionGroup};
 pub use request::{EnvironmentRequest, NO_ENV_NAME};
 pub use resolve::LOCAL_REGION;
 pub(crate) use resolve::UnresolvedEnvironment;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Console;
 use super::signals::interrupted_without_changes;
-use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt, Question};
+use crate::environment::{Answers, Approval, Confirmation, Decision, Prompt};
 use crate::error::{Error, Result};
 use crate::layout::escape;
 
@@ -23,11 +23,11 @@ enum PromptAnswer {
 /// Prints the questions that need confirmation as warnings. Their wording is stable, because people search logs for it.
 pub(crate) fn show_questions(console: &Console, approval: &Approval) {
     for question in approval.questions() {
-        if matches!(question, Question::CrossEnvironment { .. }) {
+        if question.is_cross_environment() {
             console.warning("Cross-environment restore detected!");
         }
 
-        console.warning(&question.to_string());
+        console.warning(&question.text(console.options().verbose));
     }
 }
 
@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
+    use crate::environment::Question;
     use crate::error::ErrorKind;
 
     fn approval() -> Approval {

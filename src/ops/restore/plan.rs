@@ -23,7 +23,7 @@ use crate::backup::{CheckSummary, Source};
 use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
-use crate::item::KeySchema;
+use crate::item::{Expiry, KeySchema};
 use crate::ops::cap::AppliedCap;
 use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
@@ -170,6 +170,45 @@ impl RestorePlan {
 pub async fn plan(
     store: &Reader,
     environment: &Environment,
+    request: RestoreRequest,
+    reporter: Arc<dyn Reporter>,
+) -> Result<RestorePlan> {
+    let planning = plan_after(DataCheck::Whole, store, environment, request, reporter);
+    Box::pin(planning).await
+}
+
+/// How much of the dump's data a plan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DataCheck {
+    /// All, as a restore requires.
+    Whole,
+    /// None: the plan is not for a restore.
+    None,
+}
+
+impl DataCheck {
+    /// Checks the data before the items are written by this action into this table.
+    async fn run(
+        self,
+        source: Source,
+        (request, action, table): (&RestoreRequest, &TableAction, &str),
+        expiry: Option<Expiry>,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<(Source, Option<CheckSummary>)> {
+        match self {
+            Self::Whole => {
+                check_before_writing(source, request, action, table, expiry, reporter).await
+            }
+            Self::None => Ok((source, None)),
+        }
+    }
+}
+
+/// Plans a restore after this check of the data.
+pub(crate) async fn plan_after(
+    check: DataCheck,
+    store: &Reader,
+    environment: &Environment,
     mut request: RestoreRequest,
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
@@ -193,8 +232,8 @@ pub async fn plan(
 
     // Last, because reading the whole dump may take long.
     let expiry = reconciliation.expiry(&request);
-    let (source, checked) =
-        check_before_writing(source, &request, &state.action, &table, expiry, reporter).await?;
+    let inspected = (&request, &state.action, table.as_str());
+    let (source, checked) = check.run(source, inspected, expiry, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
     destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 
