@@ -51,6 +51,11 @@ fields! {
     RoleArn "role_arn"
     AllowInsecureEndpoint "allow_insecure_endpoint"
 
+    // SelectionOptions
+    AllTables "all"
+    Exclude "exclude"
+    WithTags "with_tags"
+
     // Answers
     Yes "yes"
     Confirm "confirm"

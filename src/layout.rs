@@ -170,6 +170,27 @@ impl RowGroup {
     }
 }
 
+/// Lines with a column for each cell, escaped and aligned.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let rows: Vec<[Cow<'_, str>; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| escape(cell)))
+        .collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let widths = rows.iter().map(|row| display_width(&row[column]));
+        widths.max().unwrap_or(0)
+    });
+
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(widths);
+            let padded = cells
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - display_width(cell))));
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
 /// A text with a capital first letter. Texts that start with a name, a path, a flag or a command stay as they are.
 pub(crate) fn sentence_case(text: &str) -> Cow<'_, str> {
     const COMMANDS: [&str; 3] = ["dumpdb", "restoredb", "verifydb"];

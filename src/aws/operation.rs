@@ -26,6 +26,7 @@ impl ApiOperation {
     pub(crate) const DESCRIBE_TABLE: Self = Self::dynamodb("DescribeTable");
     pub(crate) const GET_ITEM: Self = Self::dynamodb("GetItem");
     pub(crate) const LIST_TABLES: Self = Self::dynamodb("ListTables");
+    pub(crate) const LIST_TAGS_OF_RESOURCE: Self = Self::dynamodb("ListTagsOfResource");
     pub(crate) const PUT_ITEM: Self = Self::dynamodb("PutItem");
     pub(crate) const SCAN: Self = Self::dynamodb("Scan");
 

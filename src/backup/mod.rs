@@ -12,6 +12,7 @@ mod folder;
 mod format;
 mod index;
 mod key_collisions;
+mod last_dumps;
 mod layout;
 mod metadata;
 mod progress;
@@ -31,6 +32,7 @@ pub use format::{
 };
 pub use index::{Extent, Frame};
 pub use key_collisions::KeyCollisions;
+pub(crate) use last_dumps::last_dumps;
 pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
 pub use progress::{
     DataFileState, DumpProgress, ScanProgress, SegmentProgress, TransformCounts, restart_hint,

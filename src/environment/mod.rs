@@ -44,6 +44,7 @@ pub use resolve::LOCAL_REGION;
 pub(crate) use resolve::UnresolvedEnvironment;
 pub use role::Role;
 pub use source::{Sourced, ValueSource};
+pub(crate) use table::{is_table_name, table_error};
 
 use crate::error::Result;
 

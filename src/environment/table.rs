@@ -1,5 +1,4 @@
-//! Validation of the table setting. A list or a pattern is syntactically valid, but a command
-//! handles one table.
+//! Validation of the table setting. A list or a pattern is valid, but not for every command.
 
 use super::{Sourced, ValueSource};
 use crate::error::{Error, Result};
@@ -14,7 +13,7 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     let name = table.value.as_str();
     // An ARN contains a region and an account, which could contradict the other settings.
     if name.starts_with("arn:") {
-        return Err(usage(
+        return Err(table_error(
             table,
             &format!(
                 "is an ARN; give the table's name, and its region as {} or AWS_REGION",
@@ -24,16 +23,15 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     }
 
     if name.contains([',', '*', '?']) {
-        return Err(usage(
+        return Err(table_error(
             table,
-            "is a list or a pattern, but only one table is supported",
+            "is a list or a pattern, but this command handles one table",
         )
         .with_hint(format!("name one table with {table}", table = Field::Table)));
     }
 
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if !NAME_BYTES.contains(&name.len()) || !name.bytes().all(allowed) {
-        return Err(usage(
+    if !is_table_name(name) {
+        return Err(table_error(
             table,
             "is not a valid table name: 3 to 255 letters, digits, `_`, `-` and `.`",
         ));
@@ -42,8 +40,15 @@ pub(crate) fn single(table: &Sourced<String>) -> Result<&str> {
     Ok(name)
 }
 
-/// Creates a usage error, regardless of the source of the setting.
-fn usage(table: &Sourced<String>, what: &str) -> Error {
+/// Whether DynamoDB accepts a table with this name.
+pub(crate) fn is_table_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+
+    NAME_BYTES.contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Creates a usage error about the table setting, regardless of the source of the setting.
+pub(crate) fn table_error(table: &Sourced<String>, what: &str) -> Error {
     match &table.source {
         ValueSource::Field(_) => table.source.error(what),
         other => Error::usage(other.error(what).to_string()),
@@ -93,7 +98,7 @@ mod tests {
 
         assert_eq!(
             check("users,orders", &flag).unwrap_err().to_string(),
-            "`table` is a list or a pattern, but only one table is supported"
+            "`table` is a list or a pattern, but this command handles one table"
         );
     }
 }

@@ -130,7 +130,7 @@ async fn table_not_found(store: &Reader, environment: &Environment, table: &str)
         environment.name()
     ));
     // Listing tables may be forbidden, which must not hide the actual error.
-    let listed = store.table_names().await;
+    let listed = store.suggested_names().await;
     let is_empty = listed.as_ref().is_ok_and(Vec::is_empty);
     let names = listed.unwrap_or_default();
     let similar = did_you_mean(table, names.iter().map(String::as_str));

@@ -31,6 +31,7 @@ mod recovery;
 mod retry;
 mod selection;
 mod tables;
+mod tags;
 mod write;
 mod writer;
 

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::item::{read_units, split_items, split_page};
 use crate::schema::TableSchema;
 
-/// Maximum number of table names that are listed: they only serve a hint.
-const MAX_TABLE_NAMES: usize = 1000;
+/// Maximum number of table names that are listed to suggest one of them.
+pub(super) const MAX_SUGGESTED_NAMES: usize = 1000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -74,8 +74,8 @@ impl Client {
         }
     }
 
-    /// Names of tables, in DynamoDB's order, at most [`MAX_TABLE_NAMES`] or one page more.
-    pub(crate) async fn table_names(&self) -> Result<Vec<String>> {
+    /// Names of tables, in DynamoDB's order; not many more than `enough`.
+    pub(crate) async fn table_names(&self, enough: usize) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut body = Bytes::from_static(b"{}");
         let mut cycle = CycleDetector::default();
@@ -91,7 +91,7 @@ impl Client {
             names.extend(page.table_names);
 
             match page.last_evaluated_table_name {
-                Some(last) if names.len() < MAX_TABLE_NAMES => {
+                Some(last) if names.len() < enough => {
                     cycle.advance(&last).map_err(not_names)?;
                     body = Bytes::from(format!(
                         r#"{{"ExclusiveStartTableName":{}}}"#,

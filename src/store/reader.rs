@@ -9,6 +9,7 @@ use super::client::Client;
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
 use super::endpoint_kind::EndpointKind;
+use super::read::MAX_SUGGESTED_NAMES;
 use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
 use crate::error::Result;
@@ -127,13 +128,31 @@ impl Reader {
         self.client.proxy()
     }
 
-    /// Names of the tables of this account and region. The list may be truncated: it only serves
-    /// hints.
+    /// Names of all tables of this account and region.
     ///
     /// # Errors
     /// The endpoint cannot be reached, or rejects the request.
     pub async fn table_names(&self) -> Result<Vec<String>> {
-        self.client.table_names().await
+        self.client.table_names(usize::MAX).await
+    }
+
+    /// Names of tables, to suggest one of them. The list may be truncated.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, or rejects the request.
+    pub(crate) async fn suggested_names(&self) -> Result<Vec<String>> {
+        self.client.table_names(MAX_SUGGESTED_NAMES).await
+    }
+
+    /// The tags of a table; none if it does not exist.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, or rejects the request; the table is not in the account that the environment requires.
+    pub async fn tags(&self, table: &str) -> Result<BTreeMap<String, String>> {
+        match self.describe(table).await? {
+            Some(found) => self.client.tags(table, &found).await,
+            None => Ok(BTreeMap::new()),
+        }
     }
 
     /// How long to wait for a table or an index that does not become `ACTIVE`.

@@ -34,7 +34,7 @@ pub(crate) struct EnvironmentArgs {
         value_parser = NonEmptyStringValueParser::new(),
         help = "Table name [default: DYNAMODB_TABLE of the environment]"
     )]
-    table: Option<String>,
+    table: Vec<String>,
 
     /// Profile of the AWS configuration
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -160,14 +160,13 @@ impl EnvironmentArgs {
     pub(crate) fn selects_table(&self) -> bool {
         let named = [
             &self.env,
-            &self.table,
             &self.profile,
             &self.region,
             &self.endpoint_url,
             &self.role_arn,
         ];
 
-        self.no_env || named.into_iter().any(Option::is_some)
+        self.no_env || !self.table.is_empty() || named.into_iter().any(Option::is_some)
     }
 }
 
@@ -203,7 +202,8 @@ pub(crate) fn resolve_read_only(
             no_env: environment.no_env,
             envs_dir: environment.envs_dir,
             working_dir,
-            table: environment.table,
+            // A list, as in DYNAMODB_TABLE.
+            table: (!environment.table.is_empty()).then(|| environment.table.join(",")),
             profile: environment.profile,
             region: environment.region,
             endpoint_url: environment.endpoint_url,

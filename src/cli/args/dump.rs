@@ -6,6 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
+use super::scope::ScopeArgs;
 use super::transform::{TransformArgs, check_preview};
 use super::value::cap;
 use super::{Arguments, CommonOptions};
@@ -16,6 +17,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
+use crate::ops::set::SelectionOptions;
 use crate::ops::{Cap, ContentScope, PreviewOptions};
 use crate::store::{Expressions, Selection};
 use crate::transform::Transform;
@@ -27,6 +29,7 @@ EXAMPLES
 
   dumpdb -e demo                             dump the sample table; needs no server
   dumpdb -e prod --dry-run                   show what would be read, and the cost
+  dumpdb -e prod --list-tables --table 'prod-*'      list tables, with sizes and last dumps
   dumpdb -e prod -o - | jq -c .              stream items as JSON Lines
   dumpdb -e dev -o films.jsonl.zst           write the items to one file
   dumpdb -e prod --sample 5% --mask rules.toml       small copy without personal data
@@ -46,6 +49,9 @@ EXAMPLES
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
 
     #[command(flatten)]
     dump: DumpOnlyArgs,
@@ -136,12 +142,21 @@ struct DumpOnlyArgs {
     /// Resume an interrupted dump, or start a new one
     #[arg(long)]
     resume: bool,
+
+    /// List the selected tables, by default all, and dump nothing: items, size, billing, deletion
+    /// protection, last dump
+    #[arg(long, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
+    list_tables: bool,
 }
 
 /// A resolved `dumpdb` command line.
 pub(crate) struct DumpCommand {
     pub(crate) common: CommonOptions,
     pub(crate) request: DumpRequest,
+    /// Selects several tables.
+    pub(crate) selection: SelectionOptions,
+    /// List the tables instead of dumping one, with the last dumps in this folder.
+    pub(crate) list_with_dumps: Option<PathBuf>,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -161,6 +176,8 @@ impl Arguments<DumpCommand> for DumpArgs {
             None => DumpTarget::Folder(default_folder(&common.environment)),
         };
         check_output(&target, self.output.json, dump.resume)?;
+        let selection_options = self.scope.into_options();
+        let list_with_dumps = dump.listed(&target, &selection_options)?;
 
         // Files and streams contain no schema.
         let items_only = matches!(target, DumpTarget::File(_) | DumpTarget::Stdout);
@@ -192,6 +209,8 @@ impl Arguments<DumpCommand> for DumpArgs {
                 resume: dump.resume,
                 state_dir: state_dir(),
             },
+            selection: selection_options,
+            list_with_dumps,
             preview: self.transform.preview_options(),
         })
     }
@@ -264,6 +283,22 @@ impl DumpOnlyArgs {
         .with_hint(
             "omit --projection-expression and remove attributes with mask rules (action = \"drop\")",
         ))
+    }
+
+    /// The folder of the last dumps if tables are listed. Only a list can have several tables.
+    fn listed(&self, target: &DumpTarget, selection: &SelectionOptions) -> Result<Option<PathBuf>> {
+        match target {
+            DumpTarget::Folder(folder) if self.list_tables => Ok(Some(folder.clone())),
+            _ if self.list_tables => Err(Error::usage(
+                "--list-tables looks for the last dumps in a folder, not in a file",
+            )
+            .with_hint("omit --output, or name the folder of the dumps")),
+            _ if *selection != SelectionOptions::default() => Err(Error::usage(
+                "--all-tables, --exclude and --with-tag need --list-tables",
+            )
+            .with_hint("add --list-tables, or name one table with --table")),
+            _ => Ok(None),
+        }
     }
 
     /// Rejects options that a file or stream of items does not support.

@@ -16,6 +16,10 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::RoleArn => "--role-arn",
         Field::AllowInsecureEndpoint => "--allow-insecure-endpoint",
 
+        Field::AllTables => "--all-tables",
+        Field::Exclude => "--exclude",
+        Field::WithTags => "--with-tag",
+
         Field::Yes => "--yes",
         Field::Confirm => "--confirm",
 

@@ -9,6 +9,7 @@ mod dump;
 mod flags;
 mod overrides;
 mod restore;
+mod scope;
 mod settings;
 mod transform;
 mod value;

@@ -2,6 +2,7 @@
 
 use chrono::Utc;
 
+use super::list_tables;
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -21,6 +22,10 @@ use crate::store::{MissingDatabase, Reader};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
+    if let Some(dumps) = &command.list_with_dumps {
+        return list_tables::run(&command, dumps, &session).await;
+    }
+
     let common = &command.common;
     let environment = session.environment(common).await?;
     let request = command.request(&environment)?;

@@ -2,5 +2,6 @@
 
 pub(crate) mod diff;
 pub(crate) mod dump;
+mod list_tables;
 pub(crate) mod restore;
 pub(crate) mod verify;

@@ -5,4 +5,5 @@ pub(crate) mod dry_run;
 pub(crate) mod format;
 pub(crate) mod plan;
 pub(crate) mod summary;
+pub(crate) mod table_list;
 pub(crate) mod verdict;

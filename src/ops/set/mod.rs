@@ -1,7 +1,15 @@
-//! Operations on several tables in one run.
+//! Several tables in one run: which ones a command is about, the names of their targets, and the operations on them.
 
+mod list;
+mod mapping;
+mod pattern;
 mod reporter;
 pub mod runner;
+mod selection;
 
+pub use list::{ListedTable, TableList, list};
+pub use mapping::{MappedTable, MappingRule, TableMapping};
+pub use pattern::TablePattern;
 pub use reporter::{SetReporter, TableReporter};
 pub use runner::{RunOptions, TableJob, TableOutcome, TableResult};
+pub use selection::{Scope, SelectionOptions, TableSelection, select};
