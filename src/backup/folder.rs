@@ -5,11 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::{METADATA_FILE, dump_file_names, is_dump_file};
+use super::format::{METADATA_FILE, is_dump_file};
 use super::metadata::{Metadata, MetadataFile, newer_format, parse};
+use super::removal::check_set;
+use super::set::manifest::{SET_FILE, SetManifest};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::place::local::files::{io_error, remove_empty_folder, remove_file};
+use crate::place::local::files::io_error;
 use crate::place::local::folders::{entries, is_mount_point};
 use crate::place::local::names::{PARTIAL_SUFFIX, sibling};
 use crate::place::local::untrusted::read_document;
@@ -24,6 +26,8 @@ pub enum TargetContents {
     /// A dump, which will be replaced. Without metadata if it is an older tool's, unfinished or
     /// damaged.
     Dump(Option<Box<Metadata>>),
+    /// A set of dumps of several tables, which a dump of one table replaces.
+    Set(Box<SetManifest>),
 }
 
 /// Resolves a path to its canonical form: symbolic links, `.`, `..` and trailing slashes. The last
@@ -84,6 +88,16 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
         Err(error) => return Err(io_error("read the folder", target, error)),
     };
 
+    if let Some(manifest) = SetManifest::read(target)? {
+        check_set(target, &manifest).map_err(|error| {
+            Error::usage(error.to_string()).with_hint(format!(
+                "choose another {target}, or move the file; nothing was changed",
+                target = Field::Target
+            ))
+        })?;
+        return Ok(TargetContents::Set(Box::new(manifest)));
+    }
+
     let mut holds_dump = false;
     for entry in entries {
         let entry = entry.map_err(|error| io_error("read the folder", target, error))?;
@@ -142,9 +156,10 @@ pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
         .chain([target.join(PARTIAL_SUFFIX)])
 }
 
-/// Finds a finished dump that was not published. None is searched for if the target has one.
+/// Finds a finished dump that was not published. None is searched for if the target has one, or a set.
 pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
-    if fs::symlink_metadata(target.join(METADATA_FILE)).is_ok() {
+    let has = |name: &str| fs::symlink_metadata(target.join(name)).is_ok();
+    if has(METADATA_FILE) || has(SET_FILE) {
         return None;
     }
 
@@ -175,40 +190,12 @@ pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
     })
 }
 
-/// Removes a folder with a dump or a part of one. Other files in it are an error, and then nothing
-/// is removed.
-///
-/// # Errors
-/// An I/O error; a file that does not belong to a dump.
-pub(crate) fn remove_dump(folder: &Path) -> Result<()> {
-    let unreadable = |error| io_error("read the folder", folder, error);
-    for entry in entries(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if !is_dump_file(&entry.name) {
-            return Err(Error::failed(format!(
-                "`{}` blocks the dump: it does not belong to one",
-                entry.path.display()
-            ))
-            .with_hint("move it elsewhere, then run the command again"));
-        }
-    }
-
-    // Only after all entries were checked, so that an unknown file leaves the folder untouched.
-    for name in dump_file_names() {
-        remove_file(&folder.join(name))?;
-    }
-
-    remove_empty_folder(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::error::ErrorKind;
-    use crate::place::Access;
-    use crate::place::local::files::{create_folder, write_file};
 
     #[test]
     fn every_spelling_resolves_to_one_path() {
@@ -289,19 +276,5 @@ mod tests {
             inspect_target(&at("a/notes.txt")).unwrap_err().kind(),
             ErrorKind::Usage
         );
-    }
-
-    #[test]
-    fn only_a_dump_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("dump");
-        create_folder(&folder, Access::Shared).unwrap();
-        write_file(&folder.join("table-data.json"), b"", Access::Shared).unwrap();
-        write_file(&folder.join("notes.txt"), b"", Access::Shared).unwrap();
-        assert!(remove_dump(&folder).is_err());
-        assert!(folder.join("table-data.json").exists());
-        remove_file(&folder.join("notes.txt")).unwrap();
-        remove_dump(&folder).unwrap();
-        assert!(!folder.exists());
     }
 }

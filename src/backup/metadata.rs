@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 
 use super::format::FORMAT_VERSION;
 use super::index::{Extent, Frame};
+use super::sealed::{is_intact, to_sealed_json};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::place::digest::hex_sha256;
 
 /// Metadata from the caller; the writer adds its counts and checksums.
 #[derive(Debug, Clone)]
@@ -182,16 +182,7 @@ impl Metadata {
     /// # Errors
     /// None that data of these types can cause; serialisation's own error is passed on.
     pub(crate) fn to_document(&self) -> Result<Vec<u8>> {
-        let mut document = serde_json::to_vec_pretty(self).map_err(|error| {
-            Error::failed("cannot write the dump's metadata as JSON").with_source(error)
-        })?;
-        // Reopen the object: the digest becomes its last member, on a line of its own.
-        document.truncate(document.len() - b"\n}".len());
-        document.extend_from_slice(b",\n");
-        let digest = hex_sha256(&document);
-        document.extend_from_slice(format!("  \"digest\": \"{digest}\"}}\n").as_bytes());
-
-        Ok(document)
+        to_sealed_json(self)
     }
 }
 
@@ -254,13 +245,7 @@ pub(crate) fn parse(document: &[u8], shown: &str) -> Result<MetadataFile> {
 }
 
 fn parse_own(document: &[u8], shown: &str) -> Result<MetadataFile> {
-    let body = document.strip_suffix(b"\n").unwrap_or(document);
-    let last_line = memchr::memrchr(b'\n', body).map_or(0, |newline| newline + 1);
-    let expected = format!(
-        "  \"digest\": \"{}\"}}\n",
-        hex_sha256(&document[..last_line])
-    );
-    if document[last_line..] != *expected.as_bytes() {
+    if !is_intact(document) {
         return Err(damaged(format!(
             "`{shown}` was changed after it was written: its digest does not match"
         )));
@@ -328,6 +313,7 @@ fn number(fields: &Value, names: &[&str]) -> Option<u64> {
 pub(crate) mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::place::digest::hex_sha256;
 
     pub(crate) fn draft() -> MetadataDraft {
         let at = |second: i64| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();

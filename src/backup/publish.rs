@@ -16,9 +16,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{UnpublishedDump, find_unpublished, partial_folders, remove_dump};
+use super::folder::{UnpublishedDump, find_unpublished, partial_folders};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
+use super::removal::remove_dump;
+use super::set::manifest::SET_FILE;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::place::Access;
 use crate::place::local::files::{
     create_folder, exchange, io_error, remove_file, rename, sync_folder,
@@ -123,7 +126,22 @@ pub(crate) fn recover(target: &Path) -> Result<()> {
 /// Publishes the finished dump in `partial` at `target`. `names` are its files apart from the
 /// metadata. Returns warnings about failed cleanup.
 pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<Vec<String>> {
-    let strategies = strategies(target, partial, names);
+    run_first_possible(&strategies(target, partial, names), partial)
+}
+
+/// Publishes a finished set in `partial` at `target`, which is absent or has a dump of one table.
+pub(crate) fn publish_set(target: &Path, partial: &Path) -> Result<Vec<String>> {
+    let strategies = if target.exists() {
+        replacements(target, partial)
+    } else {
+        vec![rename_in(target, partial)]
+    };
+
+    run_first_possible(&strategies, partial)
+}
+
+/// Publishes with the first strategy that the file system supports.
+fn run_first_possible(strategies: &[PublishStrategy], partial: &Path) -> Result<Vec<String>> {
     let last = strategies.len() - 1;
     for (position, strategy) in strategies.iter().enumerate() {
         let (first, rest) = strategy
@@ -150,6 +168,18 @@ pub(crate) fn publish(target: &Path, partial: &Path, names: &[&str]) -> Result<V
     unreachable!("the last strategy either succeeds or returns its error")
 }
 
+/// The error for a folder that cannot be replaced as a whole. `found` is its content: a set or a dump.
+pub(crate) fn cannot_replace(found: &str, target: &Path) -> Error {
+    Error::usage(format!(
+        "`{}` contains a {found} and is a mount point, which cannot be replaced atomically",
+        target.display()
+    ))
+    .with_hint(format!(
+        "choose another {target}, such as a folder in it; nothing was changed",
+        target = Field::Target
+    ))
+}
+
 fn left_in_partial(error: Error, partial: &Path) -> Error {
     let hint = format!(
         "the finished dump is in `{}` and can be restored from there",
@@ -167,14 +197,23 @@ fn strategies(target: &Path, partial: &Path, names: &[&str]) -> Vec<PublishStrat
         (true, _) | (_, None) => vec![move_in(target, partial, names)],
         (false, _) if !target.exists() => vec![rename_in(target, partial)],
         (false, _) if is_free => vec![rename_in(target, partial), move_in(target, partial, names)],
-        (false, Some(old)) => {
-            vec![
-                exchange_with(target, partial),
-                two_renames(target, partial, &old),
-                move_in(target, partial, names),
-            ]
+        // The files of a dump do not replace those of a set.
+        (false, Some(_)) if target.join(SET_FILE).exists() => replacements(target, partial),
+        (false, Some(_)) => {
+            let mut strategies = replacements(target, partial);
+            strategies.push(move_in(target, partial, names));
+            strategies
         }
     }
+}
+
+/// Strategies that replace a folder by another.
+fn replacements(target: &Path, partial: &Path) -> Vec<PublishStrategy> {
+    let renames = sibling(target, OLD_SUFFIX).map(|old| two_renames(target, partial, &old));
+
+    std::iter::once(exchange_with(target, partial))
+        .chain(renames)
+        .collect()
 }
 
 fn parent(path: &Path) -> PathBuf {

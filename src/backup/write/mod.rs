@@ -3,7 +3,7 @@
 pub(crate) mod documents;
 pub(crate) mod encoder;
 mod extents;
-mod lock;
+pub(crate) mod lock;
 mod partial_file;
 pub(crate) mod pipeline;
 pub(crate) mod resume;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use sha2::Sha256;
 
 use super::target::DumpTarget;
-use crate::backup::folder::{partial_folders, remove_dump, resolve_path};
+use crate::backup::folder::{partial_folders, resolve_path};
 use crate::backup::format::{DataFile, dump_file_names};
 use crate::backup::progress::{DataFileState, restart_hint};
+use crate::backup::removal::remove_dump;
 use crate::error::{Error, Result};
 use crate::place::JournalFile;
 use crate::place::digest::finalize_hex;

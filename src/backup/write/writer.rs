@@ -16,16 +16,18 @@ use super::lock::lock_dump;
 use super::partial_file::PartialFile;
 use super::resume::{PartialDataFile, ProgressFn};
 use super::target::{DumpOptions, DumpTarget, inspect_file_target, item_file_kind, prepare_target};
-use crate::backup::folder::{inspect_target, remove_dump};
+use crate::backup::folder::{TargetContents, inspect_target};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
 use crate::backup::metadata::{Metadata, MetadataDraft};
 use crate::backup::progress::{DataFileState, DumpProgress};
-use crate::backup::publish::{create_partial_folder, publish, recover};
+use crate::backup::publish::{cannot_replace, create_partial_folder, publish, recover};
+use crate::backup::removal::remove_dump;
 use crate::error::{Error, Result};
 use crate::item::Items;
 use crate::place::local::files::{io_error, remove_file, rename, sync_folder};
+use crate::place::local::folders::is_mount_point;
 use crate::place::output::Output;
 use crate::place::{Access, JournalFile, JournalStamp, LockedJournal};
 use crate::schema::TableSchema;
@@ -168,7 +170,11 @@ impl DumpWriter {
         let journal = lock_dump(&target, file)?;
 
         // Inspect again under the lock: another process may have written there in the meantime.
-        inspect_target(&target)?;
+        let contents = inspect_target(&target)?;
+        if matches!(contents, TargetContents::Set(_)) && is_mount_point(&target) {
+            return Err(cannot_replace("set", &target));
+        }
+
         journal.remove()?;
         recover(&target)?;
         let partial = create_partial_folder(&target, options.access)?;

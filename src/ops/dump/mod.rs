@@ -24,6 +24,7 @@ use serde::Serialize;
 pub use dry_run::dry_run;
 pub use interrupted::{InterruptedDump, items_kept};
 pub use plan::{DumpPlan, plan};
+pub(crate) use run::file_access;
 pub use run::run;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
@@ -206,7 +207,7 @@ impl DumpSummary {
     }
 }
 
-fn interrupted() -> Error {
+pub(crate) fn interrupted() -> Error {
     Error::new(
         ErrorKind::Interrupted,
         "interrupted: the dump was not finished",

@@ -186,7 +186,7 @@ pub async fn plan(
     let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
-        replaces: matches!(contents, TargetContents::Dump(_)),
+        replaces: matches!(contents, TargetContents::Dump(_) | TargetContents::Set(_)),
         data_file: data_file(&request),
         outline: schema.outline(),
         items: schema.description().item_count.unwrap_or(0),

@@ -25,6 +25,7 @@ use crate::field::Field;
 use crate::ops::collision_detector::CollisionReport;
 use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
+use crate::ops::table_location::TableLocation;
 use crate::ops::{recreated, run_blocking, until_cancelled};
 use crate::place::Access;
 use crate::schema::{Captured, RESTORING_TAG, Section, TableSchema};
@@ -439,16 +440,21 @@ async fn schema_with_settings(
     }
 }
 
+/// Permissions of a dump. Only the owner may read one of a table that is not on this machine, or is protected.
+pub(crate) fn file_access(source: &TableLocation) -> Access {
+    if source.local && !source.protected {
+        Access::Shared
+    } else {
+        Access::Private
+    }
+}
+
 fn dump_options(plan: &DumpPlan) -> DumpOptions {
     DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
         schema_only: !plan.request.content.includes_items(),
-        access: if plan.source.local && !plan.source.protected {
-            Access::Shared
-        } else {
-            Access::Private
-        },
+        access: file_access(&plan.source),
         state_dir: plan.request.state_dir.clone(),
     }
 }

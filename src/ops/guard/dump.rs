@@ -5,6 +5,7 @@ use crate::backup::{Metadata, TargetContents};
 use crate::environment::Question;
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::layout::{counted, names};
 use crate::ops::ContentScope;
 use crate::ops::dump::{DumpRequest, InterruptedDump};
 use crate::ops::identity::AccountRegion;
@@ -39,6 +40,7 @@ const RULES: &[Rule] = &[
     is_not_ready,
     masked_keys,
     partial_dump,
+    replaces_set,
     another_table,
     another_environment,
     another_account,
@@ -117,6 +119,19 @@ fn partial_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
     )))
 }
 
+fn replaces_set(facts: &DumpFacts<'_>) -> Option<Finding> {
+    let TargetContents::Set(set) = facts.replaced.known()? else {
+        return None;
+    };
+
+    let tables: Vec<String> = set.tables.keys().cloned().collect();
+    let tables = names(&tables, false);
+    Some(risk(format!(
+        "the existing set of {} ({tables}) would be replaced by a dump of one table",
+        counted(set.tables.len() as u64, "table")
+    )))
+}
+
 fn another_table(facts: &DumpFacts<'_>) -> Option<Finding> {
     let (old, new) = (replaced_dump(facts)?, facts.table.known()?.location);
     is_of_another("table", &old.table, &new.table)
@@ -162,6 +177,6 @@ fn another_account(facts: &DumpFacts<'_>) -> Option<Finding> {
 fn replaced_dump<'a>(facts: &DumpFacts<'a>) -> Option<&'a Metadata> {
     match facts.replaced.known()? {
         TargetContents::Dump(old) => old.as_deref(),
-        TargetContents::Absent | TargetContents::Empty => None,
+        TargetContents::Absent | TargetContents::Empty | TargetContents::Set(_) => None,
     }
 }

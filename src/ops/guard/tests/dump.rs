@@ -4,13 +4,32 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::lines;
-use crate::backup::{DumpTarget, Metadata, TargetContents};
+use crate::backup::{DumpTarget, Metadata, SetManifest, TargetContents};
 use crate::ops::ContentScope;
 use crate::ops::dump::{DumpRequest, InterruptedDump};
 use crate::ops::guard::{Connection, DumpFacts, DumpedTable, Fact, dump};
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::transform::Transform;
+
+/// The manifest of a set of these tables.
+fn set(tables: &[&str]) -> SetManifest {
+    let member = |table: &&str| {
+        (
+            (*table).to_owned(),
+            json!({"folder": table, "status": "dumped"}),
+        )
+    };
+    serde_json::from_value(json!({
+        "format_version": 1,
+        "tool_version": "0",
+        "environment": "prod",
+        "started_at": Utc::now(),
+        "options_sha256": "",
+        "tables": tables.iter().map(member).collect::<serde_json::Map<_, _>>(),
+    }))
+    .expect("a manifest")
+}
 
 /// Options and facts. By default, table `films` of `prod` is dumped to an empty folder.
 struct Scene {
@@ -208,6 +227,13 @@ const ROWS: &[Row] = &[
         |scene| scene.replaces("prod", "films", "000000000001", true),
         &[
             "question: the dump to be replaced is of a table in 000000000001 eu-west-1, not in 123456789012 eu-west-1",
+        ],
+    ),
+    (
+        "a set is replaced",
+        |scene| scene.replaced = TargetContents::Set(Box::new(set(&["actors", "films"]))),
+        &[
+            "question: the existing set of 2 tables (actors, films) would be replaced by a dump of one table",
         ],
     ),
 ];
