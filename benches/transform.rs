@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dynadump::error::{Error, Result};
 use dynadump::event::{Reporter, SilentReporter};
-use dynadump::transform::{CommandSpec, ItemChunk, MaskKey, MaskRules, Masks, Outcome, Transform};
+use dynadump::transform::{
+    CommandSpec, ItemChunk, MaskKey, MaskRules, Masks, Outcome, PythonSpec, Transform,
+};
 use futures_util::stream::{self, StreamExt};
 use tokio::runtime::Runtime;
 
@@ -64,7 +66,6 @@ fn main() -> Result<()> {
 
     let rules = || MaskRules::parse("rules", RULES);
     let key = MaskKey::new(b"a key for the benchmark")?;
-    let python = CommandSpec::new("python3 examples/transform.py");
     let cases = [
         ("jq identity", Transform::new().filter("bench", ".")?),
         (
@@ -87,10 +88,9 @@ fn main() -> Result<()> {
             "cat as a command",
             Transform::new().command(CommandSpec::new("cat"))?,
         ),
-        ("python3 as a command", Transform::new().command(python)?),
     ];
 
-    for (name, transform) in cases {
+    for (name, transform) in cases.into_iter().chain(in_python()?) {
         let rate = |threads| Ok(per_second(run(&transform, &items, threads)?));
         println!(
             "{name:<28} {:>10.0} {:>10.0}",
@@ -111,6 +111,17 @@ fn main() -> Result<()> {
     }
 
     Ok(())
+}
+
+/// The example in Python: as a program that reads and writes JSON, and as a function.
+fn in_python() -> Result<[(&'static str, Transform); 2]> {
+    let program = CommandSpec::new("python3 examples/transform.py");
+    let function = PythonSpec::new("examples/rekey.py:rekey");
+
+    Ok([
+        ("python3 as a command", Transform::new().command(program)?),
+        ("a Python function", Transform::new().python(function)?),
+    ])
 }
 
 fn per_second(took: Duration) -> f64 {

@@ -54,6 +54,8 @@ pub enum Event {
     },
     /// Information for the log.
     Info(String),
+    /// Information that only helps to find the cause of a problem.
+    Detail(String),
     /// A problem that does not stop the operation.
     Warning(String),
     /// A call failed and will be retried.

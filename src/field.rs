@@ -114,6 +114,8 @@ fields! {
     Filter "transform"
     Command "transform_command"
     CommandTimeout "transform_timeout"
+    PythonFunction "transform_python"
+    Python "python"
     Mask "mask"
     MaskKey "mask_key"
 

@@ -1,5 +1,5 @@
-//! Transforms of items: jq filters, conditions, samples, commands and masks, in parallel and in
-//! order.
+//! Transforms of items: jq filters, conditions, samples, commands, Python functions and masks, in
+//! parallel and in order.
 //!
 //! Items are raw bytes of DynamoDB JSON. An unchanged item keeps its bytes. A changed item is
 //! validated against the rules of DynamoDB, and an invalid one is [rejected](Outcome::Rejected)
@@ -16,6 +16,7 @@ mod jq;
 mod mask;
 mod outcome;
 mod pipeline;
+mod python;
 mod sampling;
 mod step;
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use self::command::CommandSpec;
 pub use self::mask::{MaskKey, MaskRules, Masks};
 pub use self::outcome::{Outcome, RejectReason};
 pub use self::pipeline::{ItemChunk, TransformedChunk};
+pub use self::python::PythonSpec;
 pub use self::transform::Transform;

@@ -12,6 +12,7 @@ use super::item_step::ItemStep;
 use super::jq::{Condition, ConditionStep, Filter};
 use super::mask::Masks;
 use super::pipeline::{self, ItemChunk, TransformedChunk};
+use super::python::{PythonFunction, PythonSpec};
 use super::sampling::SampleStep;
 use super::step::TransformStep;
 use crate::error::{Error, Result};
@@ -156,6 +157,20 @@ impl Transform {
         Ok(self.with_option(Field::Command, line))
     }
 
+    /// Sends each item through a Python function.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::error::ErrorKind::Usage): the interpreter does not exist, or it cannot
+    /// import the function.
+    pub fn python(mut self, spec: PythonSpec) -> Result<Self> {
+        let (name, jobs, timeout) = (spec.function.clone(), spec.jobs, spec.timeout);
+        let function = Arc::new(PythonFunction::new(spec)?);
+        let command = TransformCommand::of_program(function, jobs, timeout);
+        self.steps.push(TransformStep::Command(command));
+
+        Ok(self.with_option(Field::PythonFunction, name))
+    }
+
     /// Masks items after all other steps, regardless of the order of calls.
     #[must_use]
     pub fn mask(mut self, masks: Masks) -> Self {
@@ -176,8 +191,8 @@ impl Transform {
     }
 
     /// Hash of all options, mask rules and the mask key; `None` without steps. Two transforms with
-    /// the same identity have the same effect, except for changes of a program: only its command
-    /// line is hashed.
+    /// the same identity have the same effect, except for changes of a program or a Python function:
+    /// only its command line or its name is hashed.
     #[must_use]
     pub fn identity(&self) -> Option<String> {
         if self.is_empty() {
@@ -201,20 +216,24 @@ impl Transform {
         self.options.iter().any(|option| !option.selects())
     }
 
-    /// Whether filters or commands may change items. Masks do not count.
+    /// Whether filters, commands or functions may change items. Masks do not count.
     #[must_use]
     pub fn has_filters_or_commands(&self) -> bool {
-        self.options
-            .iter()
-            .any(|option| matches!(option.field, Field::Filter | Field::Command))
+        self.options.iter().any(|option| {
+            matches!(
+                option.field,
+                Field::Filter | Field::Command | Field::PythonFunction
+            )
+        })
     }
 
-    /// Whether there is a command. The same item may then have another outcome the next time.
+    /// Whether there is a command or a Python function. The same item may then have another outcome
+    /// the next time.
     #[must_use]
     pub fn has_commands(&self) -> bool {
         self.options
             .iter()
-            .any(|option| option.field == Field::Command)
+            .any(|option| matches!(option.field, Field::Command | Field::PythonFunction))
     }
 
     /// The options that only select items: the sample and the conditions, with their values.
@@ -286,13 +305,17 @@ impl Transform {
         pipeline::connect(&self.steps(), hides_values, chunks, threads, reporter)
     }
 
-    /// Warnings after the last item: mask rules that matched no item.
+    /// Warnings after the last item: floats that a Python function returned, and mask rules that
+    /// matched no item.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.masks
-            .iter()
-            .flat_map(|masks| masks.warnings())
-            .collect()
+        let commands = self.steps.iter().flat_map(|step| match step {
+            TransformStep::Command(command) => command.warnings(),
+            TransformStep::PerItem(_) => Vec::new(),
+        });
+        let masks = self.masks.iter().flat_map(|masks| masks.warnings());
+
+        commands.chain(masks).collect()
     }
 
     fn with_option(mut self, field: Field, value: impl Into<String>) -> Self {

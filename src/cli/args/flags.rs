@@ -71,6 +71,8 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::Filter => "--transform",
         Field::Command => "--transform-command",
         Field::CommandTimeout => "--transform-timeout",
+        Field::PythonFunction => "--transform-python",
+        Field::Python => "--python",
         Field::Mask => "--mask",
         Field::MaskKey => "--mask-key-file",
 

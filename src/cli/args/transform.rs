@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgGroup, Args};
 
 use super::value::{nonzero_duration, sample};
 use crate::backup::read_text;
@@ -13,14 +13,17 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::Sample;
 use crate::ops::PreviewOptions;
-use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, Transform};
+use crate::transform::{CommandSpec, MaskKey, MaskRules, Masks, PythonSpec, Transform};
 
 /// Environment variable with the key of masks.
 const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
 /// Options of transforms.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Items")]
+#[command(
+    next_help_heading = "Items",
+    group = ArgGroup::new("transform_program").args(["transform_command", "transform_python"]).multiple(true)
+)]
 pub(crate) struct TransformArgs {
     /// Keep this percentage of the partition keys with all their items, for example 5%; the same
     /// keys in every table
@@ -39,16 +42,31 @@ pub(crate) struct TransformArgs {
     #[arg(long, value_name = "COMMAND", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     transform_command: Option<String>,
 
-    /// Number of parallel instances of the program [default: one per core]
+    /// Call this Python function (module:function or path/to/file.py:function) on each item; it
+    /// gets the types of boto3, and returns an item, a list of items, or None to skip the item
+    #[arg(long, value_name = "FUNCTION", value_parser = NonEmptyStringValueParser::new())]
+    transform_python: Option<String>,
+
+    /// Interpreter for --transform-python, for example .venv/bin/python
+    #[arg(
+        long,
+        value_name = "PATH",
+        hide_short_help = true,
+        requires = "transform_python",
+        default_value = "python3"
+    )]
+    python: PathBuf,
+
+    /// Number of parallel instances of the program or interpreter [default: one per core]
     #[arg(
         long,
         value_name = "N",
         hide_short_help = true,
-        requires = "transform_command"
+        requires = "transform_program"
     )]
     transform_jobs: Option<NonZeroUsize>,
 
-    /// Abort if the program does not respond for this long
+    /// Abort if the program or function does not respond for this long
     #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = nonzero_duration, default_value = "60s")]
     transform_timeout: Duration,
 
@@ -132,6 +150,16 @@ impl TransformArgs {
         if let Some(line) = &self.transform_command {
             let spec = CommandSpec::new(line.as_str());
             transform = transform.command(CommandSpec {
+                jobs: self.transform_jobs,
+                timeout: self.transform_timeout,
+                ..spec
+            })?;
+        }
+
+        if let Some(function) = &self.transform_python {
+            let spec = PythonSpec::new(function.as_str());
+            transform = transform.python(PythonSpec {
+                interpreter: self.python.clone(),
                 jobs: self.transform_jobs,
                 timeout: self.transform_timeout,
                 ..spec

@@ -156,6 +156,11 @@ impl Reporter for ProgressDisplay {
             } => self.start(phase, items, bytes),
             Event::Progress { items, bytes } => self.advance(items, bytes),
             Event::Info(text) => self.console.info(&text),
+            Event::Detail(text) => {
+                if self.console.options().verbose {
+                    self.console.info(&text);
+                }
+            }
             Event::Warning(text) => self.console.warning(&text),
             Event::Retry { reason, wait } => {
                 if self.console.options().verbose {

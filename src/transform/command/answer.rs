@@ -5,14 +5,11 @@ use serde_json::{Map, Value};
 
 use super::super::check::check_item;
 use super::super::outcome::{Outcome, RejectReason};
+use super::user_program::InvalidAnswer;
 use crate::item::parse_item;
 
 /// Maximum length of a program's error message, in characters.
-const MESSAGE_CHARS: usize = 300;
-
-/// The line is not a JSON object, so the lines after it cannot be trusted either.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct InvalidAnswer;
+pub(crate) const MESSAGE_CHARS: usize = 300;
 
 /// The outcome for `item` that the program answered with `line`.
 pub(crate) fn outcome(item: &Bytes, line: &[u8]) -> Result<Outcome, InvalidAnswer> {

@@ -12,12 +12,13 @@ mod input;
 mod output;
 mod program;
 mod program_job;
+mod shell_line;
 mod stderr;
 #[cfg(test)]
 mod tests;
+mod user_program;
 
 use std::num::NonZeroUsize;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,15 +28,17 @@ use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use self::answer::printable;
 use self::program::{ProcessGroup, Program};
 use self::program_job::ProgramJob;
+use self::shell_line::ShellLine;
 use super::item_step::step_panicked;
 use super::job::{ItemProgress, Job, Jobs};
 use crate::error::{Error, Result};
-use crate::event::Reporter;
-use crate::field::Field;
+use crate::event::{Event, Reporter};
 use crate::item::KeySchema;
+
+pub(crate) use self::answer::{MESSAGE_CHARS, printable};
+pub(crate) use self::user_program::{Answer, InvalidAnswer, UserProgram};
 
 /// Maximum number of bytes that all processes of a program together are sent without an answer.
 /// Programs that buffer their output, usually 4 to 64 KB, print nothing until the buffer is full.
@@ -51,11 +54,11 @@ const MAX_PENDING_JOBS: usize = 32 * 1024;
 /// Characters of an item that are shown if it has no usable key.
 const NAME_CHARS: usize = 80;
 
-/// Default timeout.
-const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Environment variable with the key of masks, which programs do not get.
+pub(crate) const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
-/// Shell script that fails if there is no program with the name in `$1`.
-const PROGRAM_EXISTS_SCRIPT: &str = "command -v -- \"$1\" >/dev/null 2>&1";
+/// Default timeout.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A program to send items through.
 #[derive(Debug, Clone)]
@@ -79,10 +82,12 @@ impl CommandSpec {
     }
 }
 
-/// A command whose program exists.
+/// A program that can be started, and how it is run.
 #[derive(Debug, Clone)]
 pub(crate) struct TransformCommand {
-    spec: Arc<CommandSpec>,
+    program: Arc<dyn UserProgram>,
+    jobs: Option<NonZeroUsize>,
+    timeout: Duration,
     /// Identifies items in errors; without it, the start of their JSON is shown.
     key: Option<KeySchema>,
     /// Whether values are masked, so that neither items nor the program's output are shown.
@@ -90,32 +95,39 @@ pub(crate) struct TransformCommand {
 }
 
 impl TransformCommand {
-    /// Checks that the program exists, as far as possible without running it.
+    /// Checks that the program of a command line exists, as far as possible without running it.
     pub(crate) fn new(spec: CommandSpec) -> Result<Self> {
-        let word = spec.line.split_whitespace().next().unwrap_or_default();
-        if word.is_empty() {
-            return Err(Error::usage(format!("{} is empty", Field::Command))
-                .with_hint("name a program, as in 'python3 t.py'"));
-        }
+        let program = Arc::new(ShellLine::new(spec.line)?);
 
-        // Anything else, such as `FOO=1` or a quote, is shell syntax, which only the shell can
-        // judge.
-        let is_plain = word
-            .chars()
-            .all(|c| c.is_alphanumeric() || "/._+-".contains(c));
-        if is_plain && !program_exists(word)? {
-            return Err(
-                Error::usage(format!("{}: program not found: `{word}`", Field::Command)).with_hint(
-                    "check its spelling, that it is in PATH, and that it may be executed",
-                ),
-            );
-        }
+        Ok(Self::of_program(program, spec.jobs, spec.timeout))
+    }
 
-        Ok(Self {
-            spec: Arc::new(spec),
+    /// Runs `jobs` processes of a program, each with a timeout.
+    pub(crate) fn of_program(
+        program: Arc<dyn UserProgram>,
+        jobs: Option<NonZeroUsize>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            program,
+            jobs,
+            timeout,
             key: None,
             hides_output: false,
-        })
+        }
+    }
+
+    /// Warnings after the last item.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.program.warnings()
+    }
+
+    /// Reports where the program failed for an item.
+    fn report_traceback(&self, item: &[u8], traceback: &str, reporter: &dyn Reporter) {
+        if !self.hides_output {
+            let (name, item) = (self.program.field(), self.item_name(item));
+            reporter.report(Event::Detail(format!("{name}, item {item}: {traceback}")));
+        }
     }
 
     /// This command, with the key that identifies items in errors.
@@ -149,21 +161,6 @@ impl TransformCommand {
     }
 }
 
-/// Whether the shell finds a program, builtin or function with this name.
-fn program_exists(name: &str) -> Result<bool> {
-    let status = Command::new("sh")
-        .args(["-c", PROGRAM_EXISTS_SCRIPT, "sh", name])
-        .stdin(Stdio::null())
-        .status();
-    status.map(|status| status.success()).map_err(|error| {
-        Error::failed(format!(
-            "{} needs a shell, and sh cannot be run",
-            Field::Command
-        ))
-        .with_source(error)
-    })
-}
-
 /// Sends jobs through processes of a command, and returns them in the same order.
 ///
 /// # Errors
@@ -174,7 +171,7 @@ pub(crate) fn apply<T: Send + 'static>(
     threads: NonZeroUsize,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Jobs<T>> {
-    let count = command.spec.jobs.unwrap_or(threads).get();
+    let count = command.jobs.unwrap_or(threads).get();
     let max_unanswered_bytes = (UNANSWERED_BYTES / count).max(MIN_UNANSWERED_BYTES);
     let (sender, sent) = mpsc::unbounded_channel();
     let (awaiting, is_awaited) = watch::channel(false);
@@ -339,12 +336,9 @@ async fn answered<T>(sent: SentJob<T>) -> Result<Job<T>> {
         answer,
         _memory,
     } = sent?;
-    let answer = answer.await.map_err(|_| {
-        Error::failed(format!(
-            "reading the answers of {} failed; this is a bug",
-            Field::Command
-        ))
-    });
+    let answer = answer
+        .await
+        .map_err(|_| Error::failed("reading the answers of a program failed; this is a bug"));
 
     Ok(Job {
         tag,

@@ -1,6 +1,7 @@
 //! Reader of a process's standard output: matches its lines with the items that were sent.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,8 +12,9 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::{self, InvalidAnswer};
+use super::TransformCommand;
 use super::input::UnansweredBytes;
+use crate::event::Reporter;
 use crate::limits::ITEM_TEXT_BYTES;
 use crate::transform::job::ItemProgress;
 use crate::transform::outcome::Outcome;
@@ -26,7 +28,7 @@ pub(crate) enum OutputError {
     Missing(Bytes),
     /// The program printed nothing until the timeout; with the next item that it must answer.
     TimedOut(Option<Bytes>),
-    /// The answer for this item is not a JSON object.
+    /// The line for this item is not an answer.
     Invalid { item: Bytes, line: Bytes },
     /// The program printed more lines than it was sent items.
     ExtraLine,
@@ -51,6 +53,8 @@ impl LineError {
 
 /// Reads the answers of one process.
 pub(crate) struct AnswerReader {
+    command: TransformCommand,
+    reporter: Arc<dyn Reporter>,
     stdout: ChildStdout,
     /// What was read and is not part of a returned line.
     buffer: BytesMut,
@@ -58,21 +62,22 @@ pub(crate) struct AnswerReader {
     searched: usize,
     /// Since when the process has as much input as it may have.
     waiting_since: watch::Receiver<Option<Instant>>,
-    timeout: Duration,
 }
 
 impl AnswerReader {
     pub(crate) fn new(
+        command: TransformCommand,
+        reporter: Arc<dyn Reporter>,
         stdout: ChildStdout,
         waiting_since: watch::Receiver<Option<Instant>>,
-        timeout: Duration,
     ) -> Self {
         Self {
+            command,
+            reporter,
             stdout,
             buffer: BytesMut::new(),
             searched: 0,
             waiting_since,
-            timeout,
         }
     }
 
@@ -104,7 +109,9 @@ impl AnswerReader {
         }
 
         // Parsing takes a core for milliseconds, so it must not block the other tasks.
-        let applied = spawn_blocking(move || apply_answers(items, lines)).await;
+        let (command, reporter) = (self.command.clone(), Arc::clone(&self.reporter));
+        let applied =
+            spawn_blocking(move || apply_answers(items, lines, &command, &*reporter)).await;
 
         // An invalid answer is the cause of what follows it.
         let items = applied.map_err(|error| OutputError::Unreadable(io::Error::other(error)))??;
@@ -142,7 +149,7 @@ impl AnswerReader {
             let count = tokio::select! {
                 biased;
                 read = self.stdout.read_buf(&mut self.buffer) => read.map_err(LineError::Unreadable)?,
-                () = timed_out(&mut self.waiting_since, self.timeout) => return Err(LineError::TimedOut),
+                () = timed_out(&mut self.waiting_since, self.command.timeout) => return Err(LineError::TimedOut),
             };
 
             // The last line may have no line feed.
@@ -185,6 +192,8 @@ async fn timed_out(waiting_since: &mut watch::Receiver<Option<Instant>>, timeout
 fn apply_answers(
     items: Vec<ItemProgress>,
     lines: Vec<Bytes>,
+    command: &TransformCommand,
+    reporter: &dyn Reporter,
 ) -> Result<Vec<ItemProgress>, OutputError> {
     let mut lines = lines.into_iter();
     let mut invalid = None;
@@ -193,11 +202,17 @@ fn apply_answers(
             return Outcome::Skipped;
         };
 
-        answer::outcome(item, &line).unwrap_or_else(|InvalidAnswer| {
+        let Ok(answer) = command.program.parse_answer(item, &line) else {
             let item = item.clone();
             invalid.get_or_insert(OutputError::Invalid { item, line });
-            Outcome::Skipped
-        })
+            return Outcome::Skipped;
+        };
+
+        if let Some(traceback) = answer.traceback {
+            command.report_traceback(item, &traceback, reporter);
+        }
+
+        answer.outcome
     };
 
     // Every item was sent and has a line, even after a rejection.

@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::answer::printable;
 use super::input::{UnansweredBytes, write_jobs};
 use super::output::{AnswerReader, OutputError};
 use super::program_job::{ProgramJob, Reply};
 use super::stderr::StderrLog;
-use super::{MAX_PENDING_JOBS, NAME_CHARS, TransformCommand, printable};
+use super::{MASK_KEY_VARIABLE, MAX_PENDING_JOBS, NAME_CHARS, TransformCommand};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
-use crate::field::Field;
 
 /// How long to wait for the rest of standard error after the program has ended.
 const STDERR_GRACE_PERIOD: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ impl ProcessGroup {
 /// A running process. Dropping it kills its process group.
 pub(crate) struct Program {
     command: TransformCommand,
+    reporter: Arc<dyn Reporter>,
     child: Child,
     pid: Pid,
     group: Arc<ProcessGroup>,
@@ -77,26 +78,24 @@ impl Program {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn start(command: &TransformCommand, reporter: &Arc<dyn Reporter>) -> Result<Self> {
-        let mut child = spawn(&command.spec.line).map_err(|error| {
-            Error::failed(format!(
-                "the command of {command} cannot be started",
-                command = Field::Command
-            ))
-            .with_source(error)
+        let mut child = spawn(command.program.command()).map_err(|error| {
+            Error::failed(format!("{} cannot be started", command.program.name()))
+                .with_source(error)
         })?;
 
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         let (Some(pid), Some(stderr)) = (pid.and_then(Pid::from_raw), child.stderr.take()) else {
-            return Err(no_pipes());
+            return Err(no_pipes(command));
         };
 
-        let stderr_log = StderrLog::new(command.hides_output);
-        let (log, reporter) = (stderr_log.clone(), Arc::clone(reporter));
+        let stderr_log = StderrLog::new(command.program.field(), command.hides_output);
+        let (log, stderr_reporter) = (stderr_log.clone(), Arc::clone(reporter));
         let mut stderr_task = JoinSet::new();
-        stderr_task.spawn(async move { log.read(stderr, &*reporter).await });
+        stderr_task.spawn(async move { log.read(stderr, &*stderr_reporter).await });
 
         Ok(Self {
             command: command.clone(),
+            reporter: Arc::clone(reporter),
             child,
             pid,
             group: Arc::new(ProcessGroup(Mutex::new(Some(pid)))),
@@ -120,7 +119,7 @@ impl Program {
     ) -> Result<()> {
         let (Some(stdin), Some(stdout)) = (self.child.stdin.take(), self.child.stdout.take())
         else {
-            return Err(no_pipes());
+            return Err(no_pipes(&self.command));
         };
 
         let (failed_job, error) = self.serve(stdin, stdout, jobs, max_unanswered_bytes).await;
@@ -148,7 +147,8 @@ impl Program {
         let unanswered = UnansweredBytes::new(max_unanswered_bytes);
         let (pending_sender, mut pending) = mpsc::channel(MAX_PENDING_JOBS);
         let (waiting_sender, waiting_since) = watch::channel(None);
-        let mut reader = AnswerReader::new(stdout, waiting_since, self.command.spec.timeout);
+        let (command, reporter) = (self.command.clone(), Arc::clone(&self.reporter));
+        let mut reader = AnswerReader::new(command, reporter, stdout, waiting_since);
 
         let write = write_jobs(stdin, jobs, pending_sender, &unanswered, waiting_sender);
         let read = async {
@@ -203,7 +203,7 @@ impl Program {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             let exited =
                 spawn_blocking(move || retry_on_intr(|| waitid(WaitId::Pid(pid), options)));
-            has_timed_out = timeout(self.command.spec.timeout, exited).await.is_err();
+            has_timed_out = timeout(self.command.timeout, exited).await.is_err();
         }
 
         self.group.end();
@@ -233,22 +233,31 @@ impl Program {
                     ProgramEnd::Killed | ProgramEnd::TimedOut => None,
                 };
                 let name = name(&item);
-                self.command_error(&format!("ended without an answer for the item {name}"), status)
+                self.command_error(
+                    &format!("ended without an answer for the item {name}"),
+                    status,
+                )
             }
             (OutputError::Invalid { item, line }, _) => {
                 let line = printable(&String::from_utf8_lossy(&line), NAME_CHARS);
-                let line = if self.command.hides_output { String::new() } else { format!(": {line:?}") };
+                let line = if self.command.hides_output {
+                    String::new()
+                } else {
+                    format!(": {line:?}")
+                };
                 let name = name(&item);
-                self.command_error(&format!("did not answer the item {name} with a JSON object{line}"), None).with_hint(
-                    "it must print one line for each line it reads: an item, {\"skip\":true} or {\"error\":\"…\"}; messages belong on standard error",
+                self.command_error(
+                    &format!("did not answer the item {name} with a JSON object{line}"),
+                    None,
                 )
+                .with_hint(self.command.program.output_hint())
             }
             (OutputError::ExtraLine, _) => self
                 .command_error("printed more lines than it received items", None)
-                .with_hint("it must print one line for each line it reads; messages belong on standard error"),
-            (OutputError::Unreadable(error), _) => {
-                self.command_error("printed output that cannot be read", None).with_source(error)
-            }
+                .with_hint(self.command.program.output_hint()),
+            (OutputError::Unreadable(error), _) => self
+                .command_error("printed output that cannot be read", None)
+                .with_source(error),
         }
     }
 
@@ -257,10 +266,7 @@ impl Program {
         let status = status
             .map(|status| format!(" ({status})"))
             .unwrap_or_default();
-        let error = Error::failed(format!(
-            "the command of {command} {what}{status}",
-            command = Field::Command
-        ));
+        let error = Error::failed(format!("{} {what}{status}", self.command.program.name()));
 
         let last_lines = self.stderr_log.last_lines();
         let heading = (!last_lines.is_empty()).then(|| "the end of its standard error:".to_owned());
@@ -269,27 +275,22 @@ impl Program {
     }
 
     fn timeout_error(&self, what: &str) -> Error {
-        let timeout = self.command.spec.timeout.as_secs_f64();
-        self.command_error(&format!("did not answer for {timeout} s: {what}"), None).with_hint(
-            format!("if it needs longer, raise {command_timeout}; if it buffers its output, make it flush each line (python3 -u, jq --unbuffered)", command_timeout = Field::CommandTimeout),
-        )
+        let timeout = self.command.timeout.as_secs_f64();
+        self.command_error(&format!("did not answer for {timeout} s: {what}"), None)
+            .with_hint(self.command.program.timeout_hint())
     }
 }
 
-fn no_pipes() -> Error {
-    Error::failed(format!(
-        "the command of {command} could not be connected",
-        command = Field::Command
-    ))
+fn no_pipes(command: &TransformCommand) -> Error {
+    Error::failed(format!("{} could not be connected", command.program.name()))
 }
 
 /// Spawns the program in its own process group. It can then be killed with its children, and Ctrl-C
 /// reaches only this program, which ends it after in-flight items. The mask key is removed from its
 /// environment.
-fn spawn(line: &str) -> io::Result<Child> {
-    Command::new("sh")
-        .args(["-c", line])
-        .env_remove("DYNADUMP_MASK_KEY")
+fn spawn(command: std::process::Command) -> io::Result<Child> {
+    Command::from(command)
+        .env_remove(MASK_KEY_VARIABLE)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -30,15 +30,18 @@ const WITHHELD: &str =
 #[derive(Clone)]
 pub(crate) struct StderrLog {
     last_lines: Arc<Mutex<VecDeque<String>>>,
+    /// Names the program.
+    field: Field,
     /// Whether no line is shown, because it may quote masked values.
     hides_output: bool,
 }
 
 impl StderrLog {
     /// An empty log. With `hides_output`, lines are neither reported nor kept.
-    pub(crate) fn new(hides_output: bool) -> Self {
+    pub(crate) fn new(field: Field, hides_output: bool) -> Self {
         Self {
             last_lines: Arc::default(),
+            field,
             hides_output,
         }
     }
@@ -50,10 +53,7 @@ impl StderrLog {
         while let Ok(Some(line)) = next_line(&mut reader).await {
             if self.hides_output {
                 if count == 0 {
-                    reporter.report(Event::Info(format!(
-                        "{command}: {WITHHELD}",
-                        command = Field::Command
-                    )));
+                    reporter.report(Event::Info(format!("{}: {WITHHELD}", self.field)));
                 }
 
                 count += 1;
@@ -62,14 +62,11 @@ impl StderrLog {
 
             let line = printable(&String::from_utf8_lossy(&line), LINE_CHARS);
             if count < REPORTED_LINES {
-                reporter.report(Event::Info(format!(
-                    "{command}: {line}",
-                    command = Field::Command
-                )));
+                reporter.report(Event::Info(format!("{}: {line}", self.field)));
             } else if count == REPORTED_LINES {
                 reporter.report(Event::Info(format!(
                     "{}: … (more is not shown)",
-                    Field::Command
+                    self.field
                 )));
             }
 

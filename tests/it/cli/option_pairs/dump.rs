@@ -75,6 +75,9 @@ const OPTIONS: &[CommandOption<Model>] = &[
     option(&["--transform-command=cat"], |model| {
         model.may_change = true;
     }),
+    option(&["--transform-python=copy:copy"], |model| {
+        model.may_change = true;
+    }),
     option(&["--mask=rules.toml"], |model| {
         model.steps.drops_text = true;
         model.may_change = true;

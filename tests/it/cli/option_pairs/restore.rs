@@ -112,6 +112,9 @@ const OPTIONS: &[CommandOption<Model>] = &[
     option(&["--transform-command=cat"], |model| {
         model.has_items_option = true;
     }),
+    option(&["--transform-python=copy:copy"], |model| {
+        model.has_items_option = true;
+    }),
     option(&["--mask=rules.toml"], |model| {
         model.steps.drops_text = true;
         model.has_items_option = true;
