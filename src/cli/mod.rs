@@ -31,6 +31,13 @@ pub fn restoredb() -> ExitCode {
     session::run_command::<args::RestoreArgs, _, _>(commands::restore::run)
 }
 
+/// Runs `servedb` with the command line of this process.
+#[cfg(feature = "embedded")]
+#[must_use]
+pub fn servedb() -> ExitCode {
+    session::run_command::<args::ServeArgs, _, _>(commands::serve::run)
+}
+
 /// Runs `verifydb` with the command line of this process.
 #[must_use]
 pub fn verifydb() -> ExitCode {

@@ -68,7 +68,7 @@ where
     let console = Arc::new(Console::new(A::COMMAND, arguments.output_options()));
     let outcome = arguments
         .resolve()
-        .and_then(|command| execute(&console, |session| run(command, session)));
+        .and_then(|command| execute(&console, A::IS_SERVER, |session| run(command, session)));
 
     finish(&console, &outcome)
 }
@@ -105,7 +105,11 @@ fn clap_message(notice: &str) -> String {
 }
 
 /// Runs a command until it ends or a second signal aborts it.
-fn execute<F>(console: &Arc<Console>, run: impl FnOnce(Session) -> F) -> Result<CommandOutcome>
+fn execute<F>(
+    console: &Arc<Console>,
+    is_server: bool,
+    run: impl FnOnce(Session) -> F,
+) -> Result<CommandOutcome>
 where
     F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
@@ -122,7 +126,7 @@ where
 
     // A task of its own, so that signals are handled even while the command computes.
     let work = runtime.spawn(run(session));
-    let outcome = runtime.block_on(supervise(work, console, &cancel, &abort_hint));
+    let outcome = runtime.block_on(supervise(work, console, is_server, &cancel, &abort_hint));
     progress.end();
 
     // After an interruption, a blocking thread may wait for a key press or a child process: do not wait for it.
@@ -195,11 +199,11 @@ impl Session {
     ) -> Result<Reader> {
         let opening = async {
             #[cfg(feature = "embedded")]
-            let initial_database = ops::sample::load(environment, missing_database).await?;
+            let database = ops::sample::load(environment, missing_database).await?;
             let options = StoreOptions {
                 missing_database,
                 #[cfg(feature = "embedded")]
-                initial_database,
+                database,
                 reporter: self.reporter(),
                 ..common.store_options()
             };
@@ -280,7 +284,7 @@ mod tests {
     fn end(outcome: fn() -> Result<CommandOutcome>) -> (String, String) {
         let (console, output) = console(OutputOptions::default(), false);
         let console = Arc::new(console);
-        let outcome = execute(&console, |_session| async move { outcome() });
+        let outcome = execute(&console, false, |_session| async move { outcome() });
 
         (format!("{:?}", finish(&console, &outcome)), output.text())
     }

@@ -13,8 +13,8 @@ use crate::store::{EmbeddedDatabase, MissingDatabase};
 
 /// Fills the environment's database from its sample, if it has one and the database is new. A
 /// missing file is created, unless `missing` requests a database in memory. What must not become a
-/// file is returned, to be the [initial content](crate::store::StoreOptions::initial_database) of
-/// the database.
+/// file is returned, to be used as the
+/// [database](crate::store::StoreOptions::database) of the store.
 ///
 /// # Errors
 /// The sample cannot be read, or the engine rejects it; the file cannot be written.

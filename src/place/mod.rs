@@ -17,8 +17,8 @@ pub(crate) mod side_files;
 
 pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
-pub use local::files::Access;
-pub use local::lock::FileLock;
+pub use local::files::{Access, replace_file};
+pub use local::lock::{FileLock, LockFailure};
 pub use side_files::{
     LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
     file_size, partial_path, publish_lines_file, read_rejects, remove_side_file, short_file_name,

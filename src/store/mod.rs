@@ -14,8 +14,6 @@ mod compression;
 mod control;
 #[cfg(feature = "embedded")]
 mod embedded;
-#[cfg(feature = "embedded")]
-mod embedded_database;
 mod endpoint_kind;
 mod environment;
 mod json;
@@ -42,7 +40,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
 #[cfg(feature = "embedded")]
-pub use embedded_database::EmbeddedDatabase;
+pub use embedded::{EmbeddedDatabase, ListenAddress, Listeners, ServedFile, serve};
 pub use environment::resolve_environment;
 pub use limiter::write_ranges::KeyRange;
 pub use options::{MissingDatabase, StoreOptions};

@@ -34,12 +34,7 @@ impl Reader {
     /// not answer within `wait`, or if the embedded database cannot be opened.
     pub async fn open(environment: &Environment, options: StoreOptions) -> Result<Self> {
         #[cfg(feature = "embedded")]
-        let engine = Engine::start(
-            environment,
-            options.missing_database,
-            options.initial_database,
-        )
-        .await?;
+        let engine = Engine::start(environment, options.missing_database, options.database).await?;
         #[cfg(feature = "embedded")]
         let embedded_url = engine.as_ref().map(Engine::url);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::compression::WireCompression;
 #[cfg(feature = "embedded")]
-use super::embedded_database::EmbeddedDatabase;
+use super::embedded::EmbeddedDatabase;
 use crate::event::{Reporter, SilentReporter};
 
 /// Options of a store.
@@ -21,10 +21,10 @@ pub struct StoreOptions {
     pub wire_compression: WireCompression,
     /// How to handle a missing database file of the embedded engine.
     pub missing_database: MissingDatabase,
-    /// Initial content of a database in memory, of an environment without a database file or with
-    /// [`MissingDatabase::InMemory`].
+    /// An open database to use instead of opening the one that the environment's `embedded:` endpoint names. With
+    /// [`MissingDatabase::InMemory`], it stands in for a missing file.
     #[cfg(feature = "embedded")]
-    pub initial_database: Option<EmbeddedDatabase>,
+    pub database: Option<EmbeddedDatabase>,
     /// Receives retries and warnings.
     pub reporter: Arc<dyn Reporter>,
 }
@@ -52,7 +52,7 @@ impl Default for StoreOptions {
             wire_compression: WireCompression::default(),
             missing_database: MissingDatabase::default(),
             #[cfg(feature = "embedded")]
-            initial_database: None,
+            database: None,
             reporter: Arc::new(SilentReporter),
         }
     }

@@ -11,6 +11,7 @@ mod engines;
 mod faults;
 mod restore;
 mod security;
+mod serve;
 mod structure;
 mod support;
 mod transform;

@@ -193,9 +193,7 @@ pub(crate) fn resolve_read_only(
     environment: EnvironmentArgs,
     calls: CallArgs,
 ) -> Result<CommonOptions> {
-    let working_dir = std::env::current_dir().map_err(|error| {
-        Error::failed("the working directory cannot be found").with_source(error)
-    })?;
+    let working_dir = working_dir()?;
     Ok(CommonOptions {
         environment: EnvironmentRequest {
             name: environment.env,
@@ -215,6 +213,12 @@ pub(crate) fn resolve_read_only(
         concurrency: None,
         calls,
     })
+}
+
+/// The working directory, in which the search for env files starts.
+pub(crate) fn working_dir() -> Result<PathBuf> {
+    std::env::current_dir()
+        .map_err(|error| Error::failed("the working directory cannot be found").with_source(error))
 }
 
 impl CommonOptions {

@@ -10,6 +10,8 @@ mod flags;
 mod overrides;
 mod restore;
 mod scope;
+#[cfg(feature = "embedded")]
+mod serve;
 mod settings;
 mod transform;
 mod value;
@@ -19,9 +21,12 @@ mod verify;
 mod tests;
 
 pub(crate) use common::CommonOptions;
+pub(crate) use common::state_dir;
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use flags::flag;
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
+#[cfg(feature = "embedded")]
+pub(crate) use serve::{ServeArgs, ServeCommand, Storage};
 pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
 
 use super::terminal::output::OutputOptions;
@@ -31,6 +36,9 @@ use crate::error::Result;
 pub(crate) trait Arguments<C>: clap::Parser {
     /// Name of the executable.
     const COMMAND: &'static str;
+
+    /// Whether the command serves until a signal stops it.
+    const IS_SERVER: bool = false;
 
     /// Options for output; available before `resolve`, so that its errors can be printed.
     fn output_options(&self) -> OutputOptions;

@@ -216,6 +216,7 @@ impl Arguments<RestoreCommand> for RestoreArgs {
                 strict: restore.strict,
                 salvage: restore.salvage,
                 allow_empty: restore.allow_empty,
+                allow_in_memory: false,
                 accept_incomplete: restore.accept_incomplete,
                 resume: restore.resume,
                 max_write_units: restore.max_wcu,

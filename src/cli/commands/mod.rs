@@ -4,4 +4,6 @@ pub(crate) mod diff;
 pub(crate) mod dump;
 mod list_tables;
 pub(crate) mod restore;
+#[cfg(feature = "embedded")]
+pub(crate) mod serve;
 pub(crate) mod verify;

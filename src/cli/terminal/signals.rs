@@ -86,14 +86,15 @@ fn hangup_is_ignored() -> bool {
     ignored.is_none_or(|ignored| ignored >> (SignalNumber::HUP.as_raw() - 1) & 1 == 1)
 }
 
-/// Waits for `work` and for signals: the first cancels `cancel`, which `work` observes, the second aborts `work`. `abort_hint` is the
-/// hint of the error after an abort.
+/// Waits for `work` and for signals: the first cancels `cancel`, which `work` observes, the second aborts `work`. It is the regular end of
+/// a server. `abort_hint` is the hint of the error after an abort.
 ///
 /// # Errors
 /// Errors of `work`; [`ErrorKind::Interrupted`] after a second signal.
 pub(crate) async fn supervise<T>(
     mut work: JoinHandle<Result<T>>,
     console: &Arc<Console>,
+    is_server: bool,
     cancel: &CancellationToken,
     abort_hint: &OnceLock<String>,
 ) -> Result<T> {
@@ -115,7 +116,9 @@ pub(crate) async fn supervise<T>(
                 cancel.cancel();
                 signals.drain_repeats().await;
 
-                if !was_prompting {
+                if is_server {
+                    console.info("Stopping. Press Ctrl-C again to stop immediately.");
+                } else if !was_prompting {
                     console.warning("Interrupted: finishing in-flight requests. Press Ctrl-C again to stop immediately.");
                 }
             }

@@ -51,6 +51,8 @@ pub struct RestoreRequest {
     pub salvage: bool,
     /// Whether a table may be created or replaced although the source has no item to write.
     pub allow_empty: bool,
+    /// Whether the target may be a database in memory: the caller uses it after the restore.
+    pub allow_in_memory: bool,
     /// Whether a source that says it is incomplete may be restored.
     pub accept_incomplete: bool,
     /// Whether to resume an interrupted restore of the same dump into the same table.
@@ -87,6 +89,7 @@ impl RestoreRequest {
             strict: false,
             salvage: false,
             allow_empty: false,
+            allow_in_memory: false,
             accept_incomplete: false,
             resume: false,
             max_write_units: None,

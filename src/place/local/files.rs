@@ -167,7 +167,7 @@ pub(crate) fn truncate(file: &mut File, length: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// An I/O error. The old file then still exists.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
     let partial = sibling(path, PARTIAL_SUFFIX)
         .ok_or_else(|| io_error("write", path, io::ErrorKind::InvalidInput.into()))?;
     replace_with(&partial, path, |partial| {

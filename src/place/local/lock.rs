@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Bytes of a lock file that are read for the error message.
-const HOLDER_BYTES: u64 = 200;
+const HOLDER_BYTES: u64 = 500;
 
 /// Start of the text in a lock file.
 const HOLDER_PREFIX: &str = "process ";
@@ -52,6 +52,14 @@ impl FileLock {
         self.keeps_file.store(true, Ordering::Relaxed);
     }
 
+    /// Locks the file `path`, creating it for the owner only. `note` follows the description of this process.
+    ///
+    /// # Errors
+    /// Another process holds the lock; the file cannot be created or locked.
+    pub fn acquire(path: &Path, note: &str) -> Result<Self, LockFailure> {
+        acquire_with_note(path, note)
+    }
+
     /// A description of the process that holds the lock, if any. Creates nothing, and does not
     /// keep another process from taking the lock.
     #[must_use]
@@ -75,7 +83,8 @@ impl Drop for FileLock {
 }
 
 /// Reasons why a lock could not be acquired.
-pub(crate) enum LockFailure {
+#[derive(Debug)]
+pub enum LockFailure {
     /// The file cannot be created, opened or locked.
     Io(io::Error),
     /// Another process holds it; its description.
@@ -84,6 +93,10 @@ pub(crate) enum LockFailure {
 
 /// Locks the file `path`, creating it for the owner only.
 pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
+    acquire_with_note(path, "")
+}
+
+fn acquire_with_note(path: &Path, note: &str) -> Result<FileLock, LockFailure> {
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
         match try_lock(&file).map_err(LockFailure::Io)? {
@@ -91,7 +104,7 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
             Attempt::Asked => thread::sleep(PAUSE),
             Attempt::Locked if is_still_linked(&file, path) => {
                 let was_left = begins_like_a_lock(&mut file);
-                write_holder(&mut file).map_err(LockFailure::Io)?;
+                write_holder(&mut file, note).map_err(LockFailure::Io)?;
                 return Ok(FileLock {
                     path: path.to_owned(),
                     _file: file,
@@ -157,12 +170,13 @@ fn begins_like_a_lock(file: &mut File) -> bool {
     read.is_ok() && head == HOLDER_PREFIX.as_bytes()
 }
 
-fn write_holder(file: &mut File) -> io::Result<()> {
+fn write_holder(file: &mut File, note: &str) -> io::Result<()> {
     let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let holder = format!(
-        "{HOLDER_PREFIX}{} on {} since {since}\n",
+        "{HOLDER_PREFIX}{} on {} since {since}{}{note}\n",
         std::process::id(),
-        host_name()
+        host_name(),
+        if note.is_empty() { "" } else { " " }
     );
 
     // Overwrite, then truncate: the file must begin like a lock file even if the process is killed

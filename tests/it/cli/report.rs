@@ -53,7 +53,7 @@ fn a_failure_is_reported_too() {
 
 #[test]
 fn a_command_line_that_is_not_understood_is_reported_too() {
-    for program in ["dumpdb", "restoredb", "verifydb"] {
+    for program in ["dumpdb", "restoredb", "servedb", "verifydb"] {
         for (words, complaint) in [
             (
                 ["--json", "--tabel=films"],

@@ -115,7 +115,7 @@ const FILE_READS: [&str; 5] = [
 ];
 
 /// Files of other layers that read files, and why.
-const READERS: [(&str, &str); 5] = [
+const READERS: [(&str, &str); 6] = [
     (
         "aws/network/trust.rs",
         "reads CA bundles, as the AWS SDK does; `aws` does not use `place`",
@@ -133,6 +133,10 @@ const READERS: [(&str, &str); 5] = [
         "reads env files; `environment` uses no other layer",
     ),
     ("environment/locate.rs", "lists env files"),
+    (
+        "store/embedded/port_owner.rs",
+        "reads /proc, which is not a stored file",
+    ),
 ];
 
 /// Lines of a file without its tests and without blank lines.
@@ -173,7 +177,7 @@ fn the_sources_keep_to_the_architecture() {
 
 #[test]
 fn each_binary_is_a_few_lines_over_the_library() {
-    for binary in ["dumpdb", "restoredb", "verifydb"] {
+    for binary in ["dumpdb", "restoredb", "servedb", "verifydb"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/bin/{binary}.rs"));
         let lines = fs::read_to_string(file)
             .expect("the binary's source")
@@ -234,7 +238,7 @@ fn a_planted_violation_is_found() {
             "store may not use ops",
         ),
         (
-            "store/embedded.rs",
+            "store/embedded/mod.rs",
             "use crate::backup::Source;",
             "store may not use backup",
         ),

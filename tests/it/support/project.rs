@@ -211,6 +211,7 @@ impl Project {
         let path = match program {
             "dumpdb" => env!("CARGO_BIN_EXE_dumpdb"),
             "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
+            "servedb" => env!("CARGO_BIN_EXE_servedb"),
             "verifydb" => env!("CARGO_BIN_EXE_verifydb"),
             other => panic!("there is no command {other}"),
         };

@@ -29,7 +29,8 @@ pub(crate) struct Target<'a> {
 
 /// An in-memory database would disappear with the process.
 pub(super) fn memory_is_lost(facts: &RestoreFacts<'_>) -> Option<Finding> {
-    facts.connection.is_in_memory.then(|| {
+    let is_lost = facts.connection.is_in_memory && !facts.request.allow_in_memory;
+    is_lost.then(|| {
         let error = Error::usage(
             "a database in memory (embedded: without a file) is lost when the command ends",
         )

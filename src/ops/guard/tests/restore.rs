@@ -796,6 +796,11 @@ fn a_refusal_needs_only_the_facts_of_its_stage() {
         ]
     );
 
+    // The caller serves the database after the restore.
+    scene.request.allow_in_memory = true;
+    let facts = RestoreFacts::new(&scene.request, &scene.connection);
+    assert!(lines(restore(&facts)).is_empty());
+
     scene.connection.is_in_memory = false;
     scene.request.create = false;
     let facts = RestoreFacts::new(&scene.request, &scene.connection);

@@ -2,14 +2,23 @@
 //!
 //! It is reached over HTTP like any other endpoint, so the code above does not differ.
 
+mod database;
+mod listener;
+mod port_owner;
+mod served_file;
+mod server;
+
 use std::path::Path;
 
-use dynoxide::Database;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use database::EmbeddedDatabase;
+pub use listener::{ListenAddress, Listeners};
+pub use served_file::ServedFile;
+pub use server::serve;
+
 use super::MissingDatabase;
-use super::embedded_database::{EmbeddedDatabase, path_str, unusable_database};
 use crate::environment::{Endpoint, Environment};
 use crate::error::{Error, Result};
 
@@ -22,24 +31,25 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine if the environment's endpoint is `embedded:`; otherwise, returns `None`. A
-    /// database in memory begins as `initial`.
+    /// Starts the engine if the environment's endpoint is `embedded:`; otherwise, returns `None`. An open
+    /// `database` is used as it is.
     pub(crate) async fn start(
         environment: &Environment,
         missing: MissingDatabase,
-        initial: Option<EmbeddedDatabase>,
+        database: Option<EmbeddedDatabase>,
     ) -> Result<Option<Self>> {
         let Endpoint::Embedded { file, .. } = environment.endpoint() else {
             return Ok(None);
         };
 
-        let in_memory = || initial.map_or_else(EmbeddedDatabase::in_memory, Ok);
-        let (database, is_temporary) = match file {
-            None => (in_memory()?.0, false),
-            Some(file) if missing == MissingDatabase::InMemory && !file.exists() => {
-                (in_memory()?.0, true)
+        let stands_in = missing == MissingDatabase::InMemory && file.is_some();
+        let (database, is_temporary) = match (database, file) {
+            (Some(database), _) => (database, stands_in),
+            (None, None) => (EmbeddedDatabase::in_memory()?, false),
+            (None, Some(file)) if stands_in && !file.exists() => {
+                (EmbeddedDatabase::in_memory()?, true)
             }
-            Some(file) => (open_file(file, missing)?, false),
+            (None, Some(file)) => (open_file(file, missing)?, false),
         };
 
         let cannot_listen = |error| {
@@ -53,7 +63,7 @@ impl Engine {
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener,
-            database,
+            database.0,
             async {
                 let _ = stopped.await;
             },
@@ -71,19 +81,15 @@ impl Engine {
     }
 }
 
-fn open_file(file: &Path, missing: MissingDatabase) -> Result<Database> {
-    if !file.exists() {
-        if missing != MissingDatabase::Create {
-            return Err(Error::not_found(format!(
-                "the embedded database {} does not exist",
-                file.display()
-            ))
-            .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
-        }
-
-        EmbeddedDatabase::in_memory()?.publish(file)?;
+fn open_file(file: &Path, missing: MissingDatabase) -> Result<EmbeddedDatabase> {
+    if !file.exists() && missing != MissingDatabase::Create {
+        return Err(Error::not_found(format!(
+            "the embedded database {} does not exist",
+            file.display()
+        ))
+        .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
     }
 
-    let path = path_str(file)?;
-    Database::new(path).map_err(|error| unusable_database(path, error))
+    ServedFile::check(file)?;
+    EmbeddedDatabase::open(file)
 }

@@ -1,17 +1,18 @@
-//! A database of the embedded engine that is built in memory before the engine is started, then used
-//! as it is or published as a file.
+//! A database of the embedded engine: opened from its file, or built in memory and then used as it is or published as a
+//! file.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use dynoxide::Database;
 
-use super::write::batch_body;
 use crate::error::{Error, Result};
 use crate::place;
 use crate::schema::CreateTable;
+use crate::store::write::batch_body;
 
-/// A database of the embedded engine in memory, before the engine is started.
+/// An open database of the embedded engine. Clones share it.
+#[derive(Clone)]
 pub struct EmbeddedDatabase(pub(super) Database);
 
 impl EmbeddedDatabase {
@@ -23,6 +24,21 @@ impl EmbeddedDatabase {
         Database::memory()
             .map(Self)
             .map_err(|error| unusable_database("in memory", error))
+    }
+
+    /// Opens a database file, and creates it if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be created, or is not a database of this engine.
+    pub fn open(file: &Path) -> Result<Self> {
+        if !file.exists() {
+            Self::in_memory()?.publish(file)?;
+        }
+
+        let path = path_str(file)?;
+        Database::new(path)
+            .map(Self)
+            .map_err(|error| unusable_database(path, error))
     }
 
     /// Creates a table.
@@ -68,7 +84,7 @@ fn rejected(error: impl std::fmt::Display) -> Error {
     Error::failed(error.to_string())
 }
 
-pub(super) fn path_str(path: &Path) -> Result<&str> {
+fn path_str(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::environment(format!(
             "the path of the embedded database is not UTF-8: {}",
@@ -77,7 +93,7 @@ pub(super) fn path_str(path: &Path) -> Result<&str> {
     })
 }
 
-pub(super) fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
+fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
     Error::failed(format!(
         "the embedded database {what} cannot be used: {error}"
     ))

@@ -1,0 +1,62 @@
+//! A database file belongs to the `servedb` that serves it.
+
+use rustix::process::Signal;
+
+use crate::support::client::numbered;
+use crate::support::project::{Project, run};
+use crate::support::served::Served;
+
+const EMBEDDED: &str = "--endpoint-url=embedded:data.db";
+
+#[test]
+fn other_commands_are_referred_to_the_url_of_a_served_file() {
+    let project = Project::empty();
+    let served = Served::start(
+        &project,
+        ["--no-env", "--database=data.db", "--listen=127.0.0.1:0"],
+    );
+    served.client().create_simple("films");
+    served.client().put("films", numbered(3));
+    let hint = format!("hint: use {} as the endpoint", served.url());
+    let holder = format!("served by servedb, process {} on", served.id());
+
+    let dump = || project.dumpdb(["--no-env", EMBEDDED, "--table=films", "--output=out"]);
+    dump().exits(1).says(&hint).says(&holder);
+    for arguments in [&["--yes"][..], &["--dry-run"]] {
+        let all = ["--no-env", EMBEDDED, "--source=out"];
+        project
+            .restoredb(all.iter().chain(arguments))
+            .exits(1)
+            .says(&hint);
+    }
+    project
+        .verifydb(["--no-env", EMBEDDED, "--table=films", "--source=out"])
+        .exits(1)
+        .says(&hint);
+
+    // Another server on another port.
+    let arguments = ["--no-env", "--database=data.db", "--listen=127.0.0.1:0"];
+    run(project.command("servedb", arguments), Vec::new())
+        .exits(1)
+        .says(&hint);
+
+    served.stop(Signal::TERM);
+    dump().exits(0);
+}
+
+#[test]
+fn a_server_that_was_killed_does_not_block_its_file() {
+    let project = Project::empty();
+    let arguments = ["--no-env", "--database=data.db", "--listen=127.0.0.1:0"];
+    let served = Served::start(&project, arguments);
+    served.client().create_simple("films");
+    served.client().put("films", numbered(3));
+    served.stop(Signal::KILL);
+    assert!(project.path("data.db-lock").exists());
+
+    project
+        .dumpdb(["--no-env", EMBEDDED, "--table=films", "--output=out"])
+        .exits(0);
+    let served = Served::start(&project, arguments);
+    assert_eq!(served.client().items("films").len(), 3);
+}
