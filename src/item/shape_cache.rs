@@ -10,7 +10,7 @@ use super::fast_validator::{
     ScalarKind, ScalarSpan, escape_end, is_binary, is_number, is_plain_text, valid_item_scalars,
 };
 use super::index_keys::{IndexKeys, SORT_BYTES};
-use super::json::blocks::string_end;
+use super::json::blocks::{begins_with, string_end};
 use super::key::{KeyMember, KeyMembers, KeySchema};
 use std::ops::Range;
 use std::sync::Arc;
@@ -145,7 +145,7 @@ impl ShapeCache {
 
                 let node = &self.nodes[index as usize];
                 let piece = &self.pieces[node.start as usize..][..node.length as usize];
-                if text[at..].starts_with(piece) {
+                if begins_with(&text[at..], piece) {
                     break node;
                 }
 

@@ -8,6 +8,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::error::{Error, Result};
 
@@ -107,7 +110,10 @@ impl<const V: usize> ScratchPartitions<V> {
             .partitions
             .get(partition)
             .ok_or_else(|| no_such_partition(partition))?;
-        let on_disk = blocks.iter().map(|offset| self.read_block(*offset));
+        let on_disk = blocks.iter().map(|offset| {
+            let mut block = Vec::new();
+            self.read_block(*offset, &mut block).map(|()| block)
+        });
         let blocks = on_disk.chain(std::iter::once_with(|| Ok(open.clone())));
 
         Ok(blocks.flat_map(|block| {
@@ -121,7 +127,7 @@ impl<const V: usize> ScratchPartitions<V> {
 
     /// Finds equal keys: calls `found` for each record whose key an earlier record has, with the
     /// value of the first record of that key and the value of this one. The order of the keys is
-    /// unspecified. The records of one partition are in memory; sorting them takes as much again.
+    /// unspecified. The records of a partition with equal keys are in memory; sorting them takes as much again.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -130,20 +136,11 @@ impl<const V: usize> ScratchPartitions<V> {
         mut found: impl FnMut(&[u8; V], &[u8; V]),
     ) -> Result<()> {
         let mut records = Vec::new();
-        let mut halves = Vec::new();
 
-        for partition in 0..self.partitions.len() {
+        for partition in self.partitions_with_equal_halves()? {
             records.clear();
             for record in self.partition(partition)? {
                 records.push(record?);
-            }
-
-            // Most partitions have no equal keys, and half of each hash shows that five times as fast.
-            halves.clear();
-            halves.extend(records.iter().map(|(key, _)| upper_half(*key)));
-            halves.sort_unstable();
-            if halves.windows(2).all(|pair| pair[0] != pair[1]) {
-                continue;
             }
 
             // A stable sort: the records of a key remain in the order in which they were added.
@@ -161,12 +158,67 @@ impl<const V: usize> ScratchPartitions<V> {
         Ok(())
     }
 
-    fn read_block(&self, offset: u64) -> Result<Vec<u8>> {
-        let mut block = vec![0; self.block_bytes];
+    /// Finds the partitions in which two keys have the same upper half: all that have equal keys, and hardly any other. Most have none, and
+    /// halves show that five times as fast as whole records.
+    fn partitions_with_equal_halves(&self) -> Result<Vec<usize>> {
+        let next = AtomicUsize::new(0);
+        let search = || {
+            let (mut halves, mut block, mut found) = (Vec::new(), Vec::new(), Vec::new());
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(partition) = self.partitions.get(number) else {
+                    return Ok(found);
+                };
+
+                self.read_halves(partition, &mut halves, &mut block)?;
+                halves.sort_unstable();
+                if halves.windows(2).any(|pair| pair[0] == pair[1]) {
+                    found.push(number);
+                }
+            }
+        };
+
+        if self.end == 0 {
+            return search();
+        }
+
+        // Nothing else runs at the end of a restore.
+        thread::scope(|scope| {
+            let other = scope.spawn(search);
+            let mut found = search()?;
+            found.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+
+            Ok(found)
+        })
+    }
+
+    /// Reads the upper halves of the keys of a partition. `block` is reused memory.
+    fn read_halves(
+        &self,
+        partition: &Partition,
+        halves: &mut Vec<u64>,
+        block: &mut Vec<u8>,
+    ) -> Result<()> {
+        halves.clear();
+        let mut add = |block: &[u8]| {
+            let records = block.chunks_exact(Self::RECORD_BYTES);
+            halves.extend(records.map(|record| upper_half(key_of(record))));
+        };
+
+        add(&partition.open);
+        for offset in &partition.blocks {
+            self.read_block(*offset, block)?;
+            add(block);
+        }
+
+        Ok(())
+    }
+
+    fn read_block(&self, offset: u64, block: &mut Vec<u8>) -> Result<()> {
+        block.resize(self.block_bytes, 0);
         self.file
-            .read_exact_at(&mut block, offset)
-            .map_err(|error| scratch_error("read", error))?;
-        Ok(block)
+            .read_exact_at(block, offset)
+            .map_err(|error| scratch_error("read", error))
     }
 }
 
@@ -179,12 +231,16 @@ fn records<const V: usize>(block: Vec<u8>) -> impl Iterator<Item = (u128, [u8; V
 
     (0..block.len() / record_bytes).map(move |index| {
         let record = &block[index * record_bytes..][..record_bytes];
-        let (mut key, mut value) = ([0; KEY_BYTES], [0; V]);
-        key.copy_from_slice(&record[..KEY_BYTES]);
+        let mut value = [0; V];
         value.copy_from_slice(&record[KEY_BYTES..]);
 
-        (u128::from_le_bytes(key), value)
+        (key_of(record), value)
     })
+}
+
+/// The key at the start of a record.
+fn key_of(record: &[u8]) -> u128 {
+    u128::from_le_bytes(*record.first_chunk().unwrap_or(&[0; KEY_BYTES]))
 }
 
 fn scratch_error(action: &str, error: io::Error) -> Error {

@@ -24,7 +24,10 @@ const MAX_COPIED_ITEM_BYTES: usize = 64 * 1024;
 /// An item in a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchItem {
+    /// Empty while the item is sent.
     pub(crate) text: Bytes,
+    /// Length of its text.
+    pub(crate) bytes: usize,
     /// 128-bit hash of its key.
     pub(crate) key: u128,
     pub(crate) ticket: Ticket,
@@ -41,6 +44,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Takes the texts to send. They are moved because a clone of each would cost more than building the request.
+    pub(crate) fn take_texts(&mut self) -> Vec<Bytes> {
+        let texts = self.items.iter_mut();
+        texts.map(|item| std::mem::take(&mut item.text)).collect()
+    }
+
     /// Copies small items into memory of the batch: they may come from many blocks of the source, which a batch that is retried for a long
     /// time would keep in memory. Large items are not copied: they make up most of their blocks.
     pub(crate) fn detached(mut self) -> Self {
@@ -150,6 +159,7 @@ impl Batcher {
 
         let item = BatchItem {
             text: entry.text,
+            bytes,
             key,
             ticket: entry.ticket,
         };

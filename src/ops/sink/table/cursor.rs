@@ -58,11 +58,16 @@ impl<P> ChunkCursor<P> {
             let ticket = self.ticket();
             let outcome = self.chunk.outcome(self.item);
 
-            // The hash applies to the item as it was read, not to the output of a transform.
-            let key = match outcome {
-                Outcome::Unchanged => self.chunk.key_hash(self.item),
-                _ => None,
-            };
+            if matches!(outcome, Outcome::Unchanged) {
+                // The hash applies to the item as it was read, not to the output of a transform.
+                let key = self.chunk.key_hash(self.item);
+                self.skip_item();
+                return Some(PendingItem {
+                    text: item,
+                    ticket,
+                    key,
+                });
+            }
 
             let outputs = outcome.items(&item);
             let text = outputs.get(self.output).cloned();
@@ -74,7 +79,11 @@ impl<P> ChunkCursor<P> {
             }
 
             if let Some(text) = text {
-                return Some(PendingItem { text, ticket, key });
+                return Some(PendingItem {
+                    text,
+                    ticket,
+                    key: None,
+                });
             }
         }
     }

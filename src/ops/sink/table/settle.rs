@@ -23,21 +23,21 @@ impl<P: Clone + Send> TableSink<P> {
         let Batch {
             items, mut earlier, ..
         } = batch;
-        let mut refused = self.reasons_by_key(written.rejected);
-        let mut conflicts = self.reasons_by_key(written.conflicts);
+        let mut refused = self.by_key(written.rejected);
+        let mut conflicts = self.by_key(written.conflicts);
         for item in items {
             let earlier_versions: Vec<_> = earlier
                 .extract_if(.., |other| other.key == item.key)
                 .collect();
 
-            if let Some(reason) = take_reason(&mut refused, item.key) {
-                self.settle_refused(item, reason, earlier_versions)?;
+            if let Some(refused) = take_of_key(&mut refused, item.key) {
+                self.settle_refused(item.ticket, refused, earlier_versions)?;
                 continue;
             }
 
             self.refusals.set_any_accepted();
-            match take_reason(&mut conflicts, item.key) {
-                Some(reason) => self.settle_conflict(item, reason)?,
+            match take_of_key(&mut conflicts, item.key) {
+                Some(refused) => self.settle_conflict(item.ticket, refused)?,
                 None => self.settle_written(&item, written.already_present > 0)?,
             }
 
@@ -52,19 +52,13 @@ impl<P: Clone + Send> TableSink<P> {
     /// Rejects an item that DynamoDB refused. Its earlier versions are written after all, as if the items had been sent one by one.
     fn settle_refused(
         &mut self,
-        item: BatchItem,
-        reason: String,
+        ticket: Ticket,
+        refused: RejectedItem,
         earlier_versions: Vec<BatchItem>,
     ) -> Result<()> {
         // The item is listed before the error for too many refusals is returned.
-        let counted = self.refusals.add(&reason);
-        self.reject(
-            item.ticket,
-            RejectedItem {
-                item: item.text,
-                reason,
-            },
-        )?;
+        let counted = self.refusals.add(&refused.reason);
+        self.reject(ticket, refused)?;
         counted?;
 
         // Before all others, the oldest first.
@@ -80,21 +74,16 @@ impl<P: Clone + Send> TableSink<P> {
     }
 
     /// Skips or rejects an item because the table has another item with its key.
-    fn settle_conflict(&mut self, item: BatchItem, reason: String) -> Result<()> {
-        let refused = RejectedItem {
-            item: item.text,
-            reason,
-        };
-
+    fn settle_conflict(&mut self, ticket: Ticket, refused: RejectedItem) -> Result<()> {
         if self.options.on_conflict == OnConflict::Fail {
-            self.reject(item.ticket, refused)
+            self.reject(ticket, refused)
         } else {
-            self.settle(item.ticket, ItemOutcome::Skipped(refused))
+            self.settle(ticket, ItemOutcome::Skipped(refused))
         }
     }
 
     fn settle_written(&mut self, item: &BatchItem, is_already_there: bool) -> Result<()> {
-        let bytes = u32::try_from(item.text.len()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(item.bytes).unwrap_or(u32::MAX);
         self.acknowledged.add(item.key, is_already_there)?;
         let outcome = if is_already_there {
             ItemOutcome::AlreadyThere { bytes }
@@ -105,11 +94,11 @@ impl<P: Clone + Send> TableSink<P> {
         self.settle(item.ticket, outcome)
     }
 
-    /// Reasons by key hash, because an engine may return an item in another spelling.
-    fn reasons_by_key(&self, refused: Vec<RejectedItem>) -> Vec<(Option<u128>, String)> {
+    /// Items that were not written, with the hashes of their keys.
+    fn by_key(&self, refused: Vec<RejectedItem>) -> Vec<(Option<u128>, RejectedItem)> {
         refused
             .into_iter()
-            .map(|refused| (self.batcher.key_of(&refused.item), refused.reason))
+            .map(|refused| (self.batcher.key_of(&refused.item), refused))
             .collect()
     }
 
@@ -120,8 +109,8 @@ impl<P: Clone + Send> TableSink<P> {
     }
 }
 
-/// Removes and returns the reason for an item with this key.
-fn take_reason(reasons: &mut Vec<(Option<u128>, String)>, key: u128) -> Option<String> {
-    let index = reasons.iter().position(|(other, _)| *other == Some(key))?;
-    Some(reasons.swap_remove(index).1)
+/// Removes and returns the item with this key.
+fn take_of_key(items: &mut Vec<(Option<u128>, RejectedItem)>, key: u128) -> Option<RejectedItem> {
+    let index = items.iter().position(|(other, _)| *other == Some(key))?;
+    Some(items.swap_remove(index).1)
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::{JoinError, JoinSet};
 
 use super::OnConflict;
@@ -267,7 +268,7 @@ impl<P: Clone + Send> TableSink<P> {
 
         // The text of a lane's chunk is already a copy of its items.
         let permit = self.lane_permit.clone();
-        let batch = match permit {
+        let mut batch = match permit {
             Some(_) => batch,
             None => batch.detached(),
         };
@@ -278,7 +279,8 @@ impl<P: Clone + Send> TableSink<P> {
         let store = self.store.clone().in_key_range(key_range);
         let options = Arc::clone(&self.options);
         self.calls.spawn(async move {
-            let result = write_batch(&store, &options, &batch).await;
+            let texts = batch.take_texts();
+            let result = write_batch(&store, &options, texts).await;
             drop(permit);
             FinishedCall { batch, result }
         });
@@ -451,20 +453,14 @@ impl<P: Clone + Send + 'static> Sink<P> for TableSink<P> {
 async fn write_batch(
     store: &Writer,
     options: &WriteOptions,
-    batch: &Batch,
+    mut items: Vec<Bytes>,
 ) -> Result<WriteOutcome> {
-    let mut items = batch.items.iter().map(|item| item.text.clone());
-    match (options.on_conflict, batch.items.len()) {
-        (OnConflict::Skip | OnConflict::Fail, 1) => {
-            let item = items.next().unwrap_or_default();
-            store
-                .put_if_absent(&options.table, &options.key, item)
-                .await
+    let (table, key) = (&options.table, &options.key);
+    match (options.on_conflict, items.as_mut_slice()) {
+        (OnConflict::Skip | OnConflict::Fail, [item]) => {
+            let item = std::mem::take(item);
+            store.put_if_absent(table, key, item).await
         }
-        _ => {
-            store
-                .write(&options.table, &options.key, items.collect())
-                .await
-        }
+        _ => store.write(table, key, items).await,
     }
 }
