@@ -95,6 +95,11 @@ fields! {
     Salvage "salvage"
     AllowEmpty "allow_empty"
 
+    // A copy
+    SourceEnvironment "source environment"
+    TargetEnvironment "target environment"
+    TargetTable "target table"
+
     // Overrides
     Overrides "overrides"
     BillingMode "billing_mode"

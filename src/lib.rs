@@ -1,6 +1,6 @@
 //! Dump DynamoDB tables to folders of plain files, and restore them.
 //!
-//! The commands `dumpdb`, `restoredb`, `verifydb` and `servedb` are thin layers over this library. Each
+//! The commands `dumpdb`, `restoredb`, `copydb`, `verifydb` and `servedb` are thin layers over this library. Each
 //! operation consists of two calls: a *plan*, computed without changing anything, and a *run* that
 //! executes it and reports [events](event). Writing requires a
 //! [`Confirmation`](environment::Confirmation), which only the answers to the questions of a plan

@@ -38,6 +38,12 @@ pub fn servedb() -> ExitCode {
     session::run_command::<args::ServeArgs, _, _>(commands::serve::run)
 }
 
+/// Runs `copydb` with the command line of this process.
+#[must_use]
+pub fn copydb() -> ExitCode {
+    session::run_command::<args::CopyArgs, _, _>(commands::copy::run)
+}
+
 /// Runs `verifydb` with the command line of this process.
 #[must_use]
 pub fn verifydb() -> ExitCode {

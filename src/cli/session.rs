@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{self, Arguments, CommonOptions};
+use super::args::{Arguments, CommonOptions};
 use super::exit;
 use super::report::{self, CommandOutcome};
 use super::terminal::output::{Console, write_data};
 use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::signals::{supervise, unless_cancelled};
-use crate::environment::{Approval, Environment, ProcessEnvironment};
+use crate::environment::{Approval, Environment, EnvironmentRequest, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::name_fields_with;
@@ -46,7 +46,7 @@ where
     A: Arguments<C>,
     F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
-    name_fields_with(args::flag);
+    name_fields_with(A::flag);
 
     let arguments = match A::try_parse() {
         Ok(arguments) => arguments,
@@ -174,11 +174,22 @@ impl Session {
     /// # Errors
     /// See [`resolve_environment`]; the guard refuses the connection.
     pub(crate) async fn environment(&self, common: &CommonOptions) -> Result<Environment> {
+        self.requested_environment(&common.environment).await
+    }
+
+    /// Resolves an environment, and checks it before the first request.
+    ///
+    /// # Errors
+    /// See [`resolve_environment`]; the guard refuses the connection.
+    pub(crate) async fn requested_environment(
+        &self,
+        request: &EnvironmentRequest,
+    ) -> Result<Environment> {
         let process = ProcessEnvironment::capture();
-        let environment = resolve_environment(&common.environment, &process).await?;
+        let environment = resolve_environment(request, &process).await?;
         ops::guard::check_connection(&environment)?;
         if self.console.options().verbose {
-            for setting in setting_sources(&environment, &common.environment.working_dir) {
+            for setting in setting_sources(&environment, &request.working_dir) {
                 self.console.info(&setting);
             }
         }

@@ -336,6 +336,17 @@ pub(crate) async fn is_dumped_table(
     }
 }
 
+/// The table's id, or its creation time on endpoints without ids. A recreated table has another one.
+pub(crate) fn table_id(table: &TableSchema) -> Option<String> {
+    let description = table.description();
+    description.table_id.clone().or_else(|| {
+        description
+            .creation_date_time
+            .as_ref()
+            .map(ToString::to_string)
+    })
+}
+
 /// Account and region of a table, as far as they are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AccountRegion<'a> {

@@ -1,7 +1,7 @@
-//! The operations: dump, restore, verify. Each first computes a plan, which changes nothing, and then executes it. They report events
+//! The operations: dump, restore, copy, verify. Each first computes a plan, which changes nothing, and then executes it. They report events
 //! and print nothing. `sample` fills a new embedded database, before any of them.
 //!
-//! `dump` and `verify` receive stores that can only read. `restore` receives one that can write, which requires a
+//! `dump` and `verify` receive stores that can only read, and so does `copy` for its source. `restore` receives one that can write, which requires a
 //! [`Confirmation`](crate::environment::Confirmation).
 
 mod cap;
@@ -9,6 +9,7 @@ mod capacity;
 mod chunk;
 mod collision_detector;
 mod compare;
+pub mod copy;
 mod cost;
 mod dry_run;
 pub mod dump;

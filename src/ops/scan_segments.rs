@@ -9,8 +9,10 @@ use std::future::Future;
 
 use tokio::task::JoinSet;
 
+use crate::backup::SegmentProgress;
 use crate::error::{Error, Result};
-use crate::store::{Reader, ScanPage, ScanRequest};
+use crate::field::Field;
+use crate::store::{PageKey, Reader, ScanPage, ScanRequest};
 
 /// Tables up to this size are scanned in one segment: an unchanged table then produces identical bytes, so that a dump in git shows a
 /// true diff.
@@ -49,6 +51,52 @@ pub(crate) fn segments_for(bytes: u64) -> u32 {
     }
 
     u32::try_from(bytes.div_ceil(BYTES_PER_SEGMENT).min(MAX_SEGMENTS)).unwrap_or(1)
+}
+
+/// The Scans of all unfinished segments, each from its position. There is a position for each segment; `whole` has everything else.
+///
+/// # Errors
+/// A position of a journal contains an invalid key.
+pub(crate) fn remaining_scans(
+    whole: &ScanRequest,
+    positions: &[SegmentProgress],
+) -> Result<Vec<ScanRequest>> {
+    let total_segments = u32::try_from(positions.len()).unwrap_or(u32::MAX);
+    let mut requests = Vec::new();
+    for (segment, position) in (0..total_segments).zip(positions) {
+        let start = match position {
+            SegmentProgress::Done => continue,
+            SegmentProgress::NotBegun => None,
+            SegmentProgress::Next(key) => {
+                let key = PageKey::from_json(key);
+                Some(key.ok_or_else(|| Error::damaged("the journal contains an invalid key"))?)
+            }
+        };
+
+        requests.push(ScanRequest {
+            segment,
+            total_segments,
+            start,
+            ..whole.clone()
+        });
+    }
+
+    Ok(requests)
+}
+
+/// Refuses a limit that several segments would have to count.
+pub(crate) fn check_limit(limit: Option<u64>, segments: Option<u32>) -> Result<()> {
+    if limit.is_some() && segments.is_some_and(|segments| segments > 1) {
+        return Err(
+            Error::usage("a limit is exact only when one segment counts it").with_hint(format!(
+                "leave out {segments}, or leave out {limit}",
+                segments = Field::Segments,
+                limit = Field::Limit
+            )),
+        );
+    }
+
+    Ok(())
 }
 
 /// The segments that are not scanned yet: a queue of adjacent ones for each worker.

@@ -190,6 +190,12 @@ impl Transform {
         self.masks.as_deref()
     }
 
+    /// Whether a mask changes attributes of this key.
+    pub(crate) fn masks_key(&self, key: &KeySchema) -> bool {
+        let masks = self.masks();
+        masks.is_some_and(|masks| masks.rules().change_key(key))
+    }
+
     /// Hash of all options, mask rules and the mask key; `None` without steps. Two transforms with
     /// the same identity have the same effect, except for changes of a program or a Python function:
     /// only its command line or its name is hashed.

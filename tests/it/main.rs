@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod copy;
 mod dump;
 mod engines;
 mod faults;

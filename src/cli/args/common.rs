@@ -168,6 +168,22 @@ impl EnvironmentArgs {
 
         self.no_env || !self.table.is_empty() || named.into_iter().any(Option::is_some)
     }
+
+    fn request(self) -> Result<EnvironmentRequest> {
+        Ok(EnvironmentRequest {
+            name: self.env,
+            no_env: self.no_env,
+            envs_dir: self.envs_dir,
+            working_dir: working_dir()?,
+            // A list, as in DYNAMODB_TABLE.
+            table: (!self.table.is_empty()).then(|| self.table.join(",")),
+            profile: self.profile,
+            region: self.region,
+            endpoint_url: self.endpoint_url,
+            role_arn: self.role_arn,
+            allow_insecure_endpoint: self.allow_insecure_endpoint,
+        })
+    }
 }
 
 /// Resolves the shared options of a command that writes.
@@ -176,16 +192,25 @@ pub(crate) fn resolve(
     run: RunArgs,
     confirm: Option<String>,
 ) -> Result<CommonOptions> {
-    let common = resolve_read_only(environment, run.calls)?;
-    Ok(CommonOptions {
+    Ok(resolve_with(environment.request()?, run, confirm))
+}
+
+/// Resolves the shared options of a command that writes to the requested environment.
+pub(crate) fn resolve_with(
+    environment: EnvironmentRequest,
+    run: RunArgs,
+    confirm: Option<String>,
+) -> CommonOptions {
+    CommonOptions {
+        environment,
         answers: Answers {
             yes: run.yes,
             confirm,
         },
         dry_run: run.dry_run,
         concurrency: run.concurrency,
-        ..common
-    })
+        calls: run.calls,
+    }
 }
 
 /// Resolves the shared options of a command that only reads, and therefore has no plan and no prompts.
@@ -193,21 +218,8 @@ pub(crate) fn resolve_read_only(
     environment: EnvironmentArgs,
     calls: CallArgs,
 ) -> Result<CommonOptions> {
-    let working_dir = working_dir()?;
     Ok(CommonOptions {
-        environment: EnvironmentRequest {
-            name: environment.env,
-            no_env: environment.no_env,
-            envs_dir: environment.envs_dir,
-            working_dir,
-            // A list, as in DYNAMODB_TABLE.
-            table: (!environment.table.is_empty()).then(|| environment.table.join(",")),
-            profile: environment.profile,
-            region: environment.region,
-            endpoint_url: environment.endpoint_url,
-            role_arn: environment.role_arn,
-            allow_insecure_endpoint: environment.allow_insecure_endpoint,
-        },
+        environment: environment.request()?,
         answers: Answers::default(),
         dry_run: false,
         concurrency: None,

@@ -2,25 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
+use super::scan::ScanArgs;
 use super::scope::ScopeArgs;
 use super::transform::{TransformArgs, check_preview};
-use super::value::cap;
 use super::{Arguments, CommonOptions};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
 use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::limits::SCAN_SEGMENTS;
 use crate::ops::dump::DumpRequest;
 use crate::ops::set::SelectionOptions;
-use crate::ops::{Cap, ContentScope, PreviewOptions};
-use crate::store::{Expressions, Selection};
-use crate::transform::Transform;
+use crate::ops::{ContentScope, PreviewOptions};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -83,49 +79,8 @@ struct DumpOnlyArgs {
     #[arg(long, value_name = "METHOD", value_enum)]
     compress: Option<Compression>,
 
-    /// Number of parallel scan segments [default: by the size of the table]
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
-    segments: Option<u32>,
-
-    /// Stop after this number of items (after the transform, if there is one)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
-
-    /// Filter on the server, for example 'year > 1990 and genre = "Drama"'; filtered items still
-    /// consume read units
-    #[arg(long, value_name = "EXPR", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
-    filter_expression: Option<String>,
-
-    /// Attributes to read, for example title,info.rating; the key is always included
-    #[arg(long, value_name = "PATHS", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "schema_only")]
-    projection_expression: Option<String>,
-
-    /// Names for the #placeholders in expressions, for example '{"#y":"year"}'
-    #[arg(
-        long,
-        value_name = "JSON",
-        hide_short_help = true,
-        requires = "expressions"
-    )]
-    expression_attribute_names: Option<String>,
-
-    /// Values for the :placeholders in the filter, for example '{":y":{"N":"1990"}}'
-    #[arg(
-        long,
-        value_name = "JSON",
-        hide_short_help = true,
-        requires = "filter_expression"
-    )]
-    expression_attribute_values: Option<String>,
-
-    /// Use strongly consistent reads, which consume twice the read units
-    #[arg(long, hide_short_help = true)]
-    consistent_read: bool,
-
-    /// Maximum read units per second, a percentage of the table's capacity, or none
-    /// [default: 50% in a protected environment]
-    #[arg(long, value_name = "N|N%|none", value_parser = cap)]
-    max_rcu: Option<Cap>,
+    #[command(flatten)]
+    scan: ScanArgs,
 
     /// Dump only the schema
     #[arg(long, conflicts_with_all = ["data_only", "limit"])]
@@ -185,11 +140,11 @@ impl Arguments<DumpCommand> for DumpArgs {
             dump.check_items_only()?;
         }
 
-        let selection = dump.selection()?;
+        let selection = dump.scan.selection()?;
         let transform = self
             .transform
             .resolve_unless_schema_only(dump.schema_only)?;
-        dump.check_conditions(&transform)?;
+        dump.scan.check_conditions(&transform)?;
 
         Ok(DumpCommand {
             common,
@@ -198,11 +153,11 @@ impl Arguments<DumpCommand> for DumpArgs {
                 target,
                 format: dump.format(items_only),
                 compression: dump.compression(),
-                segments: dump.segments,
-                limit: dump.limit,
-                consistent_read: dump.consistent_read,
+                segments: dump.scan.segments,
+                limit: dump.scan.limit,
+                consistent_read: dump.scan.consistent_read,
                 content: dump.content(items_only),
-                max_read_units: dump.max_rcu,
+                max_read_units: dump.scan.max_rcu,
                 selection,
                 transform,
                 strict: dump.strict,
@@ -255,34 +210,6 @@ impl DumpOnlyArgs {
         } else {
             ContentScope::All
         }
-    }
-
-    /// The filter and projection that DynamoDB applies.
-    fn selection(&self) -> Result<Selection> {
-        Selection::parse(&Expressions {
-            filter_expression: self.filter_expression.as_deref(),
-            projection_expression: self.projection_expression.as_deref(),
-            expression_attribute_names: self.expression_attribute_names.as_deref(),
-            expression_attribute_values: self.expression_attribute_values.as_deref(),
-        })
-    }
-
-    /// Rejects a projection if a mask rule has a condition: the condition is false if its attribute is not read, and the value
-    /// that the rule should mask would be dumped in plain text.
-    fn check_conditions(&self, transform: &Transform) -> Result<()> {
-        let have_conditions = transform
-            .masks()
-            .is_some_and(|masks| masks.rules().have_conditions());
-        if self.projection_expression.is_none() || !have_conditions {
-            return Ok(());
-        }
-
-        Err(Error::usage(
-            "--projection-expression cannot be combined with --mask rules that have a condition (`when`)",
-        )
-        .with_hint(
-            "omit --projection-expression and remove attributes with mask rules (action = \"drop\")",
-        ))
     }
 
     /// The folder of the last dumps if tables are listed. Only a list can have several tables.

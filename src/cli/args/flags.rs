@@ -2,6 +2,18 @@
 
 use crate::field::Field;
 
+/// The flag for a field in messages of `copydb`, which has the flags of an environment twice.
+pub(crate) fn flag_of_copy(field: Field) -> &'static str {
+    match field {
+        Field::Environment => "--from or --to",
+        Field::Profile => "--from-profile or --to-profile",
+        Field::Region => "--from-region or --to-region",
+        Field::EndpointUrl => "--from-endpoint-url or --to-endpoint-url",
+        Field::RoleArn => "--from-role-arn or --to-role-arn",
+        other => flag(other),
+    }
+}
+
 /// The flag for a field.
 #[expect(clippy::too_many_lines, reason = "a table with a line for each field")]
 pub(crate) fn flag(field: Field) -> &'static str {
@@ -54,6 +66,10 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::Salvage => "--salvage",
         Field::AllowEmpty => "--allow-empty",
 
+        Field::SourceEnvironment => "--from",
+        Field::TargetEnvironment => "--to",
+        Field::TargetTable => "--map",
+
         Field::Overrides => "--set",
         Field::BillingMode => "--billing-mode",
         Field::ReadCapacity => "--read-capacity",
@@ -89,7 +105,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::cli::args::{DumpArgs, RestoreArgs, VerifyArgs};
+    use crate::cli::args::{CopyArgs, DumpArgs, RestoreArgs, VerifyArgs};
     use crate::schema::Overrides;
 
     #[test]
@@ -98,6 +114,7 @@ mod tests {
             DumpArgs::command(),
             RestoreArgs::command(),
             VerifyArgs::command(),
+            CopyArgs::command(),
         ]
         .iter()
         .flat_map(clap::Command::get_arguments)

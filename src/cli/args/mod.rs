@@ -5,14 +5,19 @@
 //! No clap type leaves this folder.
 
 mod common;
+mod copy;
 mod dump;
 mod flags;
+mod mapping;
 mod overrides;
 mod restore;
+mod scan;
 mod scope;
 #[cfg(feature = "embedded")]
 mod serve;
 mod settings;
+mod sides;
+mod target;
 mod transform;
 mod value;
 mod verify;
@@ -22,6 +27,7 @@ mod tests;
 
 pub(crate) use common::CommonOptions;
 pub(crate) use common::state_dir;
+pub(crate) use copy::{CopyArgs, CopyCommand};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use flags::flag;
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
@@ -31,6 +37,7 @@ pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, 
 
 use super::terminal::output::OutputOptions;
 use crate::error::Result;
+use crate::field::Field;
 
 /// The parsed arguments of a command; [`resolve`](Self::resolve) turns them into the command `C` to execute.
 pub(crate) trait Arguments<C>: clap::Parser {
@@ -39,6 +46,11 @@ pub(crate) trait Arguments<C>: clap::Parser {
 
     /// Whether the command serves until a signal stops it.
     const IS_SERVER: bool = false;
+
+    /// The flag for a field in messages of the library.
+    fn flag(field: Field) -> &'static str {
+        flag(field)
+    }
 
     /// Options for output; available before `resolve`, so that its errors can be printed.
     fn output_options(&self) -> OutputOptions;

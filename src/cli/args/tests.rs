@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
+use super::copy::CopyArgs;
 use super::dump::DumpArgs;
 use super::restore::RestoreArgs;
 use super::verify::VerifyArgs;
@@ -14,7 +15,7 @@ use crate::environment::{Environment, ProcessEnvironment};
 use crate::error::{Error, ErrorKind};
 use crate::ops::ContentScope;
 use crate::ops::dump::DumpRequest;
-use crate::ops::restore::{ExistingTable, RestoreRequest, VerifyMode};
+use crate::ops::restore::{ExistingTable, RestoreRequest, RestoreSource, VerifyMode};
 use crate::schema::{Overrides, Setting};
 
 const TABLE_FLAGS: &str = "--no-env --endpoint-url http://localhost:8000 --table films";
@@ -67,6 +68,7 @@ fn clap_definitions_are_valid() {
     DumpArgs::command().debug_assert();
     RestoreArgs::command().debug_assert();
     VerifyArgs::command().debug_assert();
+    CopyArgs::command().debug_assert();
 }
 
 #[test]
@@ -258,7 +260,10 @@ fn invalid_arguments_are_rejected_by_clap() {
 #[test]
 fn frequent_options_have_short_forms() {
     assert_eq!(dump("-o a").target, dump("--output a").target);
-    assert_eq!(restore("-s a").source, restore("--source a").source);
+    assert_eq!(
+        restore("-s a").dump().unwrap(),
+        restore("--source a").dump().unwrap()
+    );
     let common = restore_command("-n -y").unwrap().common;
     assert!(common.dry_run && common.answers.yes);
     let command = VerifyArgs::try_parse_from(["verifydb", "-s", "a", "-e", "dev"])
@@ -283,7 +288,7 @@ fn dump_requires_a_table() {
 fn restore_defaults() {
     let request = restore("");
     assert!(
-        matches!(&request.source, SourceSpec::Path(path) if path == Path::new("backups/dynamodb/no-env"))
+        matches!(&request.source, RestoreSource::Dump(SourceSpec::Path(path)) if path == Path::new("backups/dynamodb/no-env"))
     );
     assert_eq!(request.table.as_deref(), Some("films"));
     assert_eq!(
@@ -301,7 +306,7 @@ fn restore_options_reach_the_request() {
     let request = restore(
         "--source - --if-missing --batch-size 7 --verify none --schema s.json --schema-only",
     );
-    assert!(matches!(request.source, SourceSpec::Stdin));
+    assert!(request.reads_stdin());
     assert_eq!(
         (request.existing, request.content),
         (ExistingTable::Keep, ContentScope::SchemaOnly)

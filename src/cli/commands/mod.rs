@@ -1,5 +1,6 @@
 //! Execution of each command: from resolved arguments to an outcome.
 
+pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod dump;
 mod list_tables;

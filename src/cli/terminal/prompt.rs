@@ -24,7 +24,12 @@ enum PromptAnswer {
 pub(crate) fn show_questions(console: &Console, approval: &Approval) {
     for question in approval.questions() {
         if question.is_cross_environment() {
-            console.warning("Cross-environment restore detected!");
+            let action = if console.command() == "copydb" {
+                "copy"
+            } else {
+                "restore"
+            };
+            console.warning(&format!("Cross-environment {action} detected!"));
         }
 
         console.warning(&question.text(console.options().verbose));

@@ -6,14 +6,16 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
+use super::scan::{Reads, cap_in_words, one_line, scan_rows};
 use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
+use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
-    KeepReason, PlannedBoost, RestorePlan, Salvage, SourceFacts, TableAction, Verification, When,
+    KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SourceFacts, TableAction,
+    Verification, When,
 };
 use crate::ops::table_location::TableLocation;
-use crate::ops::{AppliedCap, CapReason, ContentScope};
 use crate::schema::TableOutline;
 
 /// The rows of a dump's plan.
@@ -23,7 +25,10 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
     source.row("table", table_name(&plan.source));
     location_rows(source, &plan.source);
     outline_rows(source, &plan.outline);
-    source.row("items", counted_by_dynamodb(plan));
+    source.row(
+        "items",
+        counted_by_dynamodb(plan.items, plan.bytes, plan.source.local),
+    );
 
     let target = rows.group("Target");
     let replaces = if plan.replaces {
@@ -38,7 +43,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
     }
 
     if content.includes_items() {
-        scan_rows(target, plan);
+        scan_rows(target, &reads_of_dump(plan));
     } else {
         target.row("reads", "no items, only the schema");
     }
@@ -49,14 +54,52 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
 }
 
 /// Number and size of the items by DynamoDB's count.
-fn counted_by_dynamodb(plan: &DumpPlan) -> String {
-    let items = item_estimate(plan.items, plan.source.local);
+fn counted_by_dynamodb(items: u64, bytes: u64, local: bool) -> String {
+    let estimate = item_estimate(items, local);
     // The size is counted together with the items.
-    if plan.items > 0 {
-        format!("{items}, {} in the table", format::bytes(plan.bytes))
+    if items > 0 {
+        format!("{estimate}, {} in the table", format::bytes(bytes))
     } else {
-        items
+        estimate
     }
+}
+
+fn reads_of_dump(plan: &DumpPlan) -> Reads<'_> {
+    Reads {
+        is_counted: is_counted(plan.items, plan.source.local),
+        read_units: plan.read_units,
+        consistent_read: plan.consistent_read,
+        cap: plan.max_read_units.as_ref(),
+        limit: plan.limit,
+        segments: plan.segments,
+        filter: plan.filter.as_deref(),
+        projection: plan.projection.as_deref(),
+    }
+}
+
+/// The live table of a copy: where it is, and how it is read.
+fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
+    let location = &scan.location;
+    group.row("table", table_name(location));
+    location_rows(group, location);
+    outline_rows(group, &scan.outline);
+    group.row(
+        "items",
+        counted_by_dynamodb(scan.items, scan.bytes, location.local),
+    );
+    scan_rows(
+        group,
+        &Reads {
+            is_counted: is_counted(scan.items, location.local),
+            read_units: scan.read_units,
+            consistent_read: scan.consistent_read,
+            cap: scan.max_read_units.as_ref(),
+            limit: scan.limit,
+            segments: scan.segments,
+            filter: scan.filter.as_deref(),
+            projection: scan.projection.as_deref(),
+        },
+    );
 }
 
 /// The steps of a transform.
@@ -65,78 +108,15 @@ fn transform_rows(rows: &mut Rows, steps: &[String]) {
         .list("steps", steps.iter().map(|step| one_line(step)));
 }
 
-/// A text on one line, truncated: a filter may be a whole file.
-fn one_line(text: &str) -> String {
-    const MAX_CHARS: usize = 160;
-
-    let full = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let truncated: String = full.chars().take(MAX_CHARS).collect();
-    if truncated.len() < full.len() {
-        format!("{truncated} …")
-    } else {
-        truncated
-    }
-}
-
-/// Read units, segments and restrictions of the Scan.
-fn scan_rows(group: &mut RowGroup, plan: &DumpPlan) {
-    // Without a count of items, the estimate would be zero, which is misleading.
-    let mut reads = if is_counted(plan.items, plan.source.local) {
-        format!("~{} read units", format::units(plan.read_units))
-    } else {
-        "an unknown number of read units".to_owned()
-    };
-
-    if plan.consistent_read {
-        reads.push_str(", strongly consistent");
-    }
-
-    if let Some(cap) = &plan.max_read_units {
-        let _ = write!(reads, ", {}", cap_in_words(cap, "read unit"));
-    }
-
-    if let Some(limit) = plan.limit {
-        let _ = write!(reads, ", stops after {}", format::items(limit));
-    }
-
-    group.row("reads", reads);
-    group.detail("segments", format::count(plan.segments.into()));
-    if let Some(filter) = &plan.filter {
-        let filter = one_line(filter);
-        group.row(
-            "filter",
-            format!("{filter} (filtered items still consume read units)"),
-        );
-    }
-
-    if let Some(projection) = &plan.projection {
-        group.row("attributes", format!("the key and {projection}"));
-    }
-}
-
-/// The cap in force and its reason: `at most 50 units per second (half of …)`.
-fn cap_in_words(cap: &AppliedCap, unit: &str) -> String {
-    let Some(units) = cap.units_per_second else {
-        return format!("no limit ({})", cap.reason);
-    };
-
-    let mut words = format!("at most {} per second", format::counted(units.into(), unit));
-    if let Some(boosted) = cap.while_boosted {
-        let _ = write!(words, ", {} while boosted", format::count(boosted.into()));
-    }
-
-    if cap.reason != CapReason::Requested {
-        let _ = write!(words, " ({})", cap.reason);
-    }
-
-    words
-}
-
 /// The rows of a restore's plan; `now` is used to tell the age of the dump.
 pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     let mut rows = Rows::new();
     let source = rows.group("Source");
-    source_rows(source, &plan.source, now);
+    match &plan.source.scan {
+        Some(scan) => source_table_rows(source, scan),
+        None => source_rows(source, &plan.source, now),
+    }
+
     if let Some(resumed) = &plan.resumes {
         let (items, age) = (format::count(resumed.items), format::age(resumed.at, now));
         source.row(
@@ -190,7 +170,11 @@ fn verification_description(plan: &RestorePlan) -> String {
     }
 
     if plan.verify == Verification::Full && !plan.transform.is_empty() {
-        description.push_str("; the dump is transformed again for this");
+        let _ = write!(
+            description,
+            "; the {} is transformed again for this",
+            plan.source.noun()
+        );
     }
 
     description
@@ -410,8 +394,15 @@ fn setting_rows(group: &mut RowGroup, plan: &RestorePlan) {
         "differs",
         plan.differences.iter().map(|difference| {
             format!(
-                "{}, dump: {} / table: {} (not changed)",
-                difference.setting, difference.dump, difference.table
+                "{}, {}: {} / table: {} (not changed)",
+                difference.setting,
+                if plan.source.scan.is_some() {
+                    "source"
+                } else {
+                    "dump"
+                },
+                difference.dump,
+                difference.table
             )
         }),
     );
@@ -506,6 +497,7 @@ mod tests {
             transformed: false,
             mask_rules_sha256: None,
             salvage: None,
+            scan: None,
         }
     }
 

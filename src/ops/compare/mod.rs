@@ -6,9 +6,9 @@
 //! the table. The few items that are shown are read again afterwards; from a table, only their pages are read.
 
 mod attributes;
-mod dump_side;
 mod partitions;
 mod side;
+mod source_side;
 mod table_side;
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use dump_side::DumpSide;
 pub(crate) use side::Side;
+pub(crate) use source_side::SourceSide;
 pub(crate) use table_side::TableSide;
 
 use crate::error::Result;

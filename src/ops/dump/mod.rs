@@ -113,12 +113,8 @@ impl DumpRequest {
 
     /// Whether a mask changes keys, so that two items could get the same one.
     pub(crate) fn masks_key(&self, schema: &TableSchema) -> bool {
-        let masks = self.transform.masks();
-        masks.is_some_and(|masks| {
-            schema
-                .key_schema()
-                .is_ok_and(|key| masks.rules().change_key(&key))
-        })
+        let key = schema.key_schema();
+        key.is_ok_and(|key| self.transform.masks_key(&key))
     }
 }
 

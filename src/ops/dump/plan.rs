@@ -8,13 +8,12 @@ use super::DumpRequest;
 use super::interrupted::{InterruptedDump, SavedDump, dump_origin, find_for_request};
 use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
-use crate::error::{Error, Result};
-use crate::field::Field;
+use crate::error::Result;
 use crate::item::read_units;
 use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
-use crate::ops::scan_segments::segments_for;
+use crate::ops::scan_segments::{check_limit, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{TableOutline, TableSchema};
 use crate::store::{Reader, Selection};
@@ -151,7 +150,7 @@ pub async fn plan(
     environment: &Environment,
     mut request: DumpRequest,
 ) -> Result<DumpPlan> {
-    check_limit(&request)?;
+    check_limit(request.limit, request.segments)?;
 
     let table = request.table_name(environment)?;
     // The target comes first: it needs no request to DynamoDB.
@@ -211,21 +210,6 @@ pub async fn plan(
     };
 
     Ok(if resume { plan.resumed() } else { plan })
-}
-
-/// Refuses a limit that several segments would have to count.
-fn check_limit(request: &DumpRequest) -> Result<()> {
-    if request.limit.is_some() && request.segments.is_some_and(|segments| segments > 1) {
-        return Err(
-            Error::usage("a limit is exact only when one segment counts it").with_hint(format!(
-                "leave out {segments}, or leave out {limit}",
-                segments = Field::Segments,
-                limit = Field::Limit
-            )),
-        );
-    }
-
-    Ok(())
 }
 
 /// Gives the table's key to the transform and to the projection, which always includes it.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::plan::DumpPlan;
 use crate::backup::{ScanProgress, SegmentProgress};
-use crate::error::{Error, Result};
-use crate::store::{PageKey, ScanRequest};
+use crate::error::Result;
+use crate::ops::scan_segments;
+use crate::store::ScanRequest;
 
 /// The scans of all unfinished segments, each from the position in `progress`.
 ///
@@ -15,32 +16,21 @@ pub(crate) fn remaining_scans(
     plan: &DumpPlan,
     progress: &ScanProgress,
 ) -> Result<Vec<ScanRequest>> {
-    let mut requests = Vec::new();
-    let key = Arc::new(plan.schema.key_schema()?);
-    let index_keys = Arc::new(plan.schema.index_key_schemas());
-    for segment in 0..plan.segments {
-        let start = match progress.segments.get(segment as usize) {
-            Some(SegmentProgress::Done) => continue,
-            Some(SegmentProgress::Next(key)) => {
-                let key = PageKey::from_json(key);
-                Some(key.ok_or_else(|| Error::damaged("the journal contains an invalid key"))?)
-            }
-            Some(SegmentProgress::NotBegun) | None => None,
-        };
+    let whole = ScanRequest {
+        table: plan.source.table.clone(),
+        segment: 0,
+        total_segments: plan.segments,
+        consistent_read: plan.consistent_read,
+        limit: None,
+        start: None,
+        selection: Arc::clone(&plan.selection),
+        key: Arc::new(plan.schema.key_schema()?),
+        index_keys: Arc::new(plan.schema.index_key_schemas()),
+        previous_keys: Arc::default(),
+    };
 
-        requests.push(ScanRequest {
-            table: plan.source.table.clone(),
-            segment,
-            total_segments: plan.segments,
-            consistent_read: plan.consistent_read,
-            limit: None,
-            start,
-            selection: Arc::clone(&plan.selection),
-            key: Arc::clone(&key),
-            index_keys: Arc::clone(&index_keys),
-            previous_keys: Arc::default(),
-        });
-    }
+    let mut positions = progress.segments.clone();
+    positions.resize(plan.segments as usize, SegmentProgress::NotBegun);
 
-    Ok(requests)
+    scan_segments::remaining_scans(&whole, &positions)
 }

@@ -141,5 +141,5 @@ impl WrittenItems {
 }
 
 fn other_source(source: &str) -> String {
-    format!("it was of another dump, or of other contents: {source}")
+    format!("it was of another source, or of other contents: {source}")
 }

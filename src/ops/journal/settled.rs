@@ -3,9 +3,11 @@
 use chrono::Utc;
 
 use super::job::Job;
+use super::restore_job::RestoreProgress;
 use crate::backup::{DataFileState, DumpProgress, ScanProgress, SegmentProgress};
 use crate::error::Result;
 use crate::ops::sink::table::{RejectFileSize, RestoreCounts, WriteCosts};
+use crate::ops::source::lanes::LanePositions;
 
 /// A snapshot of what a sink has settled.
 pub(crate) struct Settled<P> {
@@ -48,19 +50,26 @@ pub(crate) trait Position: Sized + Send + 'static {
 /// The position in a segment of a Scan.
 impl Position for SegmentProgress {
     fn record(settled: Settled<Self>, job: &mut Job) {
-        let (Job::Dump(job), SinkState::Dump(state)) = (job, settled.state) else {
-            return;
-        };
-
-        job.progress = Some(DumpProgress {
-            made_at: Utc::now(),
-            scan: ScanProgress {
-                segments: settled.positions,
-                ..state.scan
-            },
-            counted: state.counted,
-            tail: state.tail,
-        });
+        match (job, settled.state) {
+            (Job::Dump(job), SinkState::Dump(state)) => {
+                job.progress = Some(DumpProgress {
+                    made_at: Utc::now(),
+                    scan: ScanProgress {
+                        segments: settled.positions,
+                        ..state.scan
+                    },
+                    counted: state.counted,
+                    tail: state.tail,
+                });
+            }
+            (Job::Restore(job), SinkState::Table(state)) => {
+                if let Some(progress) = &mut job.progress {
+                    progress.lanes = LanePositions::Segments(settled.positions);
+                    state.record(progress);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -73,11 +82,18 @@ impl Position for u64 {
 
         if let Some(progress) = &mut job.progress {
             progress.lanes.set_marks(settled.positions.into_iter());
-            progress.counts = state.counts;
-            progress.costs = state.costs;
-            progress.rejects = state.rejects;
-            progress.conflicts = state.conflicts;
-            progress.saved_at = Utc::now();
+            state.record(progress);
         }
+    }
+}
+
+impl SettledTable {
+    /// Records everything but the positions.
+    fn record(self, progress: &mut RestoreProgress) {
+        progress.counts = self.counts;
+        progress.costs = self.costs;
+        progress.rejects = self.rejects;
+        progress.conflicts = self.conflicts;
+        progress.saved_at = Utc::now();
     }
 }

@@ -1,5 +1,7 @@
 //! Differences between the schema of a dump and a live table.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::RestoreRequest;
@@ -9,6 +11,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::ops::describe_existing;
+use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Difference, Section, TableSchema, differences};
 use crate::store::Reader;
@@ -48,7 +51,7 @@ pub async fn diff(
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Result<SchemaDifferences> {
-    let source = Source::open(&request.source)?;
+    let source = ItemSource::Dump(Arc::new(Source::open(request.dump()?)?));
     let table = request.target_table(environment, &source)?;
     let wanted = wanted_schema(request, &source)?.ok_or_else(|| {
         Error::schema_mismatch(format!("{source} has no schema to compare")).with_hint(format!(

@@ -11,8 +11,7 @@ use crate::event::{Event, Phase, Reporter};
 use crate::ops;
 use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
-use crate::ops::source::StoredSource;
-use crate::ops::source::lanes::is_unmodified_scan;
+use crate::ops::source::{ItemSource, StoredSource};
 
 /// Reads the items of the dump and transforms them as planned; `None` if no item would be written.
 ///
@@ -27,15 +26,17 @@ pub async fn dry_run(
 ) -> Result<Option<DryRunReport>> {
     let request = &plan.prepared.request;
     let transform = request.transform.clone();
-    let is_written = !plan.action.keeps() && request.content.includes_items();
+    // Reading a table costs read units, which only a transform is worth.
+    let is_worth_reading = !request.is_copy() || !transform.is_empty();
+    let is_written = !plan.action.keeps() && request.content.includes_items() && is_worth_reading;
     let Some(key) = plan.prepared.destination.key.clone().filter(|_| is_written) else {
         return Ok(None);
     };
 
     reporter.report(Event::Phase {
         phase: Phase::DryRun,
-        items: plan.source.items,
-        bytes: plan.source.bytes,
+        items: plan.source.expected_items(),
+        bytes: plan.source.expected_bytes(),
     });
 
     let source_key = plan
@@ -48,7 +49,7 @@ pub async fn dry_run(
     let collisions = CollisionDetector::new(
         source_key,
         key.clone(),
-        is_unmodified_scan(&plan.prepared.source),
+        plan.prepared.source.is_unmodified_scan(),
     )?;
     let trying = DryRun::new(
         key,
@@ -59,10 +60,19 @@ pub async fn dry_run(
         show,
     );
 
-    let items = StoredSource::open_whole(&plan.prepared.source)?.start(cancel);
-    let trial = ops::dry_run::dry_run(items, None, trying, reporter, cancel).await?;
+    let source = &plan.prepared.source;
+    let trial = match source {
+        ItemSource::Dump(dump) => {
+            let items = StoredSource::open_whole(dump)?.start(cancel);
+            ops::dry_run::dry_run(items, None, trying, reporter, cancel).await?
+        }
+        ItemSource::Table(table) => {
+            let items = table.source(&table.first_positions())?.start(cancel);
+            let limit = table.scan.limit;
+            ops::dry_run::dry_run(items, limit, trying, reporter, cancel).await?
+        }
+    };
 
-    let source = plan.prepared.source.as_ref();
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     // For other sources, the plan contains the warning.
     if let Some(warning) = warning
@@ -72,7 +82,7 @@ pub async fn dry_run(
     }
 
     // The restore itself would refuse this before its first change.
-    if plan.needs_item() && trial.items_out == 0 {
+    if plan.needs_item() && trial.items_out == 0 && !source.was_empty(trial.items_in) {
         return Err(nothing_to_write(source, &plan.target.table, None));
     }
 

@@ -1,15 +1,19 @@
-//! Sources without an item that can be written. Such a source neither creates nor replaces a table, unless it is a complete dump of an
-//! empty table or the request allows it: a pipeline whose first command failed looks the same as an empty table.
+//! Sources without an item that can be written. Such a source neither creates nor replaces a table, unless it is an empty table, a
+//! complete dump of one, or the request allows it: a pipeline whose first command failed looks the same as an empty table.
 
 use super::RestoreRequest;
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
-use crate::backup::Source;
 use crate::error::Error;
 use crate::field::Field;
+use crate::ops::source::ItemSource;
 
 /// Whether the table may only be changed after an item that can be written was read.
-pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source: &Source) -> bool {
+pub(crate) fn needs_item(
+    request: &RestoreRequest,
+    action: &TableAction,
+    source: &ItemSource,
+) -> bool {
     action.creates()
         && request.content.includes_items()
         && !request.allow_empty
@@ -18,7 +22,7 @@ pub(crate) fn needs_item(request: &RestoreRequest, action: &TableAction, source:
 
 /// The error if a table would be created or replaced and there is no item to write.
 pub(crate) fn nothing_to_write(
-    source: &Source,
+    source: &ItemSource,
     table: &str,
     totals: Option<&TransferTotals>,
 ) -> Error {

@@ -4,22 +4,19 @@ use std::collections::BTreeMap;
 
 use super::RestoreRequest;
 use super::settings::Settings;
-use crate::backup::Source;
+use crate::ops::source::ItemSource;
 use crate::schema::{LaterIndexes, TableSchema};
 
 /// For each index, the number of items of the dump that violate its key, as the dump records it; without zeros.
-pub(crate) fn recorded_violations(source: &Source) -> BTreeMap<String, u64> {
-    let recorded = source
-        .metadata()
-        .and_then(|metadata| metadata.index_key_violations.clone());
-    let mut violations = recorded.unwrap_or_default();
+pub(crate) fn recorded_violations(source: &ItemSource) -> BTreeMap<String, u64> {
+    let mut violations = source.index_key_violations().unwrap_or_default();
     violations.retain(|_, items| *items > 0);
 
     violations
 }
 
 /// Adds the indexes with violations to those that are created after the items. Without items, all are created with the table.
-pub(crate) fn postpone_indexes(request: &mut RestoreRequest, source: &Source) {
+pub(crate) fn postpone_indexes(request: &mut RestoreRequest, source: &ItemSource) {
     if request.content.includes_items() {
         let indexes = recorded_violations(source).into_keys();
         request.settings.later_indexes.extend(indexes);

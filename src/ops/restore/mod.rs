@@ -1,7 +1,8 @@
-//! `restore`: writes a dump into a table, which is created from the dump's schema if it does not exist.
+//! `restore`: writes the items of a source into a table, which is created from the source's schema if it does not exist. The source is
+//! a dump, or a live table: then, the restore is a [copy](super::copy).
 //!
 //! ```text
-//! plan: open and check the dump, describe the target   (changes nothing)
+//! plan: open and check the source, describe the target   (changes nothing)
 //! run:  ensure the table ─► transfer of the items into the table, with rejects and a journal
 //!       ─► verify ─► settings
 //! ```
@@ -43,13 +44,15 @@ pub use crate::schema::When;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};
 pub use diff::{NotCompared, SchemaDifferences, diff};
 pub use dry_run::dry_run;
+pub(crate) use plan::{DataCheck, plan_from};
 pub use plan::{RestorePlan, Verification, plan};
 pub use preview::{RestorePreview, preview};
-pub use request::{ExistingTable, RestoreRequest, VerifyMode};
+pub use request::{ExistingTable, RestoreRequest, RestoreSource, VerifyMode};
+pub(crate) use resume::find_interrupted_from;
 pub use resume::{ResumePoint, find_interrupted};
 pub use run::run;
 pub use settings::{PlannedSetting, SettingOutcome, SettingResult};
-pub use source_facts::{Salvage, SourceFacts};
+pub use source_facts::{Salvage, ScanFacts, SourceFacts};
 pub use summary::{RestoreSummary, TableOutcome, Verified};
 pub use table_action::{KeepReason, TableAction};
 pub(crate) use table_ttl::TableTtl;

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::boost::TemporaryBoost;
 use super::empty::needs_item;
-use super::identity::{restore_identity, table_id};
+use super::identity::restore_identity;
 use super::index_violations::{postpone_indexes, recorded_violations, violation_warnings};
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
-use super::source_check::{check_before_writing, open_source};
+use super::source_check::{check_before_writing, open_dump};
 use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::{UnitCaps, was_empty};
@@ -19,7 +19,7 @@ use super::{
     ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
     SourceFacts, TableAction, VerifyMode,
 };
-use crate::backup::{CheckSummary, Source};
+use crate::backup::CheckSummary;
 use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
@@ -27,7 +27,9 @@ use crate::item::{Expiry, KeySchema};
 use crate::ops::cap::AppliedCap;
 use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
+use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
+use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
 use crate::schema::{Difference, NotRecreated, SkippedSetting, TableOutline, TableSchema};
@@ -93,7 +95,7 @@ pub enum Verification {
 /// The part of a plan that only its execution needs.
 pub(crate) struct PreparedRestore {
     pub(crate) request: RestoreRequest,
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: ItemSource,
     pub(crate) settings: Settings,
     pub(crate) boost: Option<TemporaryBoost>,
     pub(crate) destination: ItemDestination,
@@ -190,32 +192,50 @@ impl DataCheck {
     /// Checks the data before the items are written by this action into this table.
     async fn run(
         self,
-        source: Source,
+        source: &ItemSource,
         (request, action, table): (&RestoreRequest, &TableAction, &str),
         expiry: Option<Expiry>,
         reporter: Arc<dyn Reporter>,
-    ) -> Result<(Source, Option<CheckSummary>)> {
+    ) -> Result<Option<CheckSummary>> {
         match self {
             Self::Whole => {
                 check_before_writing(source, request, action, table, expiry, reporter).await
             }
-            Self::None => Ok((source, None)),
+            Self::None => Ok(None),
         }
     }
 }
 
-/// Plans a restore after this check of the data.
+/// Plans a restore of a dump after this check of its data.
 pub(crate) async fn plan_after(
     check: DataCheck,
     store: &Reader,
     environment: &Environment,
-    mut request: RestoreRequest,
+    request: RestoreRequest,
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
     let connection = Connection::new(environment);
     guard::restore(&RestoreFacts::new(&request, &connection))?;
 
-    let source = open_source(&request, &reporter).await?;
+    let dump = open_dump(request.dump()?, request.salvage, &reporter).await?;
+    let source = ItemSource::Dump(dump);
+
+    let connection = (store, environment);
+    Box::pin(plan_from(source, check, connection, request, reporter)).await
+}
+
+/// Plans to write the items of `source`.
+///
+/// # Errors
+/// See [`plan`].
+pub(crate) async fn plan_from(
+    source: ItemSource,
+    check: DataCheck,
+    (store, environment): (&Reader, &Environment),
+    mut request: RestoreRequest,
+    reporter: Arc<dyn Reporter>,
+) -> Result<RestorePlan> {
+    let connection = Connection::new(environment);
     let table = request.target_table(environment, &source)?;
     postpone_indexes(&mut request, &source);
     let (source, mut state) =
@@ -233,7 +253,7 @@ pub(crate) async fn plan_after(
     // Last, because reading the whole dump may take long.
     let expiry = reconciliation.expiry(&request);
     let inspected = (&request, &state.action, table.as_str());
-    let (source, checked) = check.run(source, inspected, expiry, reporter).await?;
+    let checked = check.run(&source, inspected, expiry, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
     destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 
@@ -277,13 +297,13 @@ pub(crate) async fn plan_after(
 }
 
 /// Warnings of whoever read the source last.
-fn read_warnings<'a>(source: &'a Source, checked: Option<&'a CheckSummary>) -> &'a [String] {
+fn read_warnings<'a>(source: &'a ItemSource, checked: Option<&'a CheckSummary>) -> &'a [String] {
     checked.map_or(source.warnings(), |checked| &checked.warnings)
 }
 
 /// Warnings about items that do not fit the key of an index, if items are written.
 fn index_warnings(
-    source: &Source,
+    source: &ItemSource,
     request: &RestoreRequest,
     reconciliation: &Reconciliation,
     state: &TargetState,
@@ -337,15 +357,24 @@ fn reads_items(request: &RestoreRequest, verify: Verification) -> bool {
 impl PreparedRestore {
     fn new(
         request: RestoreRequest,
-        source: Source,
+        source: ItemSource,
         checked: Option<CheckSummary>,
         destination: ItemDestination,
         state: TargetState,
         reconciliation: Reconciliation,
     ) -> Self {
-        let identity = checked
-            .and_then(|checked| checked.data_sha256)
-            .map(|sha256| restore_identity(&source, &request, sha256));
+        let content_sha256 = match &source {
+            ItemSource::Dump(_) => checked.and_then(|checked| checked.data_sha256),
+            // The positions of a Scan contain keys, which the journal must not if they are masked.
+            ItemSource::Table(table) => {
+                let masks_key = table
+                    .schema
+                    .key_schema()
+                    .is_ok_and(|key| request.transform.masks_key(&key));
+                (!masks_key).then(|| table.content_sha256())
+            }
+        };
+        let identity = content_sha256.map(|sha256| restore_identity(&source, &request, sha256));
         let has_unfinished_items = state
             .unfinished
             .as_ref()
@@ -363,7 +392,7 @@ impl PreparedRestore {
             identity,
             progress: state.resume.progress,
             keeps_journal: has_unfinished_items && !request.content.includes_items(),
-            source: Arc::new(source),
+            source,
             settings: reconciliation.settings,
             boost: reconciliation.boost,
             destination,
@@ -396,7 +425,7 @@ impl ItemDestination {
     /// Also sets source and target key of the request's transform.
     fn new(
         request: &mut RestoreRequest,
-        source: &Source,
+        source: &ItemSource,
         reconciliation: &Reconciliation,
         state: &TargetState,
     ) -> Result<Self> {
@@ -436,7 +465,7 @@ impl ItemDestination {
             return None;
         }
 
-        let (items, bytes) = source.items.zip(source.bytes)?;
+        let (items, bytes) = source.expected_items().zip(source.expected_bytes())?;
         Some(self.cost_model.upper_bound(items, bytes))
     }
 }
@@ -485,7 +514,11 @@ fn outline_of_new_table(
 }
 
 /// How the result will be verified. Standard input cannot be read twice, so it cannot be compared.
-fn verification(request: &RestoreRequest, source: &Source, state: &TargetState) -> Verification {
+fn verification(
+    request: &RestoreRequest,
+    source: &ItemSource,
+    state: &TargetState,
+) -> Verification {
     if !request.content.includes_items() {
         return Verification::None;
     }
@@ -497,7 +530,7 @@ fn verification(request: &RestoreRequest, source: &Source, state: &TargetState) 
         VerifyMode::Auto
             if request.is_repeatable(state.resume.progress.is_some())
                 && state.place.local
-                && !source.is_stream() =>
+                && source.is_free_to_read() =>
         {
             Verification::Full
         }

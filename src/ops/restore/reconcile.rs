@@ -5,11 +5,12 @@ use super::settings::Settings;
 use super::table_ttl::TableTtl;
 use super::target_state::TargetState;
 use super::{RestoreRequest, TableAction};
-use crate::backup::{self, Source};
+use crate::backup;
 use crate::error::Result;
 use crate::item::{Expiry, KeySchema};
 use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
+use crate::ops::source::ItemSource;
 use crate::schema::{
     Difference, IndexDifference, KeyMismatch, OverriddenSchema, Setting, SettingCall, Subject,
     TableSchema, differences,
@@ -19,7 +20,7 @@ use crate::store::Reader;
 /// The wanted schema: from the schema file or the dump, with the overrides.
 pub(crate) fn wanted_schema(
     request: &RestoreRequest,
-    source: &Source,
+    source: &ItemSource,
 ) -> Result<Option<OverriddenSchema>> {
     let schema = match &request.schema {
         Some(file) => Some(backup::read_schema(file)?),
@@ -54,19 +55,25 @@ impl Reconciliation {
     pub(crate) async fn new(
         store: &Reader,
         request: &RestoreRequest,
-        source: &Source,
+        source: &ItemSource,
         state: &mut TargetState,
     ) -> Result<Self> {
         let leftover_boost = state.leftover_boost.take();
         let wanted = wanted_schema(request, source)?;
-        let same_table = is_dumped_table(
-            store,
-            source,
-            wanted.as_ref(),
-            state.existing.as_ref(),
-            &state.place,
-        )
-        .await;
+        // A table is never copied to itself.
+        let same_table = match source {
+            ItemSource::Dump(dump) => {
+                is_dumped_table(
+                    store,
+                    dump,
+                    wanted.as_ref(),
+                    state.existing.as_ref(),
+                    &state.place,
+                )
+                .await
+            }
+            ItemSource::Table(_) => false,
+        };
 
         let applies_settings = !state.action.keeps()
             && request.content.includes_schema()

@@ -4,15 +4,31 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::backup::{Source, SourceSpec};
+use crate::backup::SourceSpec;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::limits;
 use crate::ops::sink::table::OnConflict;
+use crate::ops::source::{ItemSource, TableScan};
 use crate::ops::{Cap, ContentScope};
 use crate::schema::{Boost, Overrides, SettingChoice};
 use crate::transform::Transform;
+
+/// Where the items of a restore come from.
+#[derive(Debug, Clone)]
+pub enum RestoreSource {
+    /// A dump, a file of items or standard input.
+    Dump(SourceSpec),
+    /// A live table: the restore is a copy.
+    Table(TableScan),
+}
+
+impl From<SourceSpec> for RestoreSource {
+    fn from(dump: SourceSpec) -> Self {
+        Self::Dump(dump)
+    }
+}
 
 /// Source, target and options of a restore.
 #[derive(Debug, Clone)]
@@ -21,8 +37,8 @@ use crate::transform::Transform;
     reason = "each is an independent option"
 )]
 pub struct RestoreRequest {
-    /// The dump.
-    pub source: SourceSpec,
+    /// Where the items come from.
+    pub source: RestoreSource,
     /// The target table; `None` for the table that the dump names.
     pub table: Option<String>,
     /// How to handle an existing target table.
@@ -72,9 +88,9 @@ pub struct RestoreRequest {
 impl RestoreRequest {
     /// A request for all of `source`, into the table that it names, which is created if it does not exist.
     #[must_use]
-    pub fn new(source: SourceSpec) -> Self {
+    pub fn new(source: impl Into<RestoreSource>) -> Self {
         Self {
-            source,
+            source: source.into(),
             table: None,
             existing: ExistingTable::default(),
             create: true,
@@ -100,6 +116,44 @@ impl RestoreRequest {
         }
     }
 
+    /// Whether the items are read from standard input.
+    #[must_use]
+    pub fn reads_stdin(&self) -> bool {
+        matches!(self.source, RestoreSource::Dump(SourceSpec::Stdin))
+    }
+
+    /// Whether the source is a live table.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        matches!(self.source, RestoreSource::Table(_))
+    }
+
+    /// What it does, as a noun.
+    pub(crate) fn noun(&self) -> &'static str {
+        if self.is_copy() { "copy" } else { "restore" }
+    }
+
+    /// The dump that is restored.
+    ///
+    /// # Errors
+    /// The source is a live table.
+    pub(crate) fn dump(&self) -> Result<&SourceSpec> {
+        match &self.source {
+            RestoreSource::Dump(dump) => Ok(dump),
+            RestoreSource::Table(_) => Err(Error::usage(
+                "a table is copied, not restored: no dump is named",
+            )),
+        }
+    }
+
+    /// The options of the Scan of a live table.
+    pub(crate) fn scan(&self) -> Option<&TableScan> {
+        match &self.source {
+            RestoreSource::Dump(_) => None,
+            RestoreSource::Table(scan) => Some(scan),
+        }
+    }
+
     /// Whether the items can be transformed again with the same result: an external program, or the current time in a filter, may give
     /// another one. A resumed restore was partly transformed by an earlier run.
     pub(crate) fn is_repeatable(&self, is_resumed: bool) -> bool {
@@ -110,7 +164,7 @@ impl RestoreRequest {
     pub(crate) fn target_table(
         &self,
         environment: &Environment,
-        source: &Source,
+        source: &ItemSource,
     ) -> Result<String> {
         let name = self
             .table

@@ -1,18 +1,22 @@
 //! Resuming: finds an interrupted restore of the same dump into the same table, and decides whether to resume it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::RestoreRequest;
-use super::identity::{restore_identity, table_id};
+use super::identity::restore_identity;
 use super::table_journal::TableJournal;
-use crate::backup::{Source, SourceSpec};
+use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::field::Field;
+use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress};
 use crate::ops::run_blocking;
 use crate::ops::sink::table::RejectPaths;
+use crate::ops::source::ItemSource;
 use crate::ops::source::lanes::LanePositions;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
@@ -58,11 +62,23 @@ pub async fn find_interrupted(
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Option<ResumePoint> {
-    if !request.content.includes_items() || request.source == SourceSpec::Stdin {
+    if !request.content.includes_items() || request.reads_stdin() {
         return None;
     }
 
-    let source = Source::open(&request.source).ok()?;
+    let dump = Source::open(request.dump().ok()?).ok()?;
+    let source = ItemSource::Dump(Arc::new(dump));
+
+    find_interrupted_from(store, environment, request, source).await
+}
+
+/// Finds an interrupted restore of `source` that `request` can resume.
+pub(crate) async fn find_interrupted_from(
+    store: &Reader,
+    environment: &Environment,
+    request: &RestoreRequest,
+    source: ItemSource,
+) -> Option<ResumePoint> {
     let table = request.target_table(environment, &source).ok()?;
     let state_dir = request.state_dir.as_deref()?;
     let found = store.describe(&table).await.ok()?;
@@ -92,11 +108,11 @@ pub async fn find_interrupted(
 /// The data file cannot be read.
 pub(crate) async fn find_progress(
     saved: Option<&SavedRestore>,
-    source: Source,
+    source: ItemSource,
     request: &RestoreRequest,
     target: &TableLocation,
     table: Option<&TableSchema>,
-) -> Result<(Source, ProgressMatch)> {
+) -> Result<(ItemSource, ProgressMatch)> {
     let (Some(SavedRestore { job, is_of_table }), Some(table)) = (saved, table) else {
         return Ok((source, ProgressMatch::Absent));
     };
@@ -110,7 +126,7 @@ pub(crate) async fn find_progress(
     }
 
     let (source, sha256) = run_blocking("reading the dump", move || {
-        let sha256 = source.data_sha256()?;
+        let sha256 = source.content_sha256()?;
         Ok((source, sha256))
     })
     .await?;
@@ -127,7 +143,7 @@ pub(crate) async fn find_progress(
                 .or_else(|| (job.table_id != table_id(table)).then(recreated))
                 .or_else(|| other_option(progress, identity))
                 .or_else(|| lost_rejects(progress, &paths))
-                .or_else(|| unsupported_lanes(progress, &source));
+                .or_else(|| unsupported_lanes(progress, &source, request));
             if mismatch.is_none() {
                 let resumable = ProgressMatch::Resumable {
                     progress: Box::new(progress.clone()),
@@ -185,12 +201,26 @@ fn lost_rejects(progress: &RestoreProgress, paths: &RejectPaths) -> Option<Strin
 }
 
 /// The reason why `source` cannot be read from the positions although it holds the same items.
-fn unsupported_lanes(progress: &RestoreProgress, source: &Source) -> Option<String> {
-    let has_lanes = match progress.lanes {
-        LanePositions::Whole { .. } => true,
-        LanePositions::Lanes(_) => source.lane_text().is_some(),
-    };
-    (!has_lanes).then(|| "it read the folder of the dump, not the data file alone".to_owned())
+fn unsupported_lanes(
+    progress: &RestoreProgress,
+    source: &ItemSource,
+    request: &RestoreRequest,
+) -> Option<String> {
+    match (&progress.lanes, source) {
+        (LanePositions::Lanes(_), ItemSource::Dump(dump)) if dump.lane_text().is_none() => {
+            Some("it read the folder of the dump, not the data file alone".to_owned())
+        }
+        (LanePositions::Whole { .. } | LanePositions::Lanes(_), ItemSource::Dump(_)) => None,
+        (LanePositions::Segments(segments), ItemSource::Table(_)) => {
+            let requested = request.scan().and_then(|scan| scan.segments);
+            let is_other = |requested: &u32| *requested as usize != segments.len();
+            requested.filter(is_other).map(|_| {
+                let count = segments.len();
+                format!("it was run with {} {count}", Field::Segments)
+            })
+        }
+        _ => Some("it read another kind of source".to_owned()),
+    }
 }
 
 /// Where the restore starts: where an interrupted one has stopped, or at the first item.

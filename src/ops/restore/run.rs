@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use super::apply_boost::RevertReport;
 use super::apply_settings::SettingsApplier;
 use super::boost::TemporaryBoost;
-use super::identity::table_id;
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{EnsuredTable, TargetTable, wait_interrupted};
@@ -21,8 +20,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
+use crate::ops::identity::table_id;
 use crate::ops::journal::Journal;
-use crate::ops::source::lanes::is_unmodified_scan;
 use crate::ops::until_cancelled;
 use crate::schema::TableSchema;
 use crate::store::Writer;
@@ -285,11 +284,11 @@ async fn write_items(
         });
     };
 
-    let key = transfer.key.clone();
+    let key = transfer.key().clone();
     let TransferOutcome { totals, result } =
         transfer.write_all(plan, journal, reporter, cancel).await?;
     if let Err(error) = result {
-        let error = totals.describe_stop(error);
+        let error = totals.describe_stop(&plan.prepared.request, error);
         let is_anything_changed = totals.is_sent || plan.prepared.run_state.is_table_changed;
         return Err(if is_anything_changed {
             error
@@ -300,6 +299,7 @@ async fn write_items(
 
     check_stream_complete(plan, &totals, reporter.as_ref())?;
     totals.check(plan.source.items.map(|items| items + plan.unreadable()))?;
+    plan.prepared.source.check_not_recreated().await?;
 
     // If every item was rejected, skipped or filtered out, there is nothing to verify.
     let is_nothing_written = totals.counts.read > 0 && totals.counts.written == 0;
@@ -349,7 +349,7 @@ impl WrittenData {
         let TransferTotals {
             counts, collisions, ..
         } = &self.totals;
-        if is_unmodified_scan(&plan.prepared.source) {
+        if plan.prepared.source.is_unmodified_scan() {
             counts.superseded
         } else {
             counts.superseded.min(collisions.count)
@@ -371,6 +371,7 @@ impl WrittenData {
             is_sent: _,
             open: _,
             write_units,
+            read_units,
             throttled_calls,
             rejects_file,
             conflicts_file,
@@ -388,6 +389,8 @@ impl WrittenData {
 
         RestoreSummary {
             kept_because: plan.action.keep_reason(),
+            source_read_units: plan.source.scan.as_ref().map(|_| read_units),
+            source_noun: plan.source.noun(),
             source: plan.source.path,
             target: plan.target,
             table,

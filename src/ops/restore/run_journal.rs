@@ -8,13 +8,13 @@ use chrono::{SecondsFormat, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::boost::TemporaryBoost;
-use super::identity::table_id;
 use super::plan::{RestorePlan, RunState};
 use super::summary::TableOutcome;
 use super::table::wait_interrupted;
 use super::table_journal::TableLocks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
+use crate::ops::identity::table_id;
 use crate::ops::journal::{Job, Journal, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::{recreated, until_cancelled};
 use crate::place::local::lock::host_name;

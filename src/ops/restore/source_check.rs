@@ -4,35 +4,40 @@ use std::sync::Arc;
 
 use super::empty::{needs_item, nothing_to_write};
 use super::{RestoreRequest, TableAction};
-use crate::backup::{self, CheckSummary, Source};
+use crate::backup::{self, CheckSummary, Source, SourceSpec};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::Expiry;
 use crate::ops::run_blocking;
+use crate::ops::source::ItemSource;
 
-/// Opens the source. With `--salvage`, a damaged dump is opened to read what is readable.
-pub(crate) async fn open_source(
-    request: &RestoreRequest,
+/// Opens a dump. With `salvage`, a damaged dump is opened to read what is readable.
+pub(crate) async fn open_dump(
+    dump: &SourceSpec,
+    salvage: bool,
     reporter: &Arc<dyn Reporter>,
-) -> Result<Source> {
-    let source = Source::open(&request.source);
-    if !request.salvage {
-        return source;
+) -> Result<Arc<Source>> {
+    let source = Source::open(dump);
+    if !salvage {
+        return source.map(Arc::new);
     }
 
     // The damage may be in the metadata or in the data, so the whole dump is checked first.
-    let checked = match source {
+    let source = source.map(Arc::new);
+    let failure = match &source {
+        Ok(source) if source.is_stream() => None,
         Ok(source) => check(source, CheckDepth::Items, None, Arc::clone(reporter))
             .await
-            .map(|(source, _)| source),
-        Err(error) => Err(error),
+            .err(),
+        Err(_) => None,
     };
 
-    match checked {
-        Err(failure) if failure.kind() == ErrorKind::Damaged => {
-            Source::salvage(&request.source, &failure)
+    match (source, failure) {
+        (Err(failure), _) | (Ok(_), Some(failure)) if failure.kind() == ErrorKind::Damaged => {
+            Source::salvage(dump, &failure).map(Arc::new)
         }
-        checked => checked,
+        (Ok(_), Some(failure)) => Err(failure),
+        (source, _) => source,
     }
 }
 
@@ -42,15 +47,15 @@ pub(crate) async fn open_source(
 /// It is damaged; it is incomplete and that was not accepted; it has no items and the table would be created. None of this is known of
 /// standard input before its end.
 pub(crate) async fn check_before_writing(
-    source: Source,
+    source: &ItemSource,
     request: &RestoreRequest,
     action: &TableAction,
     table: &str,
     expiry: Option<Expiry>,
     reporter: Arc<dyn Reporter>,
-) -> Result<(Source, Option<CheckSummary>)> {
+) -> Result<Option<CheckSummary>> {
     if action.keeps() || !request.content.includes_items() {
-        return Ok((source, None));
+        return Ok(None);
     }
 
     // Before a table is deleted, every item is parsed.
@@ -58,20 +63,26 @@ pub(crate) async fn check_before_writing(
         TableAction::Replace { .. } => CheckDepth::Items,
         _ => CheckDepth::Files,
     };
-    let (source, mut checked) = check(source, depth, expiry, reporter).await?;
+    let mut checked = match source {
+        ItemSource::Dump(dump) if !dump.is_stream() => {
+            Some(check(dump, depth, expiry, reporter).await?)
+        }
+        // Standard input cannot be read twice, and a table need not be.
+        ItemSource::Dump(_) | ItemSource::Table(_) => None,
+    };
 
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
         checked.warnings.extend(warning);
     }
 
-    if needs_item(request, action, &source)
+    if needs_item(request, action, source)
         && checked.as_ref().is_some_and(|checked| checked.items == 0)
     {
-        return Err(nothing_to_write(&source, table, None));
+        return Err(nothing_to_write(source, table, None));
     }
 
-    Ok((source, checked))
+    Ok(checked)
 }
 
 /// How thoroughly the source is checked.
@@ -83,17 +94,13 @@ enum CheckDepth {
     Items,
 }
 
-/// Reads the whole source once. Standard input cannot be read twice and is not checked.
+/// Reads the whole source once.
 async fn check(
-    source: Source,
+    source: &Arc<Source>,
     depth: CheckDepth,
     expiry: Option<Expiry>,
     reporter: Arc<dyn Reporter>,
-) -> Result<(Source, Option<CheckSummary>)> {
-    if source.is_stream() {
-        return Ok((source, None));
-    }
-
+) -> Result<CheckSummary> {
     let (items, bytes) = source.metadata().map_or((None, None), |metadata| {
         (Some(metadata.items), Some(metadata.data_bytes))
     });
@@ -103,6 +110,7 @@ async fn check(
         bytes,
     });
 
+    let source = Arc::clone(source);
     run_blocking("the check", move || {
         let mut progress = |items, bytes| reporter.report(Event::Progress { items, bytes });
         let check = match depth {
@@ -110,8 +118,7 @@ async fn check(
             CheckDepth::Files => backup::check_files,
         };
 
-        let checked = check(&source, expiry.as_ref(), &mut progress)?;
-        Ok((source, Some(checked)))
+        check(&source, expiry.as_ref(), &mut progress)
     })
     .await
 }

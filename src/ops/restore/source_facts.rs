@@ -5,7 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::backup::{CheckSummary, Metadata, Source};
-use crate::schema::{TableSchema, account_of};
+use crate::item::read_units;
+use crate::ops::AppliedCap;
+use crate::ops::source::{ItemSource, ScannedTable};
+use crate::ops::table_location::TableLocation;
+use crate::schema::{TableOutline, TableSchema, account_of};
 
 /// Facts about the source.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +46,58 @@ pub struct SourceFacts {
     pub mask_rules_sha256: Option<String>,
     /// The readable part of a damaged dump.
     pub salvage: Option<Salvage>,
+    /// The Scan of a live table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Box<ScanFacts>>,
+}
+
+/// Facts about a live table that is read.
+#[derive(Debug, Clone, Serialize)]
+pub struct ScanFacts {
+    /// The table.
+    pub location: TableLocation,
+    /// Description of the table: keys, indexes, billing.
+    pub outline: TableOutline,
+    /// Number of items by DynamoDB's count, which is updated about every six hours.
+    pub items: u64,
+    /// Size in bytes by DynamoDB's count.
+    pub bytes: u64,
+    /// Estimated read units of the scan.
+    pub read_units: f64,
+    /// Number of scan segments.
+    pub segments: u32,
+    /// Maximum number of items.
+    pub limit: Option<u64>,
+    /// Filter expression.
+    pub filter: Option<String>,
+    /// Projection expression; `None` means all attributes.
+    pub projection: Option<String>,
+    /// Whether reads are strongly consistent.
+    pub consistent_read: bool,
+    /// Cap on read units per second: the requested one, or the default for a protected table.
+    pub max_read_units: Option<AppliedCap>,
+}
+
+impl ScanFacts {
+    fn new(table: &ScannedTable) -> Self {
+        let description = table.schema.description();
+        let bytes = description.table_size_bytes.unwrap_or(0);
+        let selection = &table.scan.selection;
+
+        Self {
+            location: table.location.clone(),
+            outline: table.schema.outline(),
+            items: description.item_count.unwrap_or(0),
+            bytes,
+            read_units: read_units(bytes, table.scan.consistent_read),
+            segments: table.segments,
+            limit: table.scan.limit,
+            filter: selection.filter().map(ToOwned::to_owned),
+            projection: selection.projection().map(ToOwned::to_owned),
+            consistent_read: table.scan.consistent_read,
+            max_read_units: table.max_read_units.clone(),
+        }
+    }
 }
 
 /// The readable part of a damaged dump.
@@ -72,7 +128,60 @@ fn partial_reasons(metadata: &Metadata) -> Vec<String> {
 
 impl SourceFacts {
     /// Collects the facts; `checked` is the result of the check, if there was one.
-    pub(crate) fn new(source: &Source, checked: Option<&CheckSummary>) -> Self {
+    pub(crate) fn new(source: &ItemSource, checked: Option<&CheckSummary>) -> Self {
+        match source {
+            ItemSource::Dump(dump) => Self::of_dump(dump, checked),
+            ItemSource::Table(table) => Self::of_table(table),
+        }
+    }
+
+    /// The source in sentences.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        if self.scan.is_some() {
+            "source table"
+        } else {
+            "dump"
+        }
+    }
+
+    /// Number of items: exact for a dump, DynamoDB's count for a live table.
+    pub(crate) fn expected_items(&self) -> Option<u64> {
+        let counted = || Some(self.scan.as_ref()?.items).filter(|items| *items > 0);
+        self.items.or_else(counted)
+    }
+
+    /// Bytes of item text, or by DynamoDB's count.
+    pub(crate) fn expected_bytes(&self) -> Option<u64> {
+        let counted = || Some(self.scan.as_ref()?.bytes).filter(|bytes| *bytes > 0);
+        self.bytes.or_else(counted)
+    }
+
+    fn of_table(table: &ScannedTable) -> Self {
+        let partial = table.partial_reasons();
+
+        Self {
+            path: table.to_string(),
+            kind: "table",
+            environment: Some(table.location.environment.clone()),
+            table: Some(table.location.table.clone()),
+            account: table.schema.account().map(ToOwned::to_owned),
+            region: table.location.region.clone(),
+            started_at: None,
+            finished_at: None,
+            items: None,
+            bytes: None,
+            expired_items: None,
+            complete: partial.is_empty(),
+            partial,
+            transformed: false,
+            mask_rules_sha256: None,
+            salvage: None,
+            scan: Some(Box::new(ScanFacts::new(table))),
+        }
+    }
+
+    fn of_dump(source: &Source, checked: Option<&CheckSummary>) -> Self {
         let metadata = source.metadata();
         let schema = source.schema();
         let incompleteness = source.incompleteness();
@@ -113,6 +222,7 @@ impl SourceFacts {
                     readable: checked.items,
                     unreadable: checked.unreadable,
                 }),
+            scan: None,
         }
     }
 }

@@ -59,6 +59,12 @@ impl Verified {
 pub struct RestoreSummary {
     /// The dump.
     pub source: String,
+    /// The source in sentences: `dump`, or `source table`.
+    #[serde(skip)]
+    pub source_noun: &'static str,
+    /// Read units consumed by the Scan of a live source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_read_units: Option<f64>,
     /// The target table.
     pub target: TableLocation,
     /// The action on the table: `created`, `added-to`, `replaced`, `kept`.

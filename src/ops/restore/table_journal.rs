@@ -4,12 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::identity::table_id;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
 use crate::field::Field;
-use crate::ops::identity::StateKey;
+use crate::ops::identity::{StateKey, table_id};
 use crate::ops::journal::{Job, RestoreJob};
 use crate::ops::table_location::TableLocation;
 use crate::place::{JournalFile, JournalStamp, LockRefusal, LockedJournal};

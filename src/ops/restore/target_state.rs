@@ -1,17 +1,17 @@
 //! The state of the target: the table, what an unfinished restore left, and the planned action that follows from both.
 
 use super::boost::LeftoverBoost;
-use super::identity::table_id;
 use super::resume::{self, ResumeDecision, SavedRestore};
 use super::table_action::{KeepReason, TableAction};
 use super::table_items::has_items;
 use super::table_journal::TableJournal;
 use super::{ExistingTable, RestoreRequest};
-use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::guard::{self, Connection, Fact, RestoreFacts, Resume, Target};
+use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreJob, WrittenItems};
+use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};
 use crate::store::Reader;
@@ -46,9 +46,9 @@ impl TargetState {
         environment: &Environment,
         request: &RestoreRequest,
         connection: &Connection,
-        source: Source,
+        source: ItemSource,
         table: &str,
-    ) -> Result<(Source, Self)> {
+    ) -> Result<(ItemSource, Self)> {
         let found = store.describe(table).await?;
         let place = TableLocation::find(store, environment, table, found.as_ref()).await;
         let (existing, is_being_deleted) = match found {

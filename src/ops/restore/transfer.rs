@@ -7,19 +7,19 @@ use tokio_util::sync::CancellationToken;
 use super::empty::nothing_to_write;
 use super::plan::RestorePlan;
 use super::transfer_totals::TransferTotals;
-use crate::backup::KeyCollisions;
+use crate::backup::{KeyCollisions, SegmentProgress, Source};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
-use crate::ops::journal::{Journal, RestoreProgress};
+use crate::ops::journal::{Journal, Position, RestoreProgress};
 use crate::ops::sink::table::{
     RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WriteOptions,
 };
-use crate::ops::source::lanes::{LanePositions, is_unmodified_scan};
-use crate::ops::source::{ChunkStream, StoredSource};
+use crate::ops::source::lanes::LanePositions;
+use crate::ops::source::{ChunkStream, ItemSource, StoredSource};
 use crate::ops::transfer::{Sink, Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::ops::{run_blocking, until_cancelled};
@@ -30,12 +30,20 @@ const EMPTY_STREAM: &str = "standard input held no items: where another command 
                             (`set -o pipefail` stops a script then)";
 
 /// A transfer whose source is being read.
-pub(crate) struct ItemTransfer {
-    chunks: ChunkStream<u64>,
-    sink: TableSink<u64>,
+pub(crate) enum ItemTransfer {
+    /// From stored items.
+    Stored(Box<SourceTransfer<u64>>),
+    /// From the Scan of a live table.
+    Scanned(Box<SourceTransfer<SegmentProgress>>),
+}
+
+/// A transfer from a source with these positions.
+pub(crate) struct SourceTransfer<P> {
+    chunks: ChunkStream<P>,
+    sink: TableSink<P>,
     /// The progress at the start.
     progress: RestoreProgress,
-    pub(crate) key: KeySchema,
+    key: KeySchema,
     /// Items with the same key after the transform, if there can be any; set when all items were read.
     collisions: Arc<OnceLock<CollisionReport>>,
 }
@@ -67,49 +75,123 @@ impl ItemTransfer {
         };
 
         let progress = start_progress(plan, &key)?;
+        let transfer = match plan.prepared.source.clone() {
+            ItemSource::Dump(dump) => {
+                let source = stored_source(&dump, plan, &key, &progress)?.start(cancel);
+                let positions = progress.lanes.marks();
+                let start = (progress, positions);
+                let transfer = SourceTransfer::new(store, plan, source, start, key, reporter)?;
+                Self::Stored(Box::new(transfer.wait_for_first_item(plan, cancel).await?))
+            }
+            ItemSource::Table(table) => {
+                let positions = progress.lanes.segments().to_vec();
+                let limit = remaining_limit(plan, &progress);
+                let is_transformed = !plan.prepared.request.transform.is_empty();
+                let source = table
+                    .source(&positions)?
+                    .with_limit_hint(limit.filter(|_| !is_transformed))
+                    .start(cancel);
+                let start = (progress, positions);
+                let transfer = SourceTransfer::new(store, plan, source, start, key, reporter)?;
+                Self::Scanned(Box::new(transfer.wait_for_first_item(plan, cancel).await?))
+            }
+        };
+
+        Ok(Some(transfer))
+    }
+
+    /// The key of the target table.
+    pub(crate) fn key(&self) -> &KeySchema {
+        match self {
+            Self::Stored(transfer) => &transfer.key,
+            Self::Scanned(transfer) => &transfer.key,
+        }
+    }
+
+    /// Writes all items.
+    ///
+    /// # Errors
+    /// The rejects files cannot be written; the keys cannot be counted.
+    pub(crate) async fn write_all(
+        self,
+        plan: &RestorePlan,
+        journal: &mut Journal,
+        reporter: &Arc<dyn Reporter>,
+        cancel: &CancellationToken,
+    ) -> Result<TransferOutcome> {
+        match self {
+            Self::Stored(transfer) => transfer.write_all(plan, journal, reporter, cancel).await,
+            Self::Scanned(transfer) => transfer.write_all(plan, journal, reporter, cancel).await,
+        }
+    }
+}
+
+/// The stored items from their positions.
+fn stored_source(
+    dump: &Source,
+    plan: &RestorePlan,
+    key: &KeySchema,
+    progress: &RestoreProgress,
+) -> Result<StoredSource> {
+    // If the key changes, its hash in the source is useless for the table.
+    let hashed_key = (!ItemKeys::new(plan, key).change()).then_some(key);
+    let source = StoredSource::open(dump, &progress.lanes, hashed_key)?;
+
+    Ok(if plan.prepared.request.transform.is_empty() {
+        source.in_batches_of(plan.prepared.request.batch_size)
+    } else {
+        source.in_large_chunks()
+    })
+}
+
+/// The number of items until the limit on a Scan, if there is one.
+fn remaining_limit(plan: &RestorePlan, progress: &RestoreProgress) -> Option<u64> {
+    let limit = plan.prepared.request.scan()?.limit?;
+    Some(limit.saturating_sub(progress.counts.out))
+}
+
+impl<P: Position + Clone> SourceTransfer<P> {
+    /// A transfer from `source` that has written nothing yet.
+    fn new(
+        store: &Writer,
+        plan: &RestorePlan,
+        source: ChunkStream<P>,
+        (progress, positions): (RestoreProgress, Vec<P>),
+        key: KeySchema,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Self> {
         let rejects = open_rejects(plan, &key, &progress)?;
         let keys = ItemKeys::new(plan, &key);
         let collisions = Arc::<OnceLock<CollisionReport>>::default();
-
-        // If the key changes, its hash in the source is useless for the table.
-        let hashed_key = (!keys.change()).then_some(&key);
-        let source = StoredSource::open(&plan.prepared.source, &progress.lanes, hashed_key)?;
-        let source = if plan.prepared.request.transform.is_empty() {
-            source.in_batches_of(plan.prepared.request.batch_size)
-        } else {
-            source.in_large_chunks()
-        };
-
         let stage = transform_stage(plan, &keys, &collisions)?;
-        let chunks = stage.connect(source.start(cancel), reporter)?;
+        let chunks = stage
+            .with_limit(remaining_limit(plan, &progress))
+            .connect(source, reporter)?;
 
         let request = &plan.prepared.request;
         let options = WriteOptions {
             table: plan.target.table.clone(),
             key: key.clone(),
             batch_size: request.batch_size,
-            expected_items: plan.source.items,
+            expected_items: plan.source.expected_items(),
             on_conflict: request.on_conflict,
             strict: request.strict,
         };
 
         let start = TableStart {
-            positions: progress.lanes.marks(),
+            positions,
             counts: progress.counts,
             costs: progress.costs,
         };
         let sink = TableSink::new(store.clone(), options, rejects, start)?;
 
-        Self {
+        Ok(Self {
             chunks,
             sink,
             progress,
             key,
             collisions,
-        }
-        .wait_for_first_item(plan, cancel)
-        .await
-        .map(Some)
+        })
     }
 
     /// Waits for the first item that can be written.
@@ -121,6 +203,7 @@ impl ItemTransfer {
         match self.find_first_item(plan.action.creates(), cancel).await {
             Ok(true) => Ok(self),
             Ok(false) if !plan.needs_item() => Ok(self),
+            Ok(false) if plan.prepared.source.was_empty(self.sink.counts().read) => Ok(self),
             Ok(false) => {
                 let (totals, _) = TransferTotals::of_sink(self.sink)?;
                 Err(nothing_to_write(
@@ -131,7 +214,7 @@ impl ItemTransfer {
             }
             Err(error) => {
                 let (totals, _) = TransferTotals::of_sink(self.sink)?;
-                Err(totals.describe_stop(error))
+                Err(totals.describe_stop(&plan.prepared.request, error))
             }
         }
     }
@@ -162,10 +245,7 @@ impl ItemTransfer {
     }
 
     /// Writes all items.
-    ///
-    /// # Errors
-    /// The rejects files cannot be written; the keys cannot be counted.
-    pub(crate) async fn write_all(
+    async fn write_all(
         mut self,
         plan: &RestorePlan,
         journal: &mut Journal,
@@ -177,11 +257,11 @@ impl ItemTransfer {
             phase: Phase::Writing,
             items: plan
                 .source
-                .items
+                .expected_items()
                 .map(|items| items.saturating_sub(counts.read - counts.unreadable)),
             bytes: plan
                 .source
-                .bytes
+                .expected_bytes()
                 .map(|all| all.saturating_sub(counts.bytes)),
         });
 
@@ -268,7 +348,7 @@ impl ItemKeys {
         Self {
             source: source.unwrap_or(target).clone(),
             target: target.clone(),
-            is_scan: is_unmodified_scan(&plan.prepared.source),
+            is_scan: plan.prepared.source.is_unmodified_scan(),
         }
     }
 
@@ -283,11 +363,11 @@ impl ItemKeys {
 }
 
 /// The transform, and what looks at its results: items that the table cannot store, and items with the same key.
-fn transform_stage(
+fn transform_stage<P: Send + 'static>(
     plan: &RestorePlan,
     keys: &ItemKeys,
     collisions: &Arc<OnceLock<CollisionReport>>,
-) -> Result<TransformStage<u64>> {
+) -> Result<TransformStage<P>> {
     let transform = plan.prepared.request.transform.clone();
     let may_collide = transform.changes_items() || keys.change();
     let is_transformed = !transform.is_empty();
@@ -350,15 +430,17 @@ async fn find_collisions(
     reporter: &Arc<dyn Reporter>,
 ) -> Result<KeyCollisions> {
     let keys = ItemKeys::new(plan, key);
-    if !keys.is_scan || counts.superseded == 0 {
+    let (true, true, ItemSource::Dump(dump)) =
+        (keys.is_scan, counts.superseded > 0, &plan.prepared.source)
+    else {
         return Ok(KeyCollisions::default());
-    }
+    };
 
     let found = Arc::<OnceLock<CollisionReport>>::default();
     let observer = CollisionObserver::new(keys.collision_detector()?, Arc::clone(&found));
 
     // Every item is written: an interruption would only hide what is wrong with the dump.
-    let source = StoredSource::open_whole(&plan.prepared.source)?.start(&CancellationToken::new());
+    let source = StoredSource::open_whole(dump)?.start(&CancellationToken::new());
     let mut chunks = TransformStage::new(plan.prepared.request.transform.clone())
         .observed_by(observer)
         .connect(source, reporter)?;
@@ -376,11 +458,12 @@ fn start_progress(plan: &RestorePlan, key: &KeySchema) -> Result<RestoreProgress
         return Ok(progress);
     }
 
-    let lanes = LanePositions::at_start(
-        &plan.prepared.source,
-        key,
-        plan.prepared.request.transform.changes_items(),
-    )?;
+    let lanes = match &plan.prepared.source {
+        ItemSource::Dump(dump) => {
+            LanePositions::at_start(dump, key, plan.prepared.request.transform.changes_items())?
+        }
+        ItemSource::Table(table) => LanePositions::Segments(table.first_positions()),
+    };
 
     Ok(RestoreProgress::new(plan.prepared.identity.clone(), lanes))
 }

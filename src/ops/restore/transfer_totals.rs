@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::RestoreRequest;
 use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::sink::table::{AcknowledgedKeys, RestoreCounts, TableSink};
@@ -16,6 +17,8 @@ pub(crate) struct TransferTotals {
     /// Items read but not counted, because the run stopped.
     pub(crate) open: usize,
     pub(crate) write_units: f64,
+    /// Read units of a live source.
+    pub(crate) read_units: f64,
     pub(crate) throttled_calls: u64,
     pub(crate) rejects_file: Option<PathBuf>,
     pub(crate) conflicts_file: Option<PathBuf>,
@@ -30,13 +33,14 @@ impl TransferTotals {
     ///
     /// # Errors
     /// The rejects files cannot be written.
-    pub(crate) fn of_sink(sink: TableSink<u64>) -> Result<(Self, AcknowledgedKeys)> {
+    pub(crate) fn of_sink<P: Clone + Send>(sink: TableSink<P>) -> Result<(Self, AcknowledgedKeys)> {
         let result = sink.into_result()?;
         let totals = Self {
             counts: result.counts,
             is_sent: result.is_sent,
             open: result.open_items,
             write_units: result.costs.write_units,
+            read_units: result.costs.read_units,
             throttled_calls: result.costs.throttled_calls,
             rejects_file: result.files.rejects,
             conflicts_file: result.files.conflicts,
@@ -57,7 +61,7 @@ impl TransferTotals {
                 out + self.open as u64
             );
             return Err(Error::failed(message)
-                .with_hint("compare dump and table with verifydb; this should be reported"));
+                .with_hint("compare source and target with verifydb; this should be reported"));
         }
 
         match expected {
@@ -71,7 +75,7 @@ impl TransferTotals {
     }
 
     /// Adds to an error how many items were written before it.
-    pub(crate) fn describe_stop(&self, error: Error) -> Error {
+    pub(crate) fn describe_stop(&self, request: &RestoreRequest, error: Error) -> Error {
         let progress = format!(
             "{} of {} items had been written",
             self.counts.written,
@@ -83,7 +87,10 @@ impl TransferTotals {
                 .with_hint("run the same command again: items already written are written again, with the same result");
         }
 
-        let stopped = Error::new(error.kind(), format!("the restore stopped: {progress}"));
+        let stopped = Error::new(
+            error.kind(),
+            format!("the {} stopped: {progress}", request.noun()),
+        );
         let hint = error
             .hint()
             .unwrap_or("fix the cause, then run the same command again")

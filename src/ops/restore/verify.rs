@@ -1,4 +1,4 @@
-//! Full verification of a restore: all items of the dump are compared with the table.
+//! Full verification of a restore: all items of the source are compared with the table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,8 +10,9 @@ use super::plan::RestorePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
-use crate::ops::compare::{CompareContext, DifferenceKind, DumpSide, TableSide, compare};
+use crate::ops::compare::{CompareContext, DifferenceKind, SourceSide, TableSide, compare};
 use crate::ops::scan_segments::segments_for;
+use crate::ops::source::ItemSource;
 use crate::store::Reader;
 
 /// Maximum number of keys in the summary.
@@ -20,7 +21,7 @@ const MAX_EXAMPLES: usize = 10;
 /// Pages of the table in memory. Few, because the allocator has not returned all memory of the restore.
 const MAX_PAGES: usize = 6;
 
-/// Compares the table with the dump, except for the items in the files `rejected`, which the table does not have.
+/// Compares the table with the source, except for the items in the files `rejected`, which the table does not have.
 pub(crate) async fn verify_all(
     store: &Reader,
     plan: &RestorePlan,
@@ -31,21 +32,14 @@ pub(crate) async fn verify_all(
 ) -> Result<Verified> {
     reporter.report(Event::Phase {
         phase: Phase::Verifying,
-        items: plan.source.items,
-        bytes: plan.source.bytes,
+        items: plan.source.expected_items(),
+        bytes: plan.source.expected_bytes(),
     });
-
-    let transform = plan.prepared.request.transform.clone();
-    let dump = DumpSide {
-        source: Arc::clone(&plan.prepared.source),
-        transform,
-        rejected,
-    };
 
     let table = TableSide {
         store: store.clone(),
         table: plan.target.table.clone(),
-        segments: segments_for(plan.source.bytes.unwrap_or(0)),
+        segments: segments_for(plan.source.expected_bytes().unwrap_or(0)),
         pages: MAX_PAGES,
         consistent_read: true,
     };
@@ -57,10 +51,20 @@ pub(crate) async fn verify_all(
         reporter: Arc::clone(reporter),
     };
 
+    let work = async {
+        match plan.prepared.source.clone() {
+            ItemSource::Dump(dump) => {
+                compare(source_side(dump, plan, rejected), table, &comparing).await
+            }
+            ItemSource::Table(scanned) => {
+                compare(source_side(scanned, plan, rejected), table, &comparing).await
+            }
+        }
+    };
     let found = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(interrupted()),
-        found = compare(dump, table, &comparing) => found?,
+        found = work => found?,
     };
 
     // Items that were in the table before the restore are not errors.
@@ -80,6 +84,18 @@ pub(crate) async fn verify_all(
             .take(MAX_EXAMPLES)
             .collect(),
     })
+}
+
+/// The items that the table is expected to have.
+fn source_side<S>(source: S, plan: &RestorePlan, rejected: Vec<PathBuf>) -> SourceSide<S> {
+    let request = &plan.prepared.request;
+
+    SourceSide {
+        source,
+        transform: request.transform.clone(),
+        limit: request.scan().and_then(|scan| scan.limit),
+        rejected,
+    }
 }
 
 fn interrupted() -> Error {

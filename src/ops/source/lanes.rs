@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::{Lane, LaneText, Source};
+use crate::backup::{Lane, LaneText, SegmentProgress, Source};
 use crate::error::Result;
 use crate::item::KeySchema;
 
@@ -13,7 +13,7 @@ const MAX_LANES: u64 = 64;
 /// Memory for what is read of all lanes, in bytes, for items of average size.
 const LANES_MEMORY: u64 = 13 * 1024 * 1024;
 
-/// The positions of the lanes of a source. The mark of each is the offset below which every item is settled; in a damaged file, it is the number of
+/// The positions of the lanes of a source. The mark of each range of stored items is the offset below which every item is settled; in a damaged file, it is the number of
 /// settled pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +22,8 @@ pub(crate) enum LanePositions {
     Whole { mark: u64 },
     /// Several lanes, each a range of the text.
     Lanes(Vec<LanePosition>),
+    /// The segments of the Scan of a live table.
+    Segments(Vec<SegmentProgress>),
 }
 
 /// A lane and its mark.
@@ -58,13 +60,16 @@ impl LanePositions {
         ))
     }
 
+    /// The marks of the lanes of stored items.
     pub(crate) fn marks(&self) -> Vec<u64> {
         match self {
             Self::Whole { mark } => vec![*mark],
             Self::Lanes(lanes) => lanes.iter().map(|lane| lane.mark).collect(),
+            Self::Segments(_) => Vec::new(),
         }
     }
 
+    /// Sets the marks of the lanes of stored items.
     pub(crate) fn set_marks(&mut self, marks: impl Iterator<Item = u64>) {
         match self {
             Self::Whole { mark } => marks.for_each(|new| *mark = new),
@@ -74,6 +79,15 @@ impl LanePositions {
                     .zip(marks)
                     .for_each(|(lane, new)| lane.mark = new);
             }
+            Self::Segments(_) => {}
+        }
+    }
+
+    /// The segments of the Scan of a live table.
+    pub(crate) fn segments(&self) -> &[SegmentProgress] {
+        match self {
+            Self::Segments(segments) => segments,
+            Self::Whole { .. } | Self::Lanes(_) => &[],
         }
     }
 }

@@ -1,10 +1,15 @@
 //! Sources: where items come from. Each hands over chunks through a [`ChunkStream`].
 
+mod item_source;
 pub(crate) mod lanes;
 mod scan;
+mod scanned_table;
 mod stored;
 mod stream;
 
+pub(crate) use item_source::ItemSource;
 pub(crate) use scan::ScanSource;
+pub(crate) use scanned_table::ScannedTable;
+pub use scanned_table::TableScan;
 pub(crate) use stored::StoredSource;
 pub(crate) use stream::{ChunkSender, ChunkStream};

@@ -24,7 +24,35 @@ pub(crate) struct ScanSource<S> {
     requests: Vec<ScanRequest>,
     /// Maximum number of items that are needed; it also limits the page size.
     limit_hint: Option<u64>,
+    page_size: Option<PageSize>,
     max_pages: usize,
+}
+
+/// The size of small pages. Items are spread over the partitions of a target only if the pages in memory are of many segments.
+#[derive(Debug, Clone, Copy)]
+struct PageSize {
+    /// Text of a page, in bytes.
+    bytes: u64,
+    /// Average text of an item, in bytes.
+    item_bytes: u64,
+}
+
+impl PageSize {
+    /// The maximum number of items of the next page.
+    fn items(self) -> u64 {
+        (self.bytes / self.item_bytes.max(1)).max(1)
+    }
+
+    /// The size after a page: its items are probably like those of the next one.
+    fn after(self, page: &ScanPage) -> Self {
+        let items = page.items.len() as u64;
+        let average = page.items.text_bytes().checked_div(items);
+
+        Self {
+            item_bytes: average.unwrap_or(self.item_bytes),
+            ..self
+        }
+    }
 }
 
 impl<S: ScanPages> ScanSource<S> {
@@ -34,6 +62,7 @@ impl<S: ScanPages> ScanSource<S> {
             store,
             requests,
             limit_hint: None,
+            page_size: None,
             max_pages: MAX_PAGES,
         }
     }
@@ -41,6 +70,13 @@ impl<S: ScanPages> ScanSource<S> {
     /// At most this many items are needed.
     pub(crate) fn with_limit_hint(self, limit_hint: Option<u64>) -> Self {
         Self { limit_hint, ..self }
+    }
+
+    /// Requests pages of about this many bytes, which the size of the first items (`item_bytes`) helps to estimate.
+    pub(crate) fn in_pages_of(self, bytes: u64, item_bytes: u64) -> Self {
+        let page_size = Some(PageSize { bytes, item_bytes });
+
+        Self { page_size, ..self }
     }
 
     /// Requests at most this many pages at a time.
@@ -57,6 +93,7 @@ impl<S: ScanPages> ScanSource<S> {
                 SegmentScan {
                     request,
                     remaining: self.limit_hint,
+                    page_size: self.page_size,
                     chunks: sender.clone(),
                     cancel: cancel.clone(),
                 }
@@ -77,6 +114,7 @@ struct SegmentScan {
     request: ScanRequest,
     /// Number of items until the limit, if there is one.
     remaining: Option<u64>,
+    page_size: Option<PageSize>,
     chunks: ChunkSender<SegmentProgress>,
     cancel: CancellationToken,
 }
@@ -93,12 +131,13 @@ impl SegmentScan {
                 return Ok(());
             }
 
-            self.request.limit = page_limit(&self.request, self.remaining);
+            self.request.limit = page_limit(&self.request, self.remaining, self.page_size);
             let Some(page) = next_page(&store, &self.request, &self.cancel).await else {
                 return Ok(());
             };
 
             let mut page = page?;
+            self.page_size = self.page_size.map(|size| size.after(&page));
             let next = page.next.take();
             let keys = std::mem::take(&mut page.keys);
             let position = next.as_ref().map_or(SegmentProgress::Done, |key| {
@@ -129,12 +168,19 @@ impl SegmentScan {
 }
 
 /// The `Limit` of the next page. It counts items before the filter, so with a filter it would only make pages small.
-fn page_limit(request: &ScanRequest, remaining: Option<u64>) -> Option<u32> {
+fn page_limit(
+    request: &ScanRequest,
+    remaining: Option<u64>,
+    page_size: Option<PageSize>,
+) -> Option<u32> {
     if request.selection.filter().is_some() {
         return None;
     }
 
-    remaining.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
+    let page_items = page_size.map(PageSize::items);
+    let limit = [remaining, page_items].into_iter().flatten().min();
+
+    limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 /// Requests a page. `None` after an interruption, if the request does not end in time.

@@ -126,6 +126,8 @@ impl StoredSource {
         positions: &LanePositions,
         key: Option<&KeySchema>,
     ) -> Result<Self> {
+        let no_lanes =
+            || Error::failed(format!("{} cannot be read in parts", source.display_name()));
         let mut lanes = Vec::new();
         match positions {
             LanePositions::Whole { mark } => lanes.push(OpenLane {
@@ -135,8 +137,6 @@ impl StoredSource {
                 reader: Reader::whole(source, *mark)?,
             }),
             LanePositions::Lanes(positions) => {
-                let no_lanes =
-                    || Error::failed(format!("{} cannot be read in parts", source.display_name()));
                 let text = source.lane_text().ok_or_else(no_lanes)?;
                 let count = positions.len();
                 for (index, position) in positions.iter().enumerate() {
@@ -151,10 +151,11 @@ impl StoredSource {
                     }
                 }
             }
+            LanePositions::Segments(_) => return Err(no_lanes()),
         }
 
         Ok(match positions {
-            LanePositions::Whole { .. } => Self {
+            LanePositions::Whole { .. } | LanePositions::Segments(_) => Self {
                 lanes,
                 limits: SMALL_CHUNKS,
                 permits: None,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
 use crate::ops::cap::AppliedCap;
-use crate::ops::compare::{CompareContext, DumpSide, Side, TableSide, compare};
+use crate::ops::compare::{CompareContext, Side, SourceSide, TableSide, compare};
 use crate::ops::identity::TableIdentity;
 use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, segments_for};
 use crate::ops::table_location::TableLocation;
@@ -192,7 +192,7 @@ pub async fn table_with_dump(
             .warnings
             .extend(source.accept_incomplete(options.accept_incomplete)?);
         comparison
-            .compare_items(DumpSide::new(source), table, options, reporter)
+            .compare_items(SourceSide::new(source), table, options, reporter)
             .await?;
 
         // After the scan: a table that was recreated before or during it makes the result worthless.

@@ -90,7 +90,7 @@ impl SettingActions {
             SectionView::Absent => Self::default(),
             SectionView::Value(value) => read(value),
             SectionView::NotCaptured(reason) => {
-                Self::impossible(name, format!("not captured in the dump: {reason}"))
+                Self::impossible(name, format!("not captured: {reason}"))
             }
             SectionView::Unreadable => {
                 Self::impossible(name, "this version cannot read its form in the schema")

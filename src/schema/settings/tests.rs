@@ -390,10 +390,7 @@ mod rules {
         assert_eq!(lost.len(), Section::all().len() - 1);
 
         for skipped in lost {
-            assert_eq!(
-                skipped.reason,
-                "not captured in the dump: AccessDenied: \"no\""
-            );
+            assert_eq!(skipped.reason, "not captured: AccessDenied: \"no\"");
         }
     }
 

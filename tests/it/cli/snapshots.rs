@@ -18,7 +18,7 @@ fn sample() -> (Engine, Project) {
 
 #[test]
 fn help() {
-    for program in ["dumpdb", "restoredb", "servedb", "verifydb"] {
+    for program in ["dumpdb", "restoredb", "copydb", "servedb", "verifydb"] {
         for flag in ["-h", "--help"] {
             let shown = run(Project::empty().command(program, [flag]), Vec::new()).exits(0);
             assert_output(&format!("{program}{flag}"), &shown);
@@ -30,7 +30,7 @@ fn help() {
 fn the_tables_in_examples_have_names_that_dynamodb_accepts() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let mut texts = vec![std::fs::read_to_string(readme).expect("README.md")];
-    for program in ["dumpdb", "restoredb", "servedb", "verifydb"] {
+    for program in ["dumpdb", "restoredb", "copydb", "servedb", "verifydb"] {
         let help = run(Project::empty().command(program, ["--help"]), Vec::new());
         texts.push(String::from_utf8_lossy(&help.stdout).into_owned());
     }

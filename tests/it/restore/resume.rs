@@ -613,7 +613,7 @@ fn what_does_not_fit_is_not_resumed() {
     resume(&["--source=other"])
         .exits(1)
         .says(REFUSED)
-        .says("another dump");
+        .says("another source");
     resume(&["--source=out/table-data.json"])
         .exits(1)
         .says(REFUSED)

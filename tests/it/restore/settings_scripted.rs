@@ -1017,7 +1017,7 @@ fn a_requested_setting_that_is_unknown_is_reported_even_if_quiet() {
     project
         .restoredb(["--source=out", "--table=third", "--quiet", "--with=tags"])
         .exits(3)
-        .says("tags was not applied: not captured in the dump: AccessDenied");
+        .says("tags was not applied: not captured: AccessDenied");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_bootstrap_does_not_mix_two_dumps() {
     ] {
         let run = scene.changes_nothing(&[&["--source=b", "--if-missing"], more].concat(), 1);
         run.says("that did not end")
-            .says("another dump")
+            .says("another source")
             .says("--resume")
             .says("--replace");
     }
@@ -142,7 +142,7 @@ fn another_dump_is_not_resumed_without_progress() {
     scene
         .changes_nothing(&["--source=b", "--resume"], 1)
         .says("cannot be resumed")
-        .says("another dump");
+        .says("another source");
     scene.changes_nothing(&["--source=b", "--if-missing"], 1);
     scene.restore(&["--source=a", "--resume"]).exits(0);
     assert_eq!(scene.client.items("copy"), scene.items);

@@ -202,6 +202,11 @@ impl Project {
         run(self.command("verifydb", arguments), Vec::new())
     }
 
+    /// Runs `copydb`.
+    pub(crate) fn copydb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        run(self.command("copydb", arguments), Vec::new())
+    }
+
     /// A command in this folder, ready to run.
     pub(crate) fn command<A: AsRef<OsStr>>(
         &self,
@@ -213,6 +218,7 @@ impl Project {
             "restoredb" => env!("CARGO_BIN_EXE_restoredb"),
             "servedb" => env!("CARGO_BIN_EXE_servedb"),
             "verifydb" => env!("CARGO_BIN_EXE_verifydb"),
+            "copydb" => env!("CARGO_BIN_EXE_copydb"),
             other => panic!("there is no command {other}"),
         };
 

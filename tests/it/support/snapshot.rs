@@ -30,7 +30,10 @@ pub(crate) fn assert_output(name: &str, run: &Run) {
     settings.add_filter(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "[time]");
     settings.add_filter(r"\b\d+\.\d+ s\b", "[duration]");
     settings.add_filter(r" \([\d.,]+ items/s, [\d.,]+ [kMG]?B/s\)", "");
-    settings.add_filter(r"(dumpdb|restoredb|verifydb) \d+\.\d+\.\d+", "[version]");
+    settings.add_filter(
+        r"(dumpdb|restoredb|verifydb|copydb) \d+\.\d+\.\d+",
+        "[version]",
+    );
     settings.add_filter(r"Resume with: \S*/(dumpdb|restoredb)", "Resume with: $1");
     settings.add_filter(r"process \d+ on \S+", "process [pid]");
     settings.bind(|| insta::assert_snapshot!(name, text));

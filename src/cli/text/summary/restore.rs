@@ -77,7 +77,13 @@ fn headline(summary: &RestoreSummary, table: &str, content: ContentScope) -> Str
         Verified::Full { .. } => ", NOT verified",
     };
 
-    format!("Restored {items} to {table} in {took}{verified}{exceptions}.")
+    let action = if summary.source_read_units.is_some() {
+        "Copied"
+    } else {
+        "Restored"
+    };
+
+    format!("{action} {items} to {table} in {took}{verified}{exceptions}.")
 }
 
 /// Items of the source that were not written as they are: transformed, superseded or overwritten.
@@ -106,7 +112,10 @@ fn source_rows(group: &mut RowGroup, summary: &RestoreSummary) {
         let items = format::items(summary.items_superseded);
         group.row(
             "superseded",
-            format!("{items}, by a later version in the same dump"),
+            format!(
+                "{items}, by a later version in the same {}",
+                summary.source_noun
+            ),
         );
     }
 
@@ -114,7 +123,10 @@ fn source_rows(group: &mut RowGroup, summary: &RestoreSummary) {
         let items = format::items(summary.items_overwritten);
         group.row(
             "overwritten",
-            format!("{items}, by another item of the dump with the same key"),
+            format!(
+                "{items}, by another item of the {} with the same key",
+                summary.source_noun
+            ),
         );
     }
 
@@ -154,7 +166,11 @@ fn write_rows(group: &mut RowGroup, summary: &RestoreSummary) {
     let bytes = format::bytes(summary.data_bytes);
     group.detail("written", format!("{bytes} as JSON{rate}"));
     let units = format::units(summary.consumed_write_units);
-    group.detail("consumed", format!("{units} write units"));
+    let reads = summary.source_read_units;
+    let reads = reads.map_or_else(String::new, |units| {
+        format!(", {} read units of the source", format::units(units))
+    });
+    group.detail("consumed", format!("{units} write units{reads}"));
 
     if summary.throttled_calls > 0 {
         let calls = format::counted(summary.throttled_calls, "request");
@@ -204,7 +220,10 @@ fn verification_rows(group: &mut RowGroup, verified: &Verified, summary: &Restor
         let items = format::items(*extra);
         group.row(
             "other items",
-            format!("the table also contains {items} that the dump does not"),
+            format!(
+                "the table also contains {items} that the {} does not",
+                summary.source_noun
+            ),
         );
     }
 }
@@ -298,8 +317,9 @@ fn problems(summary: &RestoreSummary) -> Vec<String> {
         && summary.items_lost > 0
     {
         let mut problem = format!(
-            "{} of the dump missing in the table, {different} different",
-            format::items(*missing)
+            "{} of the {} missing in the table, {different} different",
+            format::items(*missing),
+            summary.source_noun
         );
         problem.extend(
             examples
@@ -405,6 +425,8 @@ mod tests {
     fn restored() -> RestoreSummary {
         RestoreSummary {
             source: "./prod-backup".to_owned(),
+            source_noun: "dump",
+            source_read_units: None,
             target: location(),
             table: TableOutcome::Created,
             kept_because: None,

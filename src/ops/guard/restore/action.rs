@@ -1,8 +1,9 @@
 //! What a restore does, as the beginning of the question that is asked before it.
 
-use super::{RestoreFacts, Target};
+use super::RestoreFacts;
 use crate::layout::counted;
 use crate::ops::restore::{OnConflict, TableAction};
+use crate::ops::table_location::TableLocation;
 
 /// The action: `Write 312 items into table films (staging, AWS account 123456789012 in eu-west-1)`. `None` if nothing is changed.
 pub(super) fn describe(facts: &RestoreFacts<'_>) -> Option<String> {
@@ -11,7 +12,7 @@ pub(super) fn describe(facts: &RestoreFacts<'_>) -> Option<String> {
     }
 
     let target = facts.target.known()?;
-    let (table, place) = (&target.place.table, place(target));
+    let (table, place) = (&target.place.table, place(target.place));
     let content = facts.request.content;
 
     Some(match target.action {
@@ -38,8 +39,7 @@ pub(super) fn describe(facts: &RestoreFacts<'_>) -> Option<String> {
 }
 
 /// The environment, and where it is if that is not on this machine.
-fn place(target: &Target<'_>) -> String {
-    let place = target.place;
+fn place(place: &TableLocation) -> String {
     if place.local {
         place.environment.clone()
     } else {
@@ -58,7 +58,16 @@ fn number_in_table(items: u64, local: bool) -> String {
 
 /// The items to write, with their number if it is known beforehand.
 fn items(facts: &RestoreFacts<'_>) -> String {
-    let source = facts.source.known().and_then(|source| source.facts.items);
+    let source = facts.source.known();
+    if let Some(scan) = source.and_then(|source| source.facts.scan.as_ref()) {
+        return format!(
+            "the items of {} ({})",
+            scan.location.table,
+            place(&scan.location)
+        );
+    }
+
+    let source = source.and_then(|source| source.facts.items);
     let Some(items) = source.filter(|_| facts.request.transform.is_empty()) else {
         return "the items".to_owned();
     };

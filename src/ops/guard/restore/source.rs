@@ -1,13 +1,13 @@
 //! Rules about the dump that is restored.
 
 use super::RestoreFacts;
-use crate::backup::{Source, SourceSpec};
 use crate::environment::Question;
 use crate::error::Error;
 use crate::field::Field;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::identity::AccountRegion;
 use crate::ops::restore::{SourceFacts, TableAction};
+use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 
 /// The dump after its check.
@@ -19,10 +19,10 @@ pub(crate) struct CheckedSource<'a> {
 }
 
 impl<'a> CheckedSource<'a> {
-    pub(crate) fn new(facts: &'a SourceFacts, source: &Source) -> Self {
+    pub(crate) fn new(facts: &'a SourceFacts, source: &ItemSource) -> Self {
         Self {
             facts,
-            lacks_metadata: source.damage().is_some_and(|damage| damage.lacks_metadata),
+            lacks_metadata: source.lacks_metadata(),
         }
     }
 
@@ -46,7 +46,7 @@ pub(super) fn stream_is_read_twice(facts: &RestoreFacts<'_>) -> Option<Finding> 
         (false, false) => return None,
     };
 
-    (request.source == SourceSpec::Stdin).then(|| {
+    request.reads_stdin().then(|| {
         let error = Error::usage(format!(
             "{field} needs a file: standard input can be read only once"
         ))
@@ -61,10 +61,12 @@ pub(super) fn incomplete(facts: &RestoreFacts<'_>) -> Option<Finding> {
         return None;
     }
 
-    Some(warning(format!(
-        "the dump contains part of the table{}",
-        source.incompleteness_reasons()
-    )))
+    let reasons = source.incompleteness_reasons();
+    Some(warning(if source.facts.scan.is_some() {
+        format!("Only part of the source table is copied{reasons}.")
+    } else {
+        format!("the dump contains part of the table{reasons}")
+    }))
 }
 
 pub(super) fn unknown_origin(facts: &RestoreFacts<'_>) -> Option<Finding> {
@@ -102,6 +104,11 @@ pub(super) fn incomplete_replacement(facts: &RestoreFacts<'_>) -> Option<Finding
     Some(Finding::Question(Question::OtherRisk(risk)))
 }
 
+/// An environment and where it is.
+fn place(table: &TableLocation) -> String {
+    format!("{} ({})", table.environment, table.location())
+}
+
 /// Source and target environment, if they differ. Because one name may stand for two places (`no-env` always may), account and region
 /// are compared as well, as far as they are known. Local engines invent accounts.
 fn crossed_environments(facts: &SourceFacts, target: &TableLocation) -> Option<(String, String)> {
@@ -109,7 +116,10 @@ fn crossed_environments(facts: &SourceFacts, target: &TableLocation) -> Option<(
     if let Some(source) = source
         && source != target.environment
     {
-        return Some((source.to_owned(), target.environment.clone()));
+        return Some(match &facts.scan {
+            Some(scan) => (place(&scan.location), place(target)),
+            None => (source.to_owned(), target.environment.clone()),
+        });
     }
 
     // A local target may stand for any region, unless the dump is of an environment with the same name.

@@ -25,8 +25,9 @@ pub(super) fn cannot_be_resumed(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let reason = resume.reason.filter(|_| !resume.is_resumed)?;
     let is_requested = facts.request.resume && facts.request.content.includes_items();
     is_requested.then(|| {
+        let noun = facts.request.noun();
         let error = Error::failed(format!(
-            "the interrupted restore into this table cannot be resumed: {reason}"
+            "the interrupted {noun} into this table cannot be resumed: {reason}"
         ))
         .with_hint(format!(
             "omit {} to write every item from the beginning",

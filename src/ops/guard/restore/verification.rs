@@ -1,7 +1,6 @@
 //! Rules about the verification of a restore.
 
 use super::RestoreFacts;
-use crate::backup::SourceSpec;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::restore::VerifyMode;
 
@@ -12,14 +11,20 @@ pub(super) fn transform_is_repeated(facts: &RestoreFacts<'_>) -> Option<Finding>
         return None;
     }
 
-    Some(warning(
-        "the comparison transforms the dump once more: what does not come out the same twice differs",
-    ))
+    let noun = if facts.request.is_copy() {
+        "items"
+    } else {
+        "dump"
+    };
+
+    Some(warning(format!(
+        "the comparison transforms the {noun} once more: what does not come out the same twice differs"
+    )))
 }
 
 pub(super) fn stream_is_not_read_back(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let request = facts.request;
-    let is_stream = request.source == SourceSpec::Stdin && request.content.includes_items();
+    let is_stream = request.reads_stdin() && request.content.includes_items();
     if request.verify != VerifyMode::Full || !is_stream {
         return None;
     }

@@ -209,6 +209,7 @@ fn source() -> SourceFacts {
         transformed: false,
         mask_rules_sha256: None,
         salvage: None,
+        scan: None,
     }
 }
 
@@ -252,7 +253,7 @@ const REFUSED: &[Row] = &[
     (
         "standard input is to be resumed",
         |scene| {
-            scene.request.source = SourceSpec::Stdin;
+            scene.request.source = SourceSpec::Stdin.into();
             scene.request.resume = true;
         },
         &["refused (Usage): `resume` needs a file: standard input can be read only once"],
@@ -260,7 +261,7 @@ const REFUSED: &[Row] = &[
     (
         "standard input is to be salvaged",
         |scene| {
-            scene.request.source = SourceSpec::Stdin;
+            scene.request.source = SourceSpec::Stdin.into();
             scene.request.salvage = true;
         },
         &["refused (Usage): `salvage` needs a file: standard input can be read only once"],
@@ -623,7 +624,7 @@ const WARNED: &[Row] = &[
         "--verify full of standard input",
         |scene| {
             scene.request.verify = VerifyMode::Full;
-            scene.request.source = SourceSpec::Stdin;
+            scene.request.source = SourceSpec::Stdin.into();
         },
         &["warning: Standard input cannot be read twice: items will not be read back."],
     ),

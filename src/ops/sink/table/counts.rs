@@ -40,6 +40,9 @@ pub(crate) struct RestoreCounts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WriteCosts {
     pub(crate) write_units: f64,
+    /// Read units of the pages that were taken, if the source is a live table.
+    #[serde(default)]
+    pub(crate) read_units: f64,
     pub(crate) throttled_calls: u64,
 }
 

@@ -182,6 +182,7 @@ impl<P: Clone + Send> TableSink<P> {
             self.unreported += u64::from(outcome.output_count() == 0);
         }
 
+        self.costs.read_units += chunk.cost.read_units;
         let ticket = self.ledger.register(&chunk);
         self.lane_permit.clone_from(&chunk.lane_permit);
         self.append_rejects()?;

@@ -1,4 +1,4 @@
-//! The dump side of a comparison.
+//! The source side of a comparison: a dump, or a live table whose items were transformed.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,44 +9,89 @@ use tokio_util::sync::CancellationToken;
 
 use super::side::{RereadItems, Side, SideRecords};
 use super::{COMPARISON, CompareContext, digest};
-use crate::backup::Source;
+use crate::backup::{SegmentProgress, Source};
 use crate::error::Result;
 use crate::event::{Reporter, SilentReporter};
 use crate::item::{KeySchema, item_digest};
 use crate::ops::chunk::Chunk;
 use crate::ops::invalid_item::InvalidOutputs;
+use crate::ops::journal::Position;
 use crate::ops::run_blocking;
 use crate::ops::sink::{
     ChunkLocation, ChunkWorker, Record, ScratchRecords, SourceRecords, WorkerSink, scratch_records,
 };
-use crate::ops::source::{ChunkStream, StoredSource};
+use crate::ops::source::{ChunkStream, ScannedTable, StoredSource};
 use crate::ops::transfer::{Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::place::read_rejects;
 use crate::transform::Transform;
 
-/// The items of a dump, after a transform if there is one.
-pub(crate) struct DumpSide {
-    pub(crate) source: Arc<Source>,
+/// A source whose items can be read from the beginning more than once.
+pub(crate) trait ReadItems: Send + Sync {
+    /// Where the parts of the source start.
+    type Position: Position + Clone + Sync;
+
+    /// Whether there are items to read.
+    fn has_items(&self) -> bool;
+
+    /// Starts to read all items.
+    ///
+    /// # Errors
+    /// The source cannot be opened.
+    fn read_all(&self) -> Result<ChunkStream<Self::Position>>;
+}
+
+impl ReadItems for Arc<Source> {
+    type Position = u64;
+
+    /// A dump of the schema alone has no data file to open.
+    fn has_items(&self) -> bool {
+        Source::has_items(self)
+    }
+
+    fn read_all(&self) -> Result<ChunkStream<u64>> {
+        Ok(StoredSource::open_whole(self)?.start(&CancellationToken::new()))
+    }
+}
+
+impl ReadItems for Arc<ScannedTable> {
+    type Position = SegmentProgress;
+
+    fn has_items(&self) -> bool {
+        true
+    }
+
+    fn read_all(&self) -> Result<ChunkStream<SegmentProgress>> {
+        let scan = self.source(&self.first_positions())?;
+        Ok(scan.start(&CancellationToken::new()))
+    }
+}
+
+/// The items of a source, after a transform if there is one.
+pub(crate) struct SourceSide<S> {
+    pub(crate) source: S,
     pub(crate) transform: Transform,
+    /// Maximum number of items after the transform.
+    pub(crate) limit: Option<u64>,
     /// Files of the items that a restore rejected or skipped, which the table does not have.
     pub(crate) rejected: Vec<PathBuf>,
 }
 
-impl DumpSide {
+impl<S: ReadItems> SourceSide<S> {
     /// All items, without a transform.
-    pub(crate) fn new(source: Arc<Source>) -> Self {
+    pub(crate) fn new(source: S) -> Self {
         Self {
             source,
             transform: Transform::new(),
+            limit: None,
             rejected: Vec::new(),
         }
     }
 
     /// The items that a table with this key is expected to have. With a transform, these are the valid outputs.
-    fn expected_items(&self, context: &CompareContext) -> Result<ChunkStream<u64>> {
-        let items = StoredSource::open_whole(&self.source)?.start(&CancellationToken::new());
-        let mut stage = TransformStage::new(self.transform.clone());
+    fn expected_items(&self, context: &CompareContext) -> Result<ChunkStream<S::Position>> {
+        let items = self.source.read_all()?;
+        let mut stage = TransformStage::new(self.transform.clone()).with_limit(self.limit);
         if !self.transform.is_empty() {
             stage = stage.observed_by(InvalidOutputs::new(context.key.clone()));
         }
@@ -55,15 +100,14 @@ impl DumpSide {
     }
 }
 
-impl Side for DumpSide {
-    type Position = u64;
+impl<S: ReadItems> Side for SourceSide<S> {
+    type Position = S::Position;
 
     async fn read_records(
         &self,
         context: &CompareContext,
         reporter: &Arc<dyn Reporter>,
-    ) -> Result<SideRecords<u64>> {
-        // A dump of the schema alone has no data file to open.
+    ) -> Result<SideRecords<S::Position>> {
         if !self.source.has_items() {
             return Ok(SideRecords {
                 source: SourceRecords::new()?,
@@ -88,10 +132,10 @@ impl Side for DumpSide {
     async fn reread_items(
         &self,
         wanted: &HashMap<u128, u32>,
-        _chunks: &[ChunkLocation<u64>],
+        _chunks: &[ChunkLocation<S::Position>],
         context: &CompareContext,
     ) -> Result<RereadItems> {
-        // Without differences, do not read the whole dump a second time.
+        // Without differences, do not read everything a second time.
         if wanted.is_empty() {
             return Ok(RereadItems::default());
         }
@@ -101,6 +145,7 @@ impl Side for DumpSide {
             wanted: wanted.clone(),
             key: context.key.clone(),
             found: HashMap::new(),
+            read_units: 0.0,
         };
 
         let mut sink = WorkerSink::start(COMPARISON, search);
@@ -112,9 +157,11 @@ impl Side for DumpSide {
             journal: None,
         };
         transfer.run(&mut items, &mut sink).await?;
+        let (items, read_units) = sink.into_output()?;
 
         Ok(RereadItems {
-            items: sink.into_output()?,
+            items,
+            read_units,
             ..RereadItems::default()
         })
     }
@@ -125,12 +172,14 @@ struct ItemSearch {
     wanted: HashMap<u128, u32>,
     key: KeySchema,
     found: HashMap<u128, Bytes>,
+    read_units: f64,
 }
 
-impl ChunkWorker<u64> for ItemSearch {
-    type Output = HashMap<u128, Bytes>;
+impl<P: Send + 'static> ChunkWorker<P> for ItemSearch {
+    type Output = (HashMap<u128, Bytes>, f64);
 
-    fn add(&mut self, chunk: Chunk<u64>) -> Result<()> {
+    fn add(&mut self, chunk: Chunk<P>) -> Result<()> {
+        self.read_units += chunk.cost.read_units;
         for (item, outcome) in chunk.entries() {
             for output in outcome.items(&item) {
                 let Ok(key) = self.key.hash128(output) else {
@@ -148,8 +197,8 @@ impl ChunkWorker<u64> for ItemSearch {
         Ok(())
     }
 
-    fn finish(self) -> Result<HashMap<u128, Bytes>> {
-        Ok(self.found)
+    fn finish(self) -> Result<(HashMap<u128, Bytes>, f64)> {
+        Ok((self.found, self.read_units))
     }
 }
 

@@ -1,0 +1,7 @@
+//! The command `copydb`; see [`dynadump::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dynadump::cli::copydb()
+}

@@ -1,0 +1,231 @@
+//! Command-line arguments of `copydb`.
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{ArgGroup, Parser};
+
+use super::common::{OutputArgs, RunArgs, resolve_with, state_dir};
+use super::flags::flag_of_copy;
+use super::mapping::MappingArgs;
+use super::overrides::OverrideArgs;
+use super::scan::ScanArgs;
+use super::settings::SettingArgs;
+use super::sides::{SideArgs, Sides};
+use super::target::TargetArgs;
+use super::transform::{TransformArgs, check_preview};
+use super::{Arguments, CommonOptions};
+use crate::cli::exit;
+use crate::cli::terminal::output::OutputOptions;
+use crate::environment::{Environment, EnvironmentRequest};
+use crate::error::{Error, Result};
+use crate::field::Field;
+use crate::ops::PreviewOptions;
+use crate::ops::copy::TableScan;
+use crate::ops::restore::{RestoreRequest, RestoreSource};
+use crate::ops::set::TableMapping;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  copydb --from=prod --to=dev --table films
+  copydb --from=prod --to=dev --dry-run              show what a copy would do, and the cost
+  copydb --from=dev --to=dev --table films --map films=films-copy
+  copydb --from=prod --to=dev --sample 5% --mask rules.toml --billing-mode on-demand --yes
+  copydb --from=prod --to=staging --replace          delete and recreate the target table
+  copydb --from-profile a --from-region eu-west-1 --to-profile b --to-region eu-west-1 --table films
+  copydb --from=dev --to=prod --confirm films        copy to production from a script";
+
+/// Copy a DynamoDB table to another environment, account or region, or under another name.
+#[derive(Debug, Parser)]
+#[command(
+    name = "copydb",
+    version,
+    max_term_width = 100,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help()),
+    group = ArgGroup::new("expressions")
+        .args(["filter_expression", "projection_expression"])
+        .multiple(true)
+)]
+pub(crate) struct CopyArgs {
+    #[command(flatten)]
+    sides: SideArgs,
+
+    #[command(flatten)]
+    mapping: MappingArgs,
+
+    #[command(flatten)]
+    copy: CopyOnlyArgs,
+
+    #[command(flatten)]
+    settings: SettingArgs,
+
+    #[command(flatten)]
+    overrides: OverrideArgs,
+
+    #[command(flatten)]
+    transform: TransformArgs,
+
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Confirm a copy to a protected environment with the name of the target table
+    #[arg(long, value_name = "TABLE", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
+    confirm: Option<String>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+// Options that only `copydb` has. Not a doc comment: clap would take it for the description of the command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Copy")]
+struct CopyOnlyArgs {
+    #[command(flatten)]
+    scan: ScanArgs,
+
+    #[command(flatten)]
+    target: TargetArgs,
+
+    /// Resume an interrupted copy, or start a new one
+    #[arg(long)]
+    resume: bool,
+}
+
+/// A resolved `copydb` command line.
+pub(crate) struct CopyCommand {
+    /// Options with the environment of the target.
+    pub(crate) common: CommonOptions,
+    /// The environment of the source.
+    pub(crate) source: EnvironmentRequest,
+    /// Whether both environments are the same.
+    pub(crate) is_one_environment: bool,
+    /// Without the names of the tables.
+    pub(crate) request: RestoreRequest,
+    scan: TableScan,
+    mapping: TableMapping,
+    /// Items that a dry run shows before and after the transform.
+    pub(crate) preview: PreviewOptions,
+}
+
+impl Arguments<CopyCommand> for CopyArgs {
+    const COMMAND: &'static str = "copydb";
+
+    fn flag(field: Field) -> &'static str {
+        flag_of_copy(field)
+    }
+
+    fn output_options(&self) -> OutputOptions {
+        self.output.output_options()
+    }
+
+    fn resolve(self) -> Result<CopyCommand> {
+        let (scan, target) = (self.copy.scan, self.copy.target);
+        let overrides = self.overrides.resolve()?;
+        let settings = self.settings.resolve(overrides, !target.no_create)?;
+        if target.boost_write_capacity.is_some() {
+            settings.check_with_boost()?;
+        }
+
+        let sides = self.sides.resolve()?;
+        let transform = self
+            .transform
+            .resolve_unless_schema_only(target.schema_only)?;
+        scan.check_conditions(&transform)?;
+        let is_one_environment = sides.are_one_environment();
+        let scan = TableScan {
+            table: String::new(),
+            segments: scan.segments,
+            limit: scan.limit,
+            consistent_read: scan.consistent_read,
+            max_read_units: scan.max_rcu,
+            selection: scan.selection()?,
+        };
+        let Sides {
+            source,
+            target: environment,
+        } = sides;
+
+        Ok(CopyCommand {
+            request: RestoreRequest {
+                existing: target.existing_table(),
+                create: !target.no_create,
+                content: target.content(),
+                schema: target.schema,
+                overrides: settings.overrides,
+                settings: settings.choice,
+                apply_settings: settings.apply,
+                boost: target.boost_write_capacity,
+                batch_size: usize::from(target.batch_size),
+                on_conflict: target.on_conflict,
+                strict: target.strict,
+                allow_empty: target.allow_empty,
+                resume: self.copy.resume,
+                max_write_units: target.max_wcu,
+                max_read_units: scan.max_read_units,
+                verify: target.verify,
+                transform,
+                state_dir: state_dir(),
+                ..RestoreRequest::new(RestoreSource::Table(scan.clone()))
+            },
+            scan,
+            mapping: self.mapping.resolve()?,
+            source,
+            is_one_environment,
+            common: resolve_with(environment, self.run, self.confirm),
+            preview: self.transform.preview_options(),
+        })
+    }
+}
+
+impl CopyCommand {
+    /// The request for a copy of the table of the source environment.
+    ///
+    /// # Errors
+    /// No table is named, or several; the environment of the target does not allow the preview.
+    pub(crate) fn request(
+        &self,
+        source: &Environment,
+        target: &Environment,
+    ) -> Result<RestoreRequest> {
+        // A preview shows items of the source.
+        check_preview(self.preview, source)?;
+        check_preview(self.preview, target)?;
+
+        let table = source.single_table()?.map(ToOwned::to_owned);
+        let table = table.ok_or_else(|| {
+            Error::usage("no table to copy is named").with_hint(format!(
+                "pass {table}, or set DYNAMODB_TABLE in the env file of {}",
+                source.name(),
+                table = Field::Table
+            ))
+        })?;
+
+        let target_table = self.target_table(&table, target)?;
+        Ok(RestoreRequest {
+            table: Some(target_table),
+            source: RestoreSource::Table(TableScan {
+                table,
+                ..self.scan.clone()
+            }),
+            ..self.request.clone()
+        })
+    }
+
+    /// The name of the target: that of the mapping. Without one, if the tables are named by the environments, that of the target's
+    /// environment. Otherwise, that of the source.
+    fn target_table(&self, table: &str, target: &Environment) -> Result<String> {
+        if !self.mapping.is_identity() {
+            let mapped = self
+                .mapping
+                .targets(&[table.to_owned()])?
+                .into_iter()
+                .next();
+            return Ok(mapped.map_or_else(|| table.to_owned(), |mapped| mapped.target));
+        }
+
+        let named = match self.source.table {
+            Some(_) => None,
+            None => target.single_table()?,
+        };
+
+        Ok(named.unwrap_or(table).to_owned())
+    }
+}

@@ -1,0 +1,110 @@
+//! Options of the commands that write a table: how an existing one is handled, what is written and how fast.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::value::{boost, cap};
+use crate::limits::BATCH_WRITE_ITEMS;
+use crate::ops::restore::{ExistingTable, OnConflict, VerifyMode};
+use crate::ops::{Cap, ContentScope};
+use crate::schema::Boost;
+
+// Not a doc comment: clap would take it for the description of the command.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(super) struct TargetArgs {
+    /// If the table exists, change nothing and succeed
+    #[arg(long, conflicts_with_all = ["if_empty", "replace", "no_create", "data_only", "apply_settings"])]
+    pub(super) if_missing: bool,
+
+    /// If the table exists and contains items, change nothing and succeed; if it is empty, restore
+    /// into it
+    #[arg(long, conflicts_with_all = ["replace", "no_create", "schema_only"])]
+    pub(super) if_empty: bool,
+
+    /// If the table exists, delete it with all its items and recreate it
+    #[arg(long, conflicts_with = "data_only")]
+    pub(super) replace: bool,
+
+    /// If the table does not exist, fail
+    #[arg(long, conflicts_with_all = ["replace", "schema_only", "schema"])]
+    pub(super) no_create: bool,
+
+    /// Create the table from this schema, not from that of the source
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        conflicts_with = "data_only"
+    )]
+    pub(super) schema: Option<PathBuf>,
+
+    /// Only create the table and apply its settings; write no items
+    #[arg(long, conflicts_with_all = ["data_only", "indexes_after"])]
+    pub(super) schema_only: bool,
+
+    /// Only write the items; create no table and change no settings
+    #[arg(long, conflicts_with_all = ["SettingArgs", "OverrideArgs"])]
+    pub(super) data_only: bool,
+
+    /// While writing, raise the write capacity of a provisioned table and its indexes to N WCU, or
+    /// switch it to on-demand; reverted at the end, after a failure and after Ctrl-C
+    #[arg(long, value_name = "N|on-demand", hide_short_help = true, value_parser = boost, conflicts_with = "schema_only")]
+    pub(super) boost_write_capacity: Option<Boost>,
+
+    /// Items per request, at most 25
+    #[arg(
+        long,
+        value_name = "N",
+        hide_short_help = true,
+        default_value_t = u8::try_from(BATCH_WRITE_ITEMS).unwrap_or(u8::MAX),
+        value_parser = clap::value_parser!(u8).range(1..=i64::try_from(BATCH_WRITE_ITEMS).unwrap_or(i64::MAX))
+    )]
+    pub(super) batch_size: u8,
+
+    /// What to do if the key exists in the table with another item
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t)]
+    pub(super) on_conflict: OnConflict,
+
+    /// Stop at the first rejected item
+    #[arg(long, hide_short_help = true)]
+    pub(super) strict: bool,
+
+    /// Create or replace the table even if the source contains no items
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
+    pub(super) allow_empty: bool,
+
+    /// Maximum write units per second, a percentage of the table's capacity, or none [default: 50%
+    /// for a table in a protected environment that already holds items]
+    #[arg(long, value_name = "N|N%|none", value_parser = cap, conflicts_with = "schema_only")]
+    pub(super) max_wcu: Option<Cap>,
+
+    /// How to verify the result
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub(super) verify: VerifyMode,
+}
+
+impl TargetArgs {
+    pub(super) fn content(&self) -> ContentScope {
+        if self.schema_only {
+            ContentScope::SchemaOnly
+        } else if self.data_only {
+            ContentScope::DataOnly
+        } else {
+            ContentScope::All
+        }
+    }
+
+    pub(super) fn existing_table(&self) -> ExistingTable {
+        if self.if_missing {
+            ExistingTable::Keep
+        } else if self.if_empty {
+            ExistingTable::Fill
+        } else if self.replace {
+            ExistingTable::Replace
+        } else {
+            ExistingTable::Add
+        }
+    }
+}

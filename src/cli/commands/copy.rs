@@ -1,0 +1,141 @@
+//! Execution of `copydb`: plan, confirmation, copy, summary.
+
+use chrono::Utc;
+
+use crate::cli::args::CopyCommand;
+use crate::cli::report::CommandOutcome;
+use crate::cli::resume;
+use crate::cli::session::Session;
+use crate::cli::terminal::prompt;
+use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::{dry_run, plan, summary};
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::ops;
+use crate::ops::copy::SourceStore;
+use crate::ops::guard;
+use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary};
+use crate::store::{MissingDatabase, Reader, Writer};
+
+/// Executes a resolved `copydb` command line.
+///
+/// # Errors
+/// The error to print; its kind decides the exit code.
+pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<CommandOutcome> {
+    let common = &command.common;
+    let source_environment = session.requested_environment(&command.source).await?;
+    let environment = session.environment(common).await?;
+    let request = command.request(&source_environment, &environment)?;
+
+    let source_store = session
+        .open(&source_environment, common, MissingDatabase::Refuse)
+        .await?;
+    let source = SourceStore {
+        environment: &source_environment,
+        store: &source_store,
+    };
+
+    // An embedded database can be opened only once. A refused copy must not create one, so the plan uses a temporary one if the file is
+    // missing.
+    let store = if command.is_one_environment {
+        source_store.clone()
+    } else {
+        session
+            .open(&environment, common, MissingDatabase::InMemory)
+            .await?
+    };
+
+    let plan = plan_copy(source, (&store, &environment), request, &command, &session).await?;
+    let rows = plan::restore(&plan, Utc::now());
+    session.show_plan(&rows, &plan.warnings, plan.approval(), common);
+
+    if common.dry_run {
+        return dry_run(&plan, &command, &session).await;
+    }
+
+    let approval = plan.approval();
+    let confirmation = prompt::confirm(
+        &session.console,
+        approval,
+        &common.answers,
+        false,
+        &session.cancel,
+    )
+    .await?;
+
+    let resume_hint = plan
+        .can_be_resumed()
+        .then(|| resume::resume_hint(&resume::resume_command()));
+    if let Some(resume_hint) = &resume_hint {
+        let _ = session.abort_hint.set(format!(
+            "Items written so far stay in the table. {resume_hint}"
+        ));
+    }
+
+    let store = if store.is_temporary() {
+        session
+            .open(&environment, common, MissingDatabase::Create)
+            .await?
+    } else {
+        store
+    };
+
+    let store = Writer::new(store, confirmation);
+    let copying = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
+    let summary = Box::pin(copying)
+        .await
+        .map_err(|error| resume::with_resume_hint(error, resume_hint))?;
+    session.progress.end();
+
+    show_summary(&summary, &command, &session)
+}
+
+/// Plans the copy. Asks before whether to resume an interrupted one, if the options do not decide it.
+async fn plan_copy(
+    source: SourceStore<'_>,
+    (store, environment): (&Reader, &Environment),
+    mut request: RestoreRequest,
+    command: &CopyCommand,
+    session: &Session,
+) -> Result<RestorePlan> {
+    let is_open = guard::asks_to_resume_restore(&request, &command.common.answers);
+    if is_open && !command.common.dry_run && session.console.can_prompt() {
+        let searching =
+            async { Ok(ops::copy::find_interrupted(source, store, environment, &request).await) };
+
+        if let Some(found) = unless_cancelled(&session.cancel, Box::pin(searching)).await? {
+            session.progress.end();
+            let question = guard::resume_question("copy", found.items);
+            request.resume =
+                prompt::ask_yes_no(&session.console, &question, &session.cancel).await?;
+        }
+    }
+
+    let planning = ops::copy::plan(source, store, environment, request, session.reporter());
+
+    unless_cancelled(&session.cancel, Box::pin(planning)).await
+}
+
+/// Reads the items and applies the transform without writing, and reports the result.
+async fn dry_run(
+    plan: &RestorePlan,
+    command: &CopyCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let reporter = session.reporter();
+    let trial = ops::restore::dry_run(plan, command.preview, &reporter, &session.cancel);
+    let result = Box::pin(trial).await?;
+
+    dry_run::report(plan, !plan.transform.is_empty(), result, session)
+}
+
+fn show_summary(
+    summary: &RestoreSummary,
+    command: &CopyCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let text = summary::restore(summary, command.request.content, None);
+    session.console.outcome(&text);
+
+    CommandOutcome::acted(summary, summary.is_whole())
+}

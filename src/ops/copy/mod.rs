@@ -1,0 +1,119 @@
+//! `copy`: writes the items of a live table into another table. It is a [restore](super::restore) whose source is the Scan of a table:
+//! plan, confirmation, settings, boost, journal and verification are the same.
+//!
+//! ```text
+//! plan: describe the source and read its settings ─► plan of a restore       (changes nothing)
+//! run:  N segment scans ─► small raw pages ─► transform ─► batches ─► table
+//! ```
+//!
+//! The source is a store that can only read.
+
+use std::sync::Arc;
+
+use super::guard;
+use super::identity::TableIdentity;
+use super::restore::{
+    DataCheck, RestorePlan, RestoreRequest, ResumePoint, find_interrupted_from, plan_from,
+};
+use super::source::{ItemSource, ScannedTable};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+use crate::field::Field;
+use crate::store::Reader;
+
+pub use super::source::TableScan;
+
+/// A connection to the environment of the source.
+#[derive(Clone, Copy)]
+pub struct SourceStore<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its store.
+    pub store: &'a Reader,
+}
+
+/// Plans a copy: describes both tables and reads the settings of the source. Changes nothing.
+/// [`restore::run`](super::restore::run) runs the plan.
+///
+/// # Errors
+/// The source does not exist or cannot be read; both tables are the same; those of [`restore::plan`](super::restore::plan).
+pub async fn plan(
+    source: SourceStore<'_>,
+    store: &Reader,
+    environment: &Environment,
+    request: RestoreRequest,
+    reporter: Arc<dyn Reporter>,
+) -> Result<RestorePlan> {
+    let connection_warnings = guard::check_connection(source.environment)?;
+    let table = open(source, &request).await?;
+    refuse_same_table(&source, &table, store, environment, &request).await?;
+
+    let planning = plan_from(
+        ItemSource::Table(Arc::new(table)),
+        DataCheck::Whole,
+        (store, environment),
+        request,
+        reporter,
+    );
+    let mut plan = Box::pin(planning).await?;
+    plan.warnings.splice(0..0, connection_warnings);
+
+    Ok(plan)
+}
+
+/// Finds an interrupted copy that `request` can resume. Errors count as "not found": the plan reports them.
+pub async fn find_interrupted(
+    source: SourceStore<'_>,
+    store: &Reader,
+    environment: &Environment,
+    request: &RestoreRequest,
+) -> Option<ResumePoint> {
+    if !request.content.includes_items() {
+        return None;
+    }
+
+    let table = ItemSource::Table(Arc::new(open(source, request).await.ok()?));
+    Box::pin(find_interrupted_from(store, environment, request, table)).await
+}
+
+async fn open(source: SourceStore<'_>, request: &RestoreRequest) -> Result<ScannedTable> {
+    let scan = request.scan().cloned().ok_or_else(|| {
+        Error::usage("no table to copy is named").with_hint(format!("pass {} NAME", Field::Table))
+    })?;
+
+    ScannedTable::open(source.store, source.environment, scan).await
+}
+
+/// Refuses to copy a table to itself.
+async fn refuse_same_table(
+    source: &SourceStore<'_>,
+    table: &ScannedTable,
+    store: &Reader,
+    environment: &Environment,
+    request: &RestoreRequest,
+) -> Result<()> {
+    let Some(name) = &request.table else {
+        return Ok(());
+    };
+
+    let Some(target) = store.describe(name).await? else {
+        return Ok(());
+    };
+
+    let source_identity = TableIdentity::new(source.environment, &table.schema);
+    let target_identity = TableIdentity::new(environment, &target);
+    if !source_identity.is_same(&target_identity).await {
+        return Ok(());
+    }
+
+    Err(Error::usage(format!(
+        "source and target are the same table: {name} of environment {}",
+        environment.name()
+    ))
+    .with_hint(format!(
+        "copy to another environment with {}, or to another name with {}",
+        Field::TargetEnvironment,
+        Field::TargetTable
+    )))
+}
