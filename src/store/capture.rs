@@ -274,12 +274,29 @@ impl TableReader {
     /// Makes one call, with retries until the deadline.
     async fn call(&self, operation: Operation, body: &Value) -> Result<Bytes, RequestError> {
         let body = Bytes::from(body.to_string());
+        // Bounds the calls of all sections together. Each ends by its deadline.
+        let _permit = self.calls.acquire().await;
+        let turn = self.client.setting_turn(operation).await;
+        let now = self.client.retry().now();
+        // While many tables are dumped, most of the time may have passed before the call may be sent.
+        let deadline = if turn.was_delayed {
+            self.deadline.max(now + CAPTURE_TIMEOUT)
+        } else {
+            self.deadline
+        };
+
+        let mut turn = Some(turn);
         let call = async {
-            // Bounds the calls of all sections together; the deadline below includes the wait.
-            let _permit = self.calls.acquire().await;
             let mut server_errors = 0;
             for wait in Retry::backoff() {
-                match self.client.call_setting(operation, body.clone()).await {
+                let turn = match turn.take() {
+                    Some(turn) => turn,
+                    None => self.client.setting_turn(operation).await,
+                };
+                let answer = self
+                    .client
+                    .call_setting_in_turn(&turn, operation, body.clone());
+                match answer.await {
                     Err(error) if error.class == ErrorClass::Throttled => {}
                     Err(error)
                         if error.class == ErrorClass::Transient
@@ -296,7 +313,7 @@ impl TableReader {
             Err(RequestError::timeout())
         };
 
-        let answer = self.client.retry().clock().until(self.deadline, call).await;
+        let answer = self.client.retry().clock().until(deadline, call).await;
 
         answer.unwrap_or_else(|| Err(RequestError::timeout()))
     }

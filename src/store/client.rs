@@ -13,6 +13,7 @@ use super::PageMemoryPermit;
 use super::clock::PageWait;
 use super::compression::{GzipPolicies, WireCompression};
 use super::endpoint_kind::EndpointKind;
+use super::limiter::control_plane::{ControlPlane, Turn};
 use super::limiter::tables::TableLimiters;
 use super::retry::Retry;
 use crate::aws::error::{CREDENTIALS_HINT, RequestError};
@@ -49,6 +50,8 @@ pub(crate) struct ClientOptions {
     pub(crate) names: DisplayNames,
     /// Maximum number of in-flight requests in each direction.
     pub(crate) concurrency: Option<usize>,
+    /// Caps on the units per second of all tables, for reads and for writes.
+    pub(crate) total_caps: [Option<u32>; 2],
     /// Whether Scan pages are requested compressed.
     pub(crate) compression: WireCompression,
     /// Receives retries and warnings.
@@ -69,6 +72,8 @@ pub(crate) struct Client {
     write_limiters: TableLimiters,
     /// Limits on reads.
     read_limiters: TableLimiters,
+    /// Rates of calls that are not about items.
+    control_plane: ControlPlane,
     gzip_policies: GzipPolicies,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
@@ -84,6 +89,7 @@ impl Client {
             endpoint_kind,
             names,
             concurrency,
+            total_caps: [read_cap, write_cap],
             compression,
             reporter,
         } = options;
@@ -96,8 +102,9 @@ impl Client {
             names,
             retry: Retry::new(factory.give_up_after, reporter),
             factory,
-            write_limiters: TableLimiters::new(concurrency),
-            read_limiters: TableLimiters::new(concurrency),
+            write_limiters: TableLimiters::new(concurrency, write_cap),
+            read_limiters: TableLimiters::new(concurrency, read_cap),
+            control_plane: ControlPlane::new(endpoint_kind),
             gzip_policies: GzipPolicies::new(compression, endpoint_kind),
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
@@ -186,6 +193,10 @@ impl Client {
         &self.read_limiters
     }
 
+    pub(crate) fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
     pub(crate) fn gzip_policies(&self) -> &GzipPolicies {
         &self.gzip_policies
     }
@@ -232,9 +243,33 @@ impl Client {
         (!is_dynamodb).then(|| format!("is {endpoint} a DynamoDB endpoint?"))
     }
 
-    /// Sends a request once, and returns the body of the response.
+    /// Sends a request about items once, and returns the body of the response.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<ResponseBody, RequestError> {
         self.aws().send(request).await?.read().await
+    }
+
+    /// Sends a request of the control plane once, when its operation allows another call.
+    async fn send_to_control_plane(
+        &self,
+        operation: ApiOperation,
+        table: Option<&str>,
+        body: Bytes,
+    ) -> Result<ResponseBody, RequestError> {
+        let turn = self.control_plane.turn(operation).await;
+        self.send_in_turn(&turn, Request::new(operation, table, body))
+            .await
+    }
+
+    /// Sends a request of the control plane once.
+    pub(crate) async fn send_in_turn(
+        &self,
+        turn: &Turn,
+        request: Request<'_>,
+    ) -> Result<ResponseBody, RequestError> {
+        let answer = self.send(request).await;
+        turn.record(&answer);
+
+        answer
     }
 
     pub(crate) async fn send_describe_table(
@@ -242,12 +277,12 @@ impl Client {
         table: &str,
         body: Bytes,
     ) -> Result<ResponseBody, RequestError> {
-        self.send_to_table(ApiOperation::DESCRIBE_TABLE, table, body)
+        self.send_about_table(ApiOperation::DESCRIBE_TABLE, table, body)
             .await
     }
 
     pub(crate) async fn send_list_tables(&self, body: Bytes) -> Result<ResponseBody, RequestError> {
-        self.send(Request::new(ApiOperation::LIST_TABLES, None, body))
+        self.send_to_control_plane(ApiOperation::LIST_TABLES, None, body)
             .await
     }
 
@@ -273,7 +308,7 @@ impl Client {
         Ok((response.read().await?, memory_permit))
     }
 
-    /// Sends a request about `table` once, and returns the body of the response.
+    /// Sends a request about the items of `table` once, and returns the body of the response.
     pub(crate) async fn send_to_table(
         &self,
         operation: ApiOperation,
@@ -281,5 +316,16 @@ impl Client {
         body: Bytes,
     ) -> Result<ResponseBody, RequestError> {
         self.send(Request::new(operation, Some(table), body)).await
+    }
+
+    /// Sends a request about `table`, not its items, once, and returns the body of the response.
+    pub(crate) async fn send_about_table(
+        &self,
+        operation: ApiOperation,
+        table: &str,
+        body: Bytes,
+    ) -> Result<ResponseBody, RequestError> {
+        self.send_to_control_plane(operation, Some(table), body)
+            .await
     }
 }

@@ -57,6 +57,7 @@ impl Reader {
             endpoint_kind,
             names,
             concurrency: options.concurrency,
+            total_caps: [options.max_total_read_units, options.max_total_write_units],
             compression: options.wire_compression,
             reporter,
         };

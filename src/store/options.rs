@@ -17,6 +17,10 @@ pub struct StoreOptions {
     /// Maximum number of in-flight requests per direction. Fewer are used if more would not be
     /// faster.
     pub concurrency: Option<usize>,
+    /// Cap on the read units per second of all tables together, in addition to the cap of each table.
+    pub max_total_read_units: Option<u32>,
+    /// Cap on the write units per second of all tables together.
+    pub max_total_write_units: Option<u32>,
     /// Whether Scan pages are requested compressed.
     pub wire_compression: WireCompression,
     /// How to handle a missing database file of the embedded engine.
@@ -49,6 +53,8 @@ impl Default for StoreOptions {
             give_up_after: Duration::from_mins(5),
             wait: None,
             concurrency: None,
+            max_total_read_units: None,
+            max_total_write_units: None,
             wire_compression: WireCompression::default(),
             missing_database: MissingDatabase::default(),
             #[cfg(feature = "embedded")]

@@ -36,7 +36,9 @@ pub(crate) async fn unsupported_settings(
 
         let client = Arc::clone(client);
         probes.spawn(async move {
-            let answer = client.call_setting(operation, Bytes::from(body.to_string()));
+            let turn = client.setting_turn(operation).await;
+            let body = Bytes::from(body.to_string());
+            let answer = client.call_setting_in_turn(&turn, operation, body);
             let answer = client.retry().clock().within(PROBE_TIMEOUT, answer).await;
             // A timeout, or any other error, says nothing about support.
             let error = answer?
@@ -92,15 +94,11 @@ pub(crate) async fn backup_count(client: &Arc<Client>, table: &str) -> Option<us
     }
 
     let body = Bytes::from(json!({"TableName": table}).to_string());
-    let answer = client
-        .retry()
-        .clock()
-        .within(
-            PROBE_TIMEOUT,
-            client.call_setting(Operation::dynamodb("ListBackups"), body),
-        )
-        .await?
-        .ok()?;
+    let operation = Operation::dynamodb("ListBackups");
+    let turn = client.setting_turn(operation).await;
+    let answer = client.call_setting_in_turn(&turn, operation, body);
+    let answer = client.retry().clock().within(PROBE_TIMEOUT, answer).await?;
+    let answer = answer.ok()?;
 
     let page: BackupPage = serde_json::from_slice(&answer).ok()?;
 

@@ -12,6 +12,7 @@ use super::endpoint_kind::EndpointKind;
 use super::read::MAX_SUGGESTED_NAMES;
 use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
+use crate::aws::ApiOperation;
 use crate::error::Result;
 use crate::schema::{Captured, Section, Setting, TableSchema};
 
@@ -153,6 +154,19 @@ impl Reader {
             Some(found) => self.client.tags(table, &found).await,
             None => Ok(BTreeMap::new()),
         }
+    }
+
+    /// How long it takes to read the settings or the tags of this number of tables: AWS limits some of these calls per second
+    /// and account. Zero if the endpoint has shown no limit.
+    #[must_use]
+    pub fn lookup_time(&self, tables: usize) -> Duration {
+        let slowest = ApiOperation::LIST_TAGS_OF_RESOURCE;
+        self.client.control_plane().time_for(slowest, tables)
+    }
+
+    /// Reports a message.
+    pub(crate) fn inform(&self, text: String) {
+        self.client.retry().inform(text);
     }
 
     /// How long to wait for a table or an index that does not become `ACTIVE`.

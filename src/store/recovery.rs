@@ -9,6 +9,7 @@
 //! | table not found or busy, for calls about items | wait if busy; fail if deleted or recreated |
 
 use std::future::Future;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) enum CallTarget<'a> {
     Account,
     /// A table as such.
     Table(&'a str),
+    /// A table that is created. AWS limits the tables that are created at the same time.
+    Creation(&'a str),
     /// The items of a table, which may leave `ACTIVE` in the meantime. Its status explains errors.
     Items(&'a str),
 }
@@ -45,6 +48,8 @@ pub(crate) struct RetryContext<'a> {
     client: &'a Client,
     target: CallTarget<'a>,
     progress: Arc<CallProgress>,
+    /// The progress that decides while the call is throttled, if it depends on others.
+    progress_if_throttled: Option<Arc<CallProgress>>,
     /// When this call last made progress, in running time (see `clock`).
     started: Duration,
     delays: Backoff,
@@ -122,14 +127,22 @@ impl Client {
     pub(crate) fn retry_context<'a>(&'a self, target: CallTarget<'a>) -> RetryContext<'a> {
         let progress = match target {
             CallTarget::Account => CallProgress::of_one_call(None),
-            CallTarget::Table(table) => CallProgress::of_one_call(Some(table)),
+            CallTarget::Table(table) | CallTarget::Creation(table) => {
+                CallProgress::of_one_call(Some(table))
+            }
             CallTarget::Items(table) => self.retry().table_progress(table),
+        };
+        // As long as other tables are created, this one waits for its turn.
+        let progress_if_throttled = match target {
+            CallTarget::Creation(_) => Some(self.retry().creation_progress()),
+            _ => None,
         };
 
         RetryContext {
             client: self,
             target,
             progress,
+            progress_if_throttled,
             started: self.retry().now(),
             delays: Retry::backoff(),
             credentials_generation: self.credentials_generation(),
@@ -147,7 +160,9 @@ impl RetryContext<'_> {
 
     /// Records that a request succeeded.
     pub(crate) fn record_success(&self) {
-        self.client.retry().record_success(&self.progress);
+        for progress in iter::once(&self.progress).chain(&self.progress_if_throttled) {
+            self.client.retry().record_success(progress);
+        }
     }
 
     /// Waits before the call is repeated for another reason than an error.
@@ -165,9 +180,13 @@ impl RetryContext<'_> {
         // Boxed, because this future is large and rarely needed: it must not enlarge the future of
         // every call.
         let error = Box::pin(self.recover(error)).await?;
+        let progress = match &self.progress_if_throttled {
+            Some(shared) if error.class == ErrorClass::Throttled => shared,
+            _ => &self.progress,
+        };
         self.client
             .retry()
-            .wait_or_give_up(&self.progress, error, self.started, &mut self.delays)
+            .wait_or_give_up(progress, error, self.started, &mut self.delays)
             .await?;
         self.credentials_generation = self.client.credentials_generation();
 
@@ -198,7 +217,7 @@ impl RetryContext<'_> {
             }
             ErrorClass::NotFound | ErrorClass::InUse => match self.target {
                 CallTarget::Items(table) => self.check_table(table, error).await,
-                CallTarget::Account | CallTarget::Table(_) => Err(error),
+                CallTarget::Account | CallTarget::Table(_) | CallTarget::Creation(_) => Err(error),
             },
             ErrorClass::Network
             | ErrorClass::Quota

@@ -45,6 +45,8 @@ pub(crate) struct Retry {
     /// Whether any call about any table has succeeded yet.
     has_succeeded: AtomicBool,
     by_table: Mutex<HashMap<String, Arc<CallProgress>>>,
+    /// The progress of all calls that create a table.
+    creations: Arc<CallProgress>,
     reporter: Arc<dyn Reporter>,
 }
 
@@ -117,6 +119,7 @@ impl Retry {
             clock: RunningClock::start(),
             has_succeeded: AtomicBool::new(false),
             by_table: Mutex::default(),
+            creations: CallProgress::of_one_call(None),
             reporter,
         }
     }
@@ -142,6 +145,11 @@ impl Retry {
         by_table.insert(table.to_owned(), Arc::clone(&progress));
 
         progress
+    }
+
+    /// The progress of all calls that create a table.
+    pub(crate) fn creation_progress(&self) -> Arc<CallProgress> {
+        Arc::clone(&self.creations)
     }
 
     /// The delays between the attempts of one call.

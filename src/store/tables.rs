@@ -108,7 +108,7 @@ impl Client {
         let body = Bytes::from(request.tagged_body());
         let attempt = || async {
             let answer = self
-                .send_to_table(ApiOperation::CREATE_TABLE, table, body.clone())
+                .send_about_table(ApiOperation::CREATE_TABLE, table, body.clone())
                 .await;
             if answer
                 .as_ref()
@@ -120,7 +120,8 @@ impl Client {
             answer
         };
 
-        self.with_retries(CallTarget::Table(table), attempt).await
+        self.with_retries(CallTarget::Creation(table), attempt)
+            .await
     }
 
     async fn decide_after_error(
@@ -199,7 +200,7 @@ impl Client {
         let max_wait = self.retry().give_up_after();
         let answer = self.with_retry_limits(max_wait, max_wait, || {
             calls += 1;
-            self.send_to_table(ApiOperation::DELETE_TABLE, table, body.clone())
+            self.send_about_table(ApiOperation::DELETE_TABLE, table, body.clone())
         });
         match answer.await {
             // An earlier call succeeded, and its response was lost.

@@ -57,7 +57,7 @@ impl Client {
         let mut cycle = CycleDetector::default();
         loop {
             let attempt =
-                || self.send_to_table(ApiOperation::LIST_TAGS_OF_RESOURCE, table, body.clone());
+                || self.send_about_table(ApiOperation::LIST_TAGS_OF_RESOURCE, table, body.clone());
             let answer = self.with_retries(CallTarget::Table(table), attempt).await?;
             let page: ListTagsResponse = serde_json::from_slice(&answer.text).map_err(|error| {
                 RequestError::unreadable_response(error).in_context(&answer.context)

@@ -83,6 +83,11 @@ impl RequestError {
         ) || self.has_expired_source()
     }
 
+    /// Whether a limit is exceeded that is not a rate: a number of tables, or of changes at the same time.
+    pub(crate) fn is_limit_exceeded(&self) -> bool {
+        self.code.as_deref() == Some("LimitExceededException")
+    }
+
     /// Whether the table is being changed, so that the same request will succeed once it is `ACTIVE`.
     pub(crate) fn is_table_busy(&self) -> bool {
         const CODES: [&str; 2] = [
@@ -176,10 +181,13 @@ pub(super) fn classify_code(code: Option<&str>, status: u16) -> ErrorClass {
 }
 
 /// Whether a `LimitExceededException` is about changes at the same time ("Only 500 tables can be
-/// created, updated, or deleted simultaneously"), which ends soon. Others are about the number of
-/// tables or indexes, or about changes per day.
+/// created, updated, or deleted simultaneously"; in older accounts 10 or 20, and fewer with
+/// indexes), which ends soon. Others are about the number of tables or indexes, or about changes per
+/// day.
 fn is_limit_on_concurrent_changes(message: &str) -> bool {
-    message.contains("simultaneous")
+    ["simultaneous", "concurrent", "Too many operations"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// Whether a local engine cannot write its database, according to the message of `SQLite`.
@@ -296,6 +304,9 @@ mod tests {
         for message in [
             "Subscriber limit exceeded: Only 500 tables can be created, updated, or deleted simultaneously",
             "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table",
+            "Subscriber limit exceeded: Only 10 tables can be created, updated, or deleted simultaneously",
+            "Subscriber limit exceeded: You have exceeded the maximum number of indexed tables that can be created simultaneously. Limit: 5",
+            "Too many operations for a given subscriber.",
         ] {
             let error = limit(message);
             assert!(error.is_retryable() && error.is_table_busy(), "{message}");

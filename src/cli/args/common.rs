@@ -95,6 +95,10 @@ pub(crate) struct CallArgs {
     )]
     give_up_after: Duration,
 
+    /// Maximum read units per second of all tables together, in addition to --max-rcu for each
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    max_total_rcu: Option<u32>,
+
     #[arg(
         long,
         value_name = "WHEN",
@@ -114,6 +118,8 @@ pub(crate) struct CommonOptions {
     /// Show the plan and stop (`--dry-run`).
     pub(crate) dry_run: bool,
     concurrency: Option<u16>,
+    /// Cap on the write units of all tables (`--max-total-wcu`).
+    pub(crate) max_total_write_units: Option<u32>,
     calls: CallArgs,
 }
 
@@ -209,6 +215,7 @@ pub(crate) fn resolve_with(
         },
         dry_run: run.dry_run,
         concurrency: run.concurrency,
+        max_total_write_units: None,
         calls: run.calls,
     }
 }
@@ -223,6 +230,7 @@ pub(crate) fn resolve_read_only(
         answers: Answers::default(),
         dry_run: false,
         concurrency: None,
+        max_total_write_units: None,
         calls,
     })
 }
@@ -241,6 +249,8 @@ impl CommonOptions {
             // `--wait 0s` means not to wait.
             wait: self.calls.wait.filter(|wait| !wait.is_zero()),
             concurrency: self.concurrency.map(usize::from),
+            max_total_read_units: self.calls.max_total_rcu,
+            max_total_write_units: self.max_total_write_units,
             wire_compression: self.calls.wire_compression,
             ..StoreOptions::default()
         }

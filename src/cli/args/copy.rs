@@ -143,6 +143,9 @@ impl Arguments<CopyCommand> for CopyArgs {
             target: environment,
         } = sides;
 
+        let mut common = resolve_with(environment, self.run, self.confirm);
+        common.max_total_write_units = target.max_total_wcu;
+
         Ok(CopyCommand {
             request: RestoreRequest {
                 existing: target.existing_table(),
@@ -169,7 +172,7 @@ impl Arguments<CopyCommand> for CopyArgs {
             mapping: self.mapping.resolve()?,
             source,
             is_one_environment,
-            common: resolve_with(environment, self.run, self.confirm),
+            common,
             preview: self.transform.preview_options(),
         })
     }

@@ -127,7 +127,8 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             settings.check_with_boost()?;
         }
 
-        let common = resolve(self.environment, self.run, self.confirm)?;
+        let mut common = resolve(self.environment, self.run, self.confirm)?;
+        common.max_total_write_units = restore.target.max_total_wcu;
         let transform = self
             .transform
             .resolve_unless_schema_only(restore.target.schema_only)?;

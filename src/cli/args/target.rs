@@ -80,6 +80,10 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "N|N%|none", value_parser = cap, conflicts_with = "schema_only")]
     pub(super) max_wcu: Option<Cap>,
 
+    /// Maximum write units per second of all tables together, in addition to --max-wcu for each
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_total_wcu: Option<u32>,
+
     /// How to verify the result
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub(super) verify: VerifyMode,

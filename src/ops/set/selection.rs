@@ -4,6 +4,7 @@
 //! all tables or tags are a set, even if only one table matches.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -12,11 +13,15 @@ use super::pattern::TablePattern;
 use crate::environment::{Environment, ValueSource, table_error};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::layout::counted;
 use crate::similar::did_you_mean;
 use crate::store::Reader;
 
 /// Maximum number of lookups in flight.
 pub(super) const MAX_LOOKUPS: usize = 16;
+
+/// Time of lookups that is reported before them.
+const REPORTED_LOOKUP_TIME: Duration = Duration::from_secs(5);
 
 /// Maximum number of names that an error shows as examples.
 const MAX_EXAMPLES: usize = 3;
@@ -249,6 +254,15 @@ async fn with_tags(
     candidates: BTreeSet<String>,
     wanted: &[(String, String)],
 ) -> Result<Vec<String>> {
+    let time = store.lookup_time(candidates.len());
+    if time >= REPORTED_LOOKUP_TIME {
+        store.inform(format!(
+            "Reading the tags of {} takes about {} s",
+            counted(candidates.len() as u64, "table"),
+            time.as_secs()
+        ));
+    }
+
     let lookups = candidates.into_iter().map(|table| async move {
         let tags = store.tags(&table).await?;
         let has_tag = |(key, value): &(String, String)| tags.get(key) == Some(value);

@@ -4,6 +4,7 @@
 pub(crate) mod adaptive_rate;
 pub(crate) mod cap;
 pub(crate) mod capacity_estimate;
+pub(crate) mod control_plane;
 pub(crate) mod key_range;
 pub(crate) mod page;
 pub(crate) mod permit;

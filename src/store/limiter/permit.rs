@@ -30,10 +30,12 @@ const LATENCY_NOISE: Duration = Duration::from_millis(20);
 /// Interval at which a waiting request checks the rate again, as it may have changed.
 const MAX_RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The maximum number of in-flight requests, which all limiters of one direction share.
+/// The limits on all tables together, which all limiters of one direction share.
 pub(crate) struct SharedLimits {
     max_in_flight: usize,
     permits: Semaphore,
+    /// The cap on the consumption of all tables.
+    cap: Option<Arc<RateCap>>,
 }
 
 /// The limiter of one direction and table.
@@ -107,14 +109,15 @@ pub(crate) struct RequestPermit<'a> {
 }
 
 impl SharedLimits {
-    /// Creates limits with this maximum number of in-flight requests.
-    pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
+    /// Creates limits with this maximum number of in-flight requests, and this cap on the units per second.
+    pub(crate) fn new(max_in_flight: Option<usize>, cap: Option<u32>) -> Self {
         let max_in_flight = max_in_flight
             .unwrap_or(MAX_IN_FLIGHT)
             .clamp(1, Semaphore::MAX_PERMITS);
         Self {
             max_in_flight,
             permits: Semaphore::new(max_in_flight),
+            cap: cap.map(|cap| Arc::new(RateCap::new(cap))),
         }
     }
 }
@@ -143,7 +146,7 @@ impl RequestLimiter {
     /// Creates a limiter of its own.
     #[cfg(test)]
     pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
-        Self::with_shared_limits(Arc::new(SharedLimits::new(max_in_flight)))
+        Self::with_shared_limits(Arc::new(SharedLimits::new(max_in_flight, None)))
     }
 
     #[cfg(test)]
@@ -161,18 +164,18 @@ impl RequestLimiter {
         }
     }
 
-    fn current_cap(&self) -> Option<Arc<RateCap>> {
-        self.cap
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The caps in force: that of the table, then that of all tables.
+    fn current_caps(&self) -> impl Iterator<Item = Arc<RateCap>> + use<> {
+        let cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
+
+        cap.clone().into_iter().chain(self.shared.cap.clone())
     }
 
     /// Maximum units that one request should cost; `None` if units are not limited.
     fn call_budget(&self) -> Option<f64> {
         let learned = self.lock().rate.call_budget(Instant::now());
-        let capped = self.current_cap().map(|cap| cap.call_budget());
-        smaller(learned, capped)
+        let budgets = self.current_caps().map(|cap| Some(cap.call_budget()));
+        budgets.fold(learned, smaller)
     }
 
     /// Waits for permission to send a request to a range of keys, or to any keys.
@@ -223,7 +226,7 @@ impl RequestLimiter {
             sleep(wait.clamp(TICK, MAX_RECHECK_INTERVAL)).await;
         };
 
-        if let Some(cap) = self.current_cap() {
+        for cap in self.current_caps() {
             cap.acquire(units).await;
         }
 
@@ -247,9 +250,8 @@ impl RequestLimiter {
     pub(crate) fn useful_in_flight(&self) -> usize {
         let state = self.lock();
         let learned = state.rate.allowed(Instant::now()).unwrap_or(f64::INFINITY);
-        let capped = self
-            .current_cap()
-            .map_or(f64::INFINITY, |cap| f64::from(cap.cap()));
+        let caps = self.current_caps().map(|cap| f64::from(cap.cap()));
+        let capped = caps.fold(f64::INFINITY, f64::min);
         let in_flight =
             learned.min(capped) / state.rate.call_units() * state.latency.average.as_secs_f64();
         #[expect(
@@ -348,7 +350,7 @@ impl RequestPermit<'_> {
     }
 
     fn settle(&self, units: f64) {
-        if let Some(cap) = self.limiter.current_cap() {
+        for cap in self.limiter.current_caps() {
             cap.settle(self.paid, units);
         }
     }

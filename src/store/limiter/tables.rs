@@ -1,6 +1,6 @@
 //! The limiters of one direction, one per table: each table has its own capacity and indexes, and
 //! throttling of one must not slow down another. A cap applies to one table, too; the maximum number
-//! of in-flight requests applies to all tables of the environment together.
+//! of in-flight requests and the total cap apply to all tables of the environment together.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +25,10 @@ pub(crate) struct TableThroughput {
 }
 
 impl TableLimiters {
-    /// Creates limiters that share this maximum number of in-flight requests.
-    pub(crate) fn new(max_in_flight: Option<usize>) -> Self {
+    /// Creates limiters that share this maximum number of in-flight requests, and this cap on the units per second.
+    pub(crate) fn new(max_in_flight: Option<usize>, total_cap: Option<u32>) -> Self {
         Self {
-            shared: Arc::new(SharedLimits::new(max_in_flight)),
+            shared: Arc::new(SharedLimits::new(max_in_flight, total_cap)),
             by_table: Mutex::default(),
         }
     }
@@ -72,7 +72,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_in_flight_are_bounded_for_all_tables_together() {
-        let write_limiters = TableLimiters::new(Some(2));
+        let write_limiters = TableLimiters::new(Some(2), None);
         let (one, other) = (
             write_limiters.for_table("one"),
             write_limiters.for_table("other"),
@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_table_has_its_own_cap() {
-        let write_limiters = TableLimiters::new(None);
+        let write_limiters = TableLimiters::new(None, None);
         write_limiters.cap("small", 10);
         write_limiters.cap("large", 1000);
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_lowest_of_several_caps_of_a_table_applies() {
-        let write_limiters = TableLimiters::new(None);
+        let write_limiters = TableLimiters::new(None, None);
         for cap in [1000, 10, 100] {
             write_limiters.cap("films", cap);
         }
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_waits_for_its_cap_does_not_delay_another() {
-        let write_limiters = Arc::new(TableLimiters::new(Some(1)));
+        let write_limiters = Arc::new(TableLimiters::new(Some(1), None));
         write_limiters.cap("small", 1);
         let waiting = tokio::spawn({
             let write_limiters = Arc::clone(&write_limiters);
@@ -140,10 +140,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn all_tables_together_keep_to_the_total_cap_and_share_it_fairly() {
+        const CAP: f64 = 100.0;
+
+        let limiters = Arc::new(TableLimiters::new(None, Some(100)));
+        limiters.cap("capped", 10);
+        let consumed = Arc::new(Mutex::new(BTreeMap::new()));
+
+        // Four requests in flight for each of two large tables, one for each of the others.
+        let tables = [
+            "large", "large", "large", "large", "larger", "larger", "larger", "larger", "small",
+            "capped",
+        ];
+        let calls: JoinSet<()> = tables
+            .into_iter()
+            .map(|table| {
+                let (limiters, consumed) = (Arc::clone(&limiters), Arc::clone(&consumed));
+                async move {
+                    let end = Instant::now() + Duration::from_secs(20);
+                    while Instant::now() < end {
+                        let throughput = limiters.for_table(table);
+                        let (permit, units) = throughput
+                            .limiter
+                            .acquire(|budget| budget.unwrap_or(128.0))
+                            .await;
+                        permit.succeeded(units);
+                        *consumed.lock().unwrap().entry(table).or_insert(0.0) += units;
+                    }
+                }
+            })
+            .collect();
+        calls.join_all().await;
+
+        let consumed = consumed.lock().unwrap();
+        let total: f64 = consumed.values().sum();
+        assert!(
+            (0.95 * 20.0 * CAP..1.05 * 20.0 * CAP).contains(&total),
+            "{total} units in 20 s"
+        );
+        // A small table has the same share as a large one, and a cap of its own still applies.
+        assert!(consumed["small"] > 0.25 * total, "{consumed:?}");
+        assert!(consumed["capped"] < 1.05 * 200.0, "{consumed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_cap_is_kept_where_each_segment_ends_with_a_short_page() {
         const CAP: u32 = 4000;
 
-        let write_limiters = TableLimiters::new(None);
+        let write_limiters = TableLimiters::new(None, None);
         write_limiters.cap("films", CAP);
         let began = Instant::now();
         let consumed = Arc::new(Mutex::new(Vec::new()));
@@ -191,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_table_that_refuses_does_not_slow_another() {
-        let write_limiters = TableLimiters::new(None);
+        let write_limiters = TableLimiters::new(None, None);
         let poor = write_limiters.for_table("poor");
         let budget = async |table: &str| {
             let mut allowed = None;

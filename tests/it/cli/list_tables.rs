@@ -1,5 +1,9 @@
 //! `dumpdb --list-tables`, and the selection of several tables.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::client::numbered;
@@ -291,6 +295,47 @@ fn a_table_without_a_description_is_listed_with_the_reason() {
         .dumpdb(["--env=denied", "--list-tables"])
         .exits(10)
         .says("DescribeTable films");
+}
+
+#[test]
+fn no_table_is_refused_more_than_three_times_in_a_row_at_the_rate_of_aws() {
+    let tables: Vec<String> = (0..40).map(|number| format!("table-{number}")).collect();
+    let started = Instant::now();
+    // Accepted calls, and refusals by table. A bucket of ten calls that refills by ten per second.
+    let counts = Arc::new(Mutex::new((0_u32, BTreeMap::<String, u32>::new())));
+    let seen = Arc::clone(&counts);
+    let dynamodb = Stub::answering(move |call| {
+        if call.body.contains("ResourceArn") {
+            let (accepted, refused) = &mut *counts.lock().expect("no thread panics");
+            let allowed = 10.0 + 10.0 * started.elapsed().as_secs_f64();
+            if f64::from(*accepted) + 1.0 > allowed {
+                *refused.entry(call.body.clone()).or_default() += 1;
+                return error("ThrottlingException", "Rate exceeded");
+            }
+
+            *accepted += 1;
+        }
+
+        answer_as_dynamodb(
+            call,
+            &tables,
+            |_| json!([{ "Key": "a", "Value": "b" }]),
+            description,
+        )
+    });
+    let project = Project::empty().environment("local", dynamodb.url(), "films");
+
+    let arguments = ["--list-tables", "--with-tag=a=b", "--json"];
+    let report = project.dumpdb(arguments).exits(0).report();
+    assert_eq!(names(&report).len(), 40);
+
+    let counts = seen.lock().expect("no thread panics");
+    assert!(!counts.1.is_empty(), "the rate was never reached");
+    assert!(
+        counts.1.values().all(|refused| *refused <= 3),
+        "{:?}",
+        counts.1
+    );
 }
 
 #[test]
