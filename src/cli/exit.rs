@@ -16,6 +16,8 @@ pub const USAGE: u8 = of_error(ErrorKind::Usage).code;
 pub const PARTIAL: u8 = of_error(ErrorKind::Rejected).code;
 /// The dump is damaged, incomplete or of a newer format.
 pub const DAMAGED: u8 = of_error(ErrorKind::Damaged).code;
+/// The user has interrupted the command.
+pub const INTERRUPTED: u8 = of_error(ErrorKind::Interrupted).code;
 
 /// The exit code of a kind of error.
 #[derive(Debug, Clone, Copy)]

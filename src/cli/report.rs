@@ -19,6 +19,10 @@ pub(crate) enum CommandOutcome {
     },
     /// The verified dump is damaged.
     Damaged(Value),
+    /// Dry run of a command for several tables.
+    PlannedTables { plan: Value, exit_code: u8 },
+    /// A command for several tables ran to its end, or was interrupted. Each table has its own outcome.
+    Tables { summary: Value, exit_code: u8 },
     /// The reader of standard output closed the pipe before the last item.
     Unread,
 }
@@ -56,7 +60,7 @@ impl CommandOutcome {
     }
 }
 
-fn to_value(part: &impl Serialize) -> Result<Value> {
+pub(crate) fn to_value(part: &impl Serialize) -> Result<Value> {
     serde_json::to_value(part)
         .map_err(|error| Error::failed("the report cannot be written").with_source(error))
 }
@@ -74,6 +78,10 @@ pub(crate) fn exit_code(outcome: &Result<CommandOutcome>) -> u8 {
             is_complete: false, ..
         }) => exit::PARTIAL,
         Ok(CommandOutcome::Damaged(_)) => exit::DAMAGED,
+        Ok(
+            CommandOutcome::PlannedTables { exit_code, .. }
+            | CommandOutcome::Tables { exit_code, .. },
+        ) => *exit_code,
         Ok(CommandOutcome::Unread) => exit::FAILED,
         Err(error) => exit::of_error(error.kind()).code,
     }
@@ -109,6 +117,23 @@ struct ErrorReport<'a> {
     hint: Option<&'a str>,
 }
 
+impl<'a> ErrorReport<'a> {
+    fn new(error: &'a Error) -> Self {
+        Self {
+            kind: exit::of_error(error.kind()).kind,
+            message: error.to_string(),
+            details: error.details(),
+            causes: error.causes().collect(),
+            hint: error.hint(),
+        }
+    }
+}
+
+/// An error as part of a summary.
+pub(crate) fn error_report(error: &Error) -> Result<Value> {
+    to_value(&ErrorReport::new(error))
+}
+
 /// The report as text with a trailing newline.
 ///
 /// # Errors
@@ -130,20 +155,18 @@ pub(crate) fn text(
     };
 
     match outcome {
-        Ok(CommandOutcome::Planned(plan)) => report.plan = Some(plan),
-        Ok(CommandOutcome::Acted { summary, .. } | CommandOutcome::Damaged(summary)) => {
+        Ok(CommandOutcome::Planned(plan) | CommandOutcome::PlannedTables { plan, .. }) => {
+            report.plan = Some(plan);
+        }
+        Ok(
+            CommandOutcome::Acted { summary, .. }
+            | CommandOutcome::Damaged(summary)
+            | CommandOutcome::Tables { summary, .. },
+        ) => {
             report.summary = Some(summary);
         }
         Ok(CommandOutcome::Unread) => {}
-        Err(error) => {
-            report.error = Some(ErrorReport {
-                kind: exit::of_error(error.kind()).kind,
-                message: error.to_string(),
-                details: error.details(),
-                causes: error.causes().collect(),
-                hint: error.hint(),
-            });
-        }
+        Err(error) => report.error = Some(ErrorReport::new(error)),
     }
 
     let mut text = serde_json::to_string_pretty(&report)
@@ -155,7 +178,12 @@ pub(crate) fn text(
 
 fn outcome_name(outcome: &Result<CommandOutcome>) -> &'static str {
     match outcome {
-        Ok(CommandOutcome::Planned(_)) => "planned",
+        Ok(CommandOutcome::Planned(_) | CommandOutcome::PlannedTables { .. }) => "planned",
+        Ok(CommandOutcome::Tables { exit_code, .. }) => match *exit_code {
+            exit::DONE => "done",
+            exit::INTERRUPTED => "interrupted",
+            _ => "partial",
+        },
         Ok(CommandOutcome::Acted {
             is_complete: true, ..
         }) => "done",

@@ -15,6 +15,7 @@ use super::report::{self, CommandOutcome};
 use super::terminal::output::{Console, write_data};
 use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
+use super::terminal::set_messages::SetMessages;
 use super::terminal::signals::{supervise, unless_cancelled};
 use crate::environment::{Approval, Environment, EnvironmentRequest, ProcessEnvironment};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +23,7 @@ use crate::event::Reporter;
 use crate::field::name_fields_with;
 use crate::layout::{Rows, sentence_case};
 use crate::ops;
+use crate::ops::set::SetReporter;
 use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
 
 /// Requests need little CPU time; compression and file access have threads of their own.
@@ -228,6 +230,11 @@ impl Session {
     /// The receiver of events.
     pub(crate) fn reporter(&self) -> Arc<dyn Reporter> {
         Arc::clone(&self.progress) as Arc<dyn Reporter>
+    }
+
+    /// The receiver of the events of several tables.
+    pub(crate) fn set_reporter(&self) -> Arc<dyn SetReporter> {
+        Arc::new(SetMessages::new(Arc::clone(&self.console)))
     }
 
     /// Prints a plan and its warnings. `--quiet` hides the plan, unless it is a dry run or a prompt follows. A dry run shows all

@@ -46,6 +46,12 @@ impl Writer {
         &self.reader
     }
 
+    /// The confirmation.
+    #[must_use]
+    pub fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
+    }
+
     fn client(&self) -> &Client {
         self.reader.client()
     }

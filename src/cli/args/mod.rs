@@ -11,6 +11,7 @@ mod flags;
 mod mapping;
 mod overrides;
 mod restore;
+mod restore_set;
 mod scan;
 mod scope;
 #[cfg(feature = "embedded")]

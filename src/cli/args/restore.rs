@@ -7,17 +7,19 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
 use super::overrides::OverrideArgs;
+use super::restore_set::{RestoreSetArgs, SetOptions};
 use super::settings::SettingArgs;
 use super::target::TargetArgs;
 use super::transform::{TransformArgs, check_preview};
 use super::value::cap;
 use super::{Arguments, CommonOptions};
-use crate::backup::SourceSpec;
+use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::{Environment, EnvironmentRequest};
-use crate::error::Result;
-use crate::ops::restore::RestoreRequest;
+use crate::error::{Error, Result};
+use crate::ops::restore::{RestoreRequest, RestoreSource};
+use crate::ops::set::restore::RestoreSetRequest;
 use crate::ops::{Cap, PreviewOptions};
 
 const EXAMPLES: &str = "\
@@ -34,6 +36,8 @@ EXAMPLES
   restoredb -e dev -s a --boost-write-capacity 1000
   restoredb -e dev -s a --table copy --key-schema 'owner:S,made:N'
   restoredb -e prod -s a --confirm films           restore to production from a script
+  restoredb -e local -s set --from-table 'prod-*' --map 'prod-*=dev-*'
+                                                   restore tables of a set under other names
   restoredb -e dev -s a --dry-run --show 3 --transform 'del(.old)'
   zcat a.gz | restoredb -e dev -s -                read items from standard input";
 
@@ -53,6 +57,9 @@ pub(crate) struct RestoreArgs {
     restore: RestoreOnlyArgs,
 
     #[command(flatten)]
+    set: RestoreSetArgs,
+
+    #[command(flatten)]
     settings: SettingArgs,
 
     #[command(flatten)]
@@ -64,8 +71,9 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Confirm a restore to a protected environment with the name of the target table
-    #[arg(long, value_name = "TABLE", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
+    /// Confirm a restore to a protected environment with the name of the target table, or of the
+    /// environment if there are several tables
+    #[arg(long, value_name = "NAME", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
     confirm: Option<String>,
 
     #[command(flatten)]
@@ -106,6 +114,7 @@ struct RestoreOnlyArgs {
 pub(crate) struct RestoreCommand {
     pub(crate) common: CommonOptions,
     pub(crate) request: RestoreRequest,
+    pub(crate) set: SetOptions,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -160,6 +169,7 @@ impl Arguments<RestoreCommand> for RestoreArgs {
                 state_dir: state_dir(),
             },
             common,
+            set: self.set.resolve()?,
             preview: self.transform.preview_options(),
         })
     }
@@ -181,12 +191,56 @@ impl RestoreCommand {
         self.request.reads_stdin()
     }
 
+    /// The request for the tables of a set, if the source is one, or if it must be one.
+    ///
+    /// # Errors
+    /// A target table is named; the source is standard input, but options for a set are given; the set is damaged.
+    pub(crate) fn set_request(&self) -> Result<Option<RestoreSetRequest>> {
+        let RestoreSource::Dump(SourceSpec::Path(source)) = &self.request.source else {
+            return if self.set.need_set() {
+                Err(Error::usage(
+                    "--from-table and the options that name target tables need a folder with several tables, not standard input",
+                ))
+            } else {
+                Ok(None)
+            };
+        };
+        let is_set = DumpSet::find(source)?.is_some();
+        if !is_set && !self.set.need_set() {
+            return Ok(None);
+        }
+
+        if is_set && self.common.environment.table.is_some() {
+            return Err(Error::usage(format!(
+                "--table names the target of one dump, but `{}` contains dumps of several tables",
+                source.display()
+            ))
+            .with_hint("select tables with --from-table, and name their targets with --map"));
+        }
+
+        Ok(Some(RestoreSetRequest {
+            source: source.clone(),
+            from_tables: self.set.from_tables.clone(),
+            mapping: self.set.mapping.clone(),
+            each: self.request.clone(),
+            options: self.set.run,
+        }))
+    }
+
+    /// Checks that the environment allows the preview.
+    ///
+    /// # Errors
+    /// See [`check_preview`].
+    pub(crate) fn check_preview(&self, environment: &Environment) -> Result<()> {
+        check_preview(self.preview, environment)
+    }
+
     /// The request for a restore into the environment's table.
     ///
     /// # Errors
     /// The environment and the options name more than one table; it does not allow the preview.
     pub(crate) fn request(&self, environment: &Environment) -> Result<RestoreRequest> {
-        check_preview(self.preview, environment)?;
+        self.check_preview(environment)?;
         let table = environment.single_table()?.map(ToOwned::to_owned);
 
         Ok(RestoreRequest {

@@ -5,6 +5,7 @@ pub(crate) mod diff;
 pub(crate) mod dump;
 mod list_tables;
 pub(crate) mod restore;
+pub(crate) mod restore_set;
 #[cfg(feature = "embedded")]
 pub(crate) mod serve;
 pub(crate) mod verify;

@@ -2,6 +2,7 @@
 
 use chrono::Utc;
 
+use super::restore_set;
 use crate::cli::args::RestoreCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -21,6 +22,14 @@ use crate::store::{MissingDatabase, Reader, Writer};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
+    match command.set_request()? {
+        Some(request) => Box::pin(restore_set::run(command, request, session)).await,
+        None => Box::pin(restore_one(command, session)).await,
+    }
+}
+
+/// Restores a dump of one table.
+async fn restore_one(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
     let common = &command.common;
     let environment = session.environment(common).await?;
     let mut request = command.request(&environment)?;

@@ -4,6 +4,7 @@ pub(crate) mod cost;
 pub(crate) mod dry_run;
 pub(crate) mod format;
 pub(crate) mod plan;
+pub(crate) mod restore_set;
 mod scan;
 pub(crate) mod summary;
 pub(crate) mod table_list;

@@ -126,7 +126,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     }
 
     let target = rows.group("Target");
-    let action = action(&plan.action, plan.target.local);
+    let action = table_action(&plan.action, plan.target.local);
     target.row("table", format!("{} {action}", table_name(&plan.target)));
     location_rows(target, &plan.target);
     if let Some(outline) = &plan.outline {
@@ -191,7 +191,7 @@ fn table_name(location: &TableLocation) -> String {
 }
 
 /// Account, endpoint and credentials.
-fn location_rows(group: &mut RowGroup, location: &TableLocation) {
+pub(super) fn location_rows(group: &mut RowGroup, location: &TableLocation) {
     group.row("endpoint", location.location());
     // Local engines accept any credentials.
     if location.local && !location.protected {
@@ -327,7 +327,7 @@ fn item_estimate(items: u64, local: bool) -> String {
 }
 
 /// The action on the target table.
-fn action(action: &TableAction, local: bool) -> String {
+pub(super) fn table_action(action: &TableAction, local: bool) -> String {
     match action {
         TableAction::Create => "will be created".to_owned(),
         TableAction::CreateWhenDeleted => {
@@ -619,7 +619,7 @@ mod tests {
 
     #[test]
     fn replaced_table_is_announced_as_deleted() {
-        let replaced = |items, local| action(&TableAction::Replace { items }, local);
+        let replaced = |items, local| table_action(&TableAction::Replace { items }, local);
         assert_eq!(
             replaced(1, false),
             "exists (~1 item); it will be DELETED and recreated"

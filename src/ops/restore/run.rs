@@ -140,6 +140,7 @@ async fn prepare_table(
             plan.lock_created(&active_table, journal)?;
             // The id proves later that the table is the one that this restore created.
             let id = table_id(&active_table);
+            plan.prepared.run_state.table_id.clone_from(&id);
             journal.commit(|job| job.table_id = id).await?;
         } else {
             refuse_filled_table(table, plan, &active_table).await?;
@@ -421,6 +422,7 @@ impl WrittenData {
             settings,
             not_restored,
             seconds: started.elapsed().as_secs_f64(),
+            table_id: plan.prepared.run_state.table_id,
         }
     }
 }

@@ -125,6 +125,9 @@ pub struct RestoreSummary {
     pub not_restored: Vec<String>,
     /// Elapsed seconds.
     pub seconds: f64,
+    /// ID of the table, if the endpoint reports one.
+    #[serde(skip)]
+    pub(crate) table_id: Option<String>,
 }
 
 /// The action that was taken on the table.

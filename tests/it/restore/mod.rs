@@ -17,6 +17,7 @@ mod overrides;
 mod restoring_tag;
 mod resume;
 mod salvage;
+mod sets;
 mod settings;
 mod settings_scripted;
 mod tables;

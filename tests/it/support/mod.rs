@@ -18,6 +18,7 @@ pub(crate) mod process;
 pub(crate) mod project;
 pub(crate) mod pty;
 pub(crate) mod served;
+pub(crate) mod sets;
 pub(crate) mod snapshot;
 pub(crate) mod stub;
 pub(crate) mod tls;

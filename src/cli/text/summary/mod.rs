@@ -4,7 +4,7 @@ mod dump;
 mod restore;
 
 pub(crate) use dump::dump;
-pub(crate) use restore::{restore, verify_command};
+pub(crate) use restore::{problems as restore_problems, restore, verify_command};
 
 use super::format;
 use crate::layout::Rows;

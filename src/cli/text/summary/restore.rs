@@ -273,7 +273,7 @@ fn reason(setting: &SettingOutcome) -> &str {
 }
 
 /// Problems of a finished restore; any of them makes the exit code [`PARTIAL`](crate::cli::exit::PARTIAL).
-fn problems(summary: &RestoreSummary) -> Vec<String> {
+pub(crate) fn problems(summary: &RestoreSummary) -> Vec<String> {
     let mut problems = Vec::new();
     // A salvaged dump is never complete, even if every readable item was written.
     if let Some(salvaged) = summary.salvaged {
@@ -457,6 +457,7 @@ mod tests {
             settings: Vec::new(),
             not_restored: vec!["FutureField: this version does not support the field".to_owned()],
             seconds: 2.0,
+            table_id: None,
         }
     }
 

@@ -13,9 +13,10 @@ use crate::backup::{Compression, DumpTarget, MemberDump, SetManifest, SetTarget,
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::layout::{counted, names};
+use crate::layout::counted;
 use crate::ops::dump::{self, DumpPlan, DumpRequest};
 use crate::ops::run_blocking;
+use crate::ops::set::grouping::grouped;
 use crate::ops::set::runner::{self, PARALLEL_TABLES, RunOptions, TableJob, TableOutcome};
 use crate::ops::table_location::TableLocation;
 use crate::place::digest::hex_sha256;
@@ -345,33 +346,4 @@ fn table_warnings(tables: &[PlannedTable]) -> Vec<String> {
     });
 
     grouped(warnings)
-}
-
-/// Texts with the tables to which they apply, in the order in which they first occur: `a, b: text`.
-fn grouped<'a>(texts: impl Iterator<Item = (&'a String, String)>) -> Vec<String> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for (table, text) in texts {
-        match groups.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, tables)) => tables.push(table.clone()),
-            None => groups.push((text, vec![table.clone()])),
-        }
-    }
-
-    let lines = groups.into_iter();
-    lines
-        .map(|(text, tables)| format!("{}: {text}", names(&tables, false)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_texts_are_shown_once_with_their_tables() {
-        let texts = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")];
-        let texts = texts.map(|(table, text)| (table.to_owned(), text.to_owned()));
-        let texts = texts.iter().map(|(table, text)| (table, text.clone()));
-        assert_eq!(grouped(texts), ["a, c, d: x", "b: y"]);
-    }
 }

@@ -1,0 +1,182 @@
+//! Execution of `restoredb` for a set: one plan, one confirmation, many tables.
+
+use std::time::Instant;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use crate::cli::args::RestoreCommand;
+use crate::cli::exit;
+use crate::cli::report::{CommandOutcome, error_report, to_value};
+use crate::cli::resume;
+use crate::cli::session::Session;
+use crate::cli::terminal::prompt;
+use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::restore_set;
+use crate::error::{ErrorKind, Result};
+use crate::ops::set;
+use crate::ops::set::restore::{
+    MemberPlan, PlannedMember, RestoreSetPlan, RestoreSetRequest, RestoredMember, RestoredTable,
+};
+use crate::store::{MissingDatabase, Writer};
+
+/// Restores a set.
+///
+/// # Errors
+/// The error to print. Tables that cannot be restored are part of the outcome.
+pub(crate) async fn run(
+    command: RestoreCommand,
+    request: RestoreSetRequest,
+    session: Session,
+) -> Result<CommandOutcome> {
+    let common = &command.common;
+    let environment = session.environment(common).await?;
+    command.check_preview(&environment)?;
+    let store = session
+        .open(&environment, common, MissingDatabase::InMemory)
+        .await?;
+    let reporter = session.set_reporter();
+    let planning = set::restore::plan(&store, &environment, request, reporter, &session.cancel);
+    let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
+
+    let rows = restore_set::plan(&plan, Utc::now());
+    session.show_plan(&rows, &plan.warnings, plan.approval(), common);
+    if common.dry_run {
+        return planned(&plan);
+    }
+
+    let confirmation = prompt::confirm(
+        &session.console,
+        plan.approval(),
+        &common.answers,
+        false,
+        &session.cancel,
+    )
+    .await?;
+    let resume_hint = plan
+        .can_be_resumed()
+        .then(|| resume::resume_hint(&resume::resume_command()));
+    if let Some(resume_hint) = &resume_hint {
+        let _ = session.abort_hint.set(format!(
+            "Tables and items written so far stay. {resume_hint}"
+        ));
+    }
+
+    let store = if store.is_temporary() {
+        session
+            .open(&environment, common, MissingDatabase::Create)
+            .await?
+    } else {
+        store
+    };
+
+    let started = Instant::now();
+    let facts = json!({
+        "source": to_value(&plan.source)?,
+        "environment": environment.name(),
+    });
+    let store = Writer::new(store, confirmation);
+    let restoring = set::restore::run(&store, plan, &session.cancel, |_| {});
+    let members = Box::pin(restoring).await?;
+    session.progress.end();
+
+    let seconds = started.elapsed().as_secs_f64();
+    let text = restore_set::summary(&members, environment.name(), seconds);
+    session.console.outcome(&text);
+
+    finished(facts, &members, resume_hint, &session)
+}
+
+/// The outcome of a dry run. Tables that cannot be restored decide the exit code.
+fn planned(plan: &RestoreSetPlan) -> Result<CommandOutcome> {
+    let codes = plan.tables.iter().filter_map(|table| match &table.plan {
+        MemberPlan::Refused(error) => Some(exit::of_error(error.kind()).code),
+        MemberPlan::Restore(_) | MemberPlan::Finished(_) => None,
+    });
+    let tables: Result<Vec<Value>> = plan.tables.iter().map(planned_table).collect();
+
+    Ok(CommandOutcome::PlannedTables {
+        exit_code: exit::of_tables(codes, false),
+        plan: json!({
+            "source": to_value(&plan.source)?,
+            "environment": plan.target.environment,
+            "tables": tables?,
+            "warnings": plan.warnings,
+        }),
+    })
+}
+
+fn planned_table(table: &PlannedMember) -> Result<Value> {
+    let mut fields = json!({ "source": table.source, "target": table.target });
+    let (name, value) = match &table.plan {
+        MemberPlan::Restore(preview) => ("plan", to_value(preview)?),
+        MemberPlan::Finished(before) => ("restored_before", to_value(before)?),
+        MemberPlan::Refused(error) => ("error", error_report(error)?),
+    };
+    fields[name] = value;
+
+    Ok(fields)
+}
+
+/// The outcome of a run that has ended, with each table.
+fn finished(
+    mut summary: Value,
+    members: &[RestoredMember],
+    resume_hint: Option<String>,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let is_interrupted = session.cancel.is_cancelled();
+    let stopped = is_interrupted.then_some(exit::of_error(ErrorKind::Interrupted).code);
+    let codes: Vec<_> = members
+        .iter()
+        .filter_map(|member| restore_set::exit_code(&member.result).or(stopped))
+        .collect();
+    let exit_code = exit::of_tables(codes, is_interrupted);
+
+    let is_open = |member: &RestoredMember| {
+        matches!(
+            member.result,
+            RestoredTable::Failed(_) | RestoredTable::NotStarted
+        )
+    };
+    if let Some(resume_hint) = resume_hint
+        && members.iter().any(is_open)
+    {
+        session.console.lines(&[format!("hint: {resume_hint}")]);
+    }
+
+    let tables: Result<Vec<Value>> = members.iter().map(restored_table).collect();
+    summary["tables"] = tables?.into();
+
+    Ok(CommandOutcome::Tables { summary, exit_code })
+}
+
+fn restored_table(member: &RestoredMember) -> Result<Value> {
+    let mut fields = json!({
+        "source": member.source,
+        "target": member.target,
+        "exit_code": restore_set::exit_code(&member.result),
+    });
+    let (outcome, details) = match &member.result {
+        RestoredTable::Restored(summary) => (
+            if summary.is_whole() {
+                "done"
+            } else {
+                "partial"
+            },
+            Some(("summary", to_value(summary)?)),
+        ),
+        RestoredTable::Finished(before) => (
+            "restored-before",
+            Some(("restored_before", to_value(before)?)),
+        ),
+        RestoredTable::Failed(error) => ("failed", Some(("error", error_report(error)?))),
+        RestoredTable::NotStarted => ("not-started", None),
+    };
+    fields["outcome"] = outcome.into();
+    if let Some((name, value)) = details {
+        fields[name] = value;
+    }
+
+    Ok(fields)
+}

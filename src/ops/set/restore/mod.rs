@@ -1,0 +1,17 @@
+//! Restores a set: many dumps into many tables of one environment.
+//!
+//! ```text
+//! plan: read the manifest, preview the restore of each table      (no data is read, no lock is held)
+//! run:  for each table, a few at a time: plan again ─► does the confirmation cover it? ─► restore ─► journal
+//! ```
+//!
+//! A table that cannot be planned or restored does not stop the others.
+
+mod journal;
+mod member;
+mod plan;
+mod run;
+
+pub use member::{FinishedTable, MemberPlan, PlannedMember, RestoredMember, RestoredTable};
+pub use plan::{RestoreSetPlan, RestoreSetRequest, SetFacts, plan};
+pub use run::run;

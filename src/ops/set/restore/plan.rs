@@ -1,0 +1,360 @@
+//! The plan of restoring a set. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::SetJournal;
+use super::member::{FinishedTable, MemberPlan, PlannedMember};
+use crate::backup::{DumpSet, SetMember, SourceSpec};
+use crate::environment::{Approval, Environment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::Field;
+use crate::layout::{self, counted};
+use crate::ops::identity::table_id;
+use crate::ops::restore::{self, RestoreRequest};
+use crate::ops::set::grouping::grouped;
+use crate::ops::set::mapping::{MappedTable, TableMapping};
+use crate::ops::set::pattern::TablePattern;
+use crate::ops::set::reporter::{SetReporter, TableReporter};
+use crate::ops::set::runner::{self, RunOptions, TableJob, TableOutcome, TableResult};
+use crate::ops::table_location::TableLocation;
+use crate::ops::until_cancelled;
+use crate::similar::did_you_mean;
+use crate::store::Reader;
+
+/// Source, targets and options of restoring a set.
+#[derive(Debug, Clone)]
+pub struct RestoreSetRequest {
+    /// Folder of the set.
+    pub source: PathBuf,
+    /// Patterns of the names of the dumped tables; without any, all are restored.
+    pub from_tables: Vec<TablePattern>,
+    /// The names of the target tables.
+    pub mapping: TableMapping,
+    /// The options for each table. Its source and table are not used.
+    pub each: RestoreRequest,
+    /// How many tables are restored in parallel, and whether a failure stops the others.
+    pub options: RunOptions,
+}
+
+/// The plan of restoring a set.
+#[derive(Debug)]
+pub struct RestoreSetPlan {
+    /// The set.
+    pub source: SetFacts,
+    /// Environment, account and endpoint of the tables.
+    pub target: TableLocation,
+    /// The tables, by the name of the dumped table.
+    pub tables: Vec<PlannedMember>,
+    /// Warnings before the restore. Equal warnings about several tables are one.
+    pub warnings: Vec<String>,
+    approval: Approval,
+    pub(super) options: RunOptions,
+    pub(super) journal: Option<SetJournal>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Facts about a set.
+#[derive(Debug, Clone, Serialize)]
+pub struct SetFacts {
+    /// Its folder.
+    pub path: String,
+    /// Environment of the dumped tables.
+    pub environment: String,
+    /// Start of the run that wrote it.
+    pub started_at: DateTime<Utc>,
+    /// End of that run, unless it was interrupted.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Number of its tables.
+    pub tables: usize,
+}
+
+/// What the restores of all tables share.
+pub(super) struct Shared {
+    pub(super) store: Reader,
+    pub(super) environment: Environment,
+    pub(super) set: DumpSet,
+    pub(super) each: RestoreRequest,
+    pub(super) reporter: Arc<dyn SetReporter>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("set", &self.set)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Plans the restore of a set. The data of the dumps is not read.
+///
+/// # Errors
+/// [`NotFound`](ErrorKind::NotFound): there is no set in the folder, or no table of it matches a pattern. The mapping is not valid; the
+/// journal cannot be read; interrupted. A table that cannot be restored is no error of the plan.
+pub async fn plan(
+    store: &Reader,
+    environment: &Environment,
+    request: RestoreSetRequest,
+    reporter: Arc<dyn SetReporter>,
+    cancel: &CancellationToken,
+) -> Result<RestoreSetPlan> {
+    let set = find_set(&request)?;
+    let selected = select(&set, &request.from_tables)?;
+    let mapped = request.mapping.targets(&selected)?;
+
+    let place = TableLocation::find(store, environment, "", None).await;
+    let journal = SetJournal::find(environment, &place, &set, &request.each).await?;
+    let source = SetFacts::new(&set);
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        environment: environment.clone(),
+        set,
+        each: request.each,
+        reporter,
+    });
+
+    let tables = preview_tables(&shared, mapped, journal.as_ref(), cancel).await?;
+    let mut warnings = grouped_warnings(&tables);
+    let discarded = journal.as_ref().and_then(SetJournal::discarded);
+    warnings.extend(discarded.map(ToOwned::to_owned));
+
+    let mut plan = RestoreSetPlan {
+        source,
+        target: place,
+        tables,
+        warnings,
+        approval: Approval::nothing(),
+        options: request.options,
+        journal,
+        shared,
+    };
+    if plan.has_work() {
+        plan.approval = plan.approval_of_tables(environment);
+    }
+
+    Ok(plan)
+}
+
+impl RestoreSetPlan {
+    /// The confirmation that [`run`](fn@super::run) requires: for all tables together.
+    #[must_use]
+    pub fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// Whether any table will be restored.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let is_refused = |table: &PlannedMember| matches!(table.plan, MemberPlan::Refused(_));
+        let is_work = |table: &PlannedMember| matches!(table.plan, MemberPlan::Restore(_));
+        let is_stopped = self.options.fail_fast && self.tables.iter().any(is_refused);
+
+        !is_stopped && self.tables.iter().any(is_work)
+    }
+
+    /// The approval for all tables that are changed.
+    fn approval_of_tables(&self, environment: &Environment) -> Approval {
+        let changed = |table: &PlannedMember| match &table.plan {
+            MemberPlan::Restore(preview) if !preview.action.keeps() => {
+                Some((table.target.clone(), preview.approval().clone()))
+            }
+            _ => None,
+        };
+        let (targets, approvals): (Vec<_>, Vec<_>) = self.tables.iter().filter_map(changed).unzip();
+        let place = if self.target.local {
+            self.target.environment.clone()
+        } else {
+            format!("{}, {}", self.target.environment, self.target.location())
+        };
+        let action = format!(
+            "Restore {} ({place}): {}",
+            counted(targets.len() as u64, "table"),
+            layout::names(&targets, false)
+        );
+
+        Approval::for_tables(environment, approvals, action)
+    }
+
+    /// Whether an interrupted run can be resumed.
+    #[must_use]
+    pub fn can_be_resumed(&self) -> bool {
+        self.journal.is_some()
+    }
+}
+
+impl SetFacts {
+    fn new(set: &DumpSet) -> Self {
+        let manifest = set.manifest();
+        Self {
+            path: set.path().display().to_string(),
+            environment: manifest.environment.clone(),
+            started_at: manifest.started_at,
+            finished_at: manifest.finished_at,
+            tables: manifest.tables.len(),
+        }
+    }
+}
+
+fn find_set(request: &RestoreSetRequest) -> Result<DumpSet> {
+    DumpSet::find(&request.source)?.ok_or_else(|| {
+        Error::not_found(format!(
+            "`{}` does not contain dumps of several tables",
+            request.source.display()
+        ))
+        .with_hint(format!(
+            "for the dump of one table, name the target with {} only",
+            Field::Table
+        ))
+    })
+}
+
+/// The names of the dumped tables that match a pattern, or all.
+fn select(set: &DumpSet, patterns: &[TablePattern]) -> Result<Vec<String>> {
+    let names: Vec<&String> = set.manifest().tables.keys().collect();
+    let is_unmatched = |pattern: &&TablePattern| !names.iter().any(|name| pattern.matches(name));
+    if let Some(pattern) = patterns.iter().find(is_unmatched) {
+        let error = Error::not_found(format!(
+            "no table of the set in `{}` matches \"{pattern}\"",
+            set.path().display()
+        ));
+        let wanted = pattern.as_str().replace(['*', '?'], "");
+        let similar = did_you_mean(&wanted, names.iter().map(|name| name.as_str()));
+        let all: Vec<String> = names.into_iter().cloned().collect();
+
+        return Err(error.with_hint(
+            similar.unwrap_or_else(|| format!("its tables are {}", layout::names(&all, false))),
+        ));
+    }
+
+    let is_selected = |name: &&String| {
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
+    };
+    let selected: Vec<String> = names.into_iter().filter(is_selected).cloned().collect();
+    if selected.is_empty() {
+        return Err(Error::not_found(format!(
+            "the set in `{}` has no tables",
+            set.path().display()
+        )));
+    }
+
+    Ok(selected)
+}
+
+/// Previews the restore of each table, a few at a time.
+async fn preview_tables(
+    shared: &Arc<Shared>,
+    mapped: Vec<MappedTable>,
+    journal: Option<&SetJournal>,
+    cancel: &CancellationToken,
+) -> Result<Vec<PlannedMember>> {
+    let jobs = mapped.iter().map(|table| TableJob {
+        table: table.target.clone(),
+        bytes: 0,
+        work: table.clone(),
+    });
+    let finished = journal.map(|journal| Arc::new(journal.finished().clone()));
+    let start = |_: &str, table: MappedTable, cancel: CancellationToken| {
+        let (shared, finished) = (Arc::clone(shared), finished.clone());
+        async move { Box::pin(preview_table(&shared, &table, finished.as_deref(), &cancel)).await }
+    };
+    let previews = runner::run(jobs.collect(), RunOptions::default(), cancel, start, |_| {}).await;
+    if cancel.is_cancelled() {
+        return Err(interrupted("planned"));
+    }
+
+    Ok(mapped
+        .into_iter()
+        .zip(previews)
+        .map(|(MappedTable { source, target }, preview)| PlannedMember {
+            source,
+            target,
+            plan: preview_outcome(preview),
+        })
+        .collect())
+}
+
+fn preview_outcome(preview: TableResult<MemberPlan>) -> MemberPlan {
+    match preview.outcome {
+        TableOutcome::Finished(plan) => plan,
+        TableOutcome::Failed(error) => MemberPlan::Refused(error),
+        TableOutcome::NotStarted => MemberPlan::Refused(interrupted("planned")),
+    }
+}
+
+async fn preview_table(
+    shared: &Shared,
+    table: &MappedTable,
+    finished: Option<&BTreeMap<String, FinishedTable>>,
+    cancel: &CancellationToken,
+) -> Result<MemberPlan> {
+    let preview = async {
+        let before = finished.and_then(|finished| finished.get(&table.target));
+        if let Some(before) = before
+            && before.is_of(table, shared.member(table))
+        {
+            let existing = shared.store.describe(&table.target).await?;
+            if existing.is_some_and(|existing| table_id(&existing) == before.table_id) {
+                return Ok(MemberPlan::Finished(before.clone()));
+            }
+        }
+
+        let request = shared.request(table)?;
+        let reporter = Arc::new(shared.reporter(&table.target));
+        let preview = restore::preview(&shared.store, &shared.environment, request, reporter);
+        Ok(MemberPlan::Restore(Box::new(Box::pin(preview).await?)))
+    };
+
+    until_cancelled(cancel, || interrupted("planned"), preview).await
+}
+
+impl Shared {
+    /// The entry of a table in the manifest.
+    pub(super) fn member(&self, table: &MappedTable) -> Option<&SetMember> {
+        self.set.manifest().tables.get(&table.source)
+    }
+
+    /// The request for one table.
+    ///
+    /// # Errors
+    /// Its dump is missing or is not the one that the set lists.
+    pub(super) fn request(&self, table: &MappedTable) -> Result<RestoreRequest> {
+        Ok(RestoreRequest {
+            source: SourceSpec::Path(self.set.member(&table.source)?).into(),
+            table: Some(table.target.clone()),
+            ..self.each.clone()
+        })
+    }
+
+    pub(super) fn reporter(&self, table: &str) -> TableReporter {
+        TableReporter::new(table, Arc::clone(&self.reporter))
+    }
+}
+
+/// The error for a table that was not restored because of an interruption.
+pub(super) fn interrupted(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Interrupted,
+        format!("interrupted before the table was {what}"),
+    )
+    .with_hint("run the same command again")
+}
+
+/// The warnings of all previews, with the tables that they are about.
+fn grouped_warnings(tables: &[PlannedMember]) -> Vec<String> {
+    let warnings = tables.iter().flat_map(|table| {
+        let warnings = match &table.plan {
+            MemberPlan::Restore(preview) => &preview.warnings[..],
+            MemberPlan::Finished(_) | MemberPlan::Refused(_) => &[],
+        };
+        warnings
+            .iter()
+            .map(|warning| (&table.target, warning.clone()))
+    });
+
+    grouped(warnings)
+}

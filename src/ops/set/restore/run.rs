@@ -1,0 +1,217 @@
+//! Restores the tables of a set, a few at a time.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::journal::OpenSetJournal;
+use super::member::{FinishedTable, MemberPlan, PlannedMember, RestoredMember, RestoredTable};
+use super::plan::{RestoreSetPlan, Shared, interrupted};
+use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
+use crate::ops::restore::{self, RestorePlan, RestorePreview, RestoreSummary};
+use crate::ops::set::mapping::MappedTable;
+use crate::ops::set::reporter::TableReporter;
+use crate::ops::set::runner::{self, TableJob, TableOutcome, TableResult};
+use crate::ops::until_cancelled;
+use crate::store::Writer;
+
+/// Restores the tables of a set as planned. Each table is planned again when its restore starts: its dump is checked then, and the table
+/// may have changed since the plan. `done` gets the result of each restore as soon as it has ended.
+///
+/// The results have the order of the plan. A table that fails does not stop the others, unless the plan says so.
+///
+/// # Errors
+/// Another run restores the set; its journal cannot be locked.
+pub async fn run(
+    store: &Writer,
+    plan: RestoreSetPlan,
+    cancel: &CancellationToken,
+    done: impl FnMut(&TableResult<Box<RestoreSummary>>),
+) -> Result<Vec<RestoredMember>> {
+    let has_work = plan.has_work();
+    let reporter = plan.shared.reporter(&plan.source.path);
+    let journal = match plan.journal {
+        Some(journal) if has_work => journal.open(&reporter)?,
+        _ => None,
+    };
+    let running = Arc::new(Running {
+        store: store.clone(),
+        shared: plan.shared,
+        journal,
+    });
+
+    let mut jobs = Vec::new();
+    let mut members = Vec::new();
+    for table in plan.tables {
+        let (member, job) = split(table);
+        members.push(member);
+        jobs.extend(job.filter(|_| has_work));
+    }
+
+    let start = |_: &str, work: TableWork, cancel: CancellationToken| {
+        let running = Arc::clone(&running);
+        async move { Box::pin(running.restore(&work, &cancel)).await }
+    };
+    let results = runner::run(jobs, plan.options, cancel, start, done).await;
+    for (member, result) in unfinished(&mut members).zip(results) {
+        member.result = match result.outcome {
+            TableOutcome::Finished(summary) => RestoredTable::Restored(summary),
+            TableOutcome::Failed(error) => RestoredTable::Failed(error),
+            TableOutcome::NotStarted => RestoredTable::NotStarted,
+        };
+    }
+
+    running.end(&members, &reporter);
+
+    Ok(members)
+}
+
+/// The members whose result is not known yet.
+fn unfinished(members: &mut [RestoredMember]) -> impl Iterator<Item = &mut RestoredMember> {
+    let members = members.iter_mut();
+    members.filter(|member| matches!(member.result, RestoredTable::NotStarted))
+}
+
+/// A planned table as the result that it has so far, and its job if it will be restored.
+fn split(table: PlannedMember) -> (RestoredMember, Option<TableJob<TableWork>>) {
+    let PlannedMember {
+        source,
+        target,
+        plan,
+    } = table;
+    let (result, job) = match plan {
+        MemberPlan::Finished(before) => (RestoredTable::Finished(before), None),
+        MemberPlan::Refused(error) => (RestoredTable::Failed(error), None),
+        MemberPlan::Restore(preview) => {
+            let job = TableJob {
+                table: target.clone(),
+                bytes: preview.source.bytes.unwrap_or(0),
+                work: TableWork {
+                    table: MappedTable {
+                        source: source.clone(),
+                        target: target.clone(),
+                    },
+                    preview,
+                },
+            };
+            (RestoredTable::NotStarted, Some(job))
+        }
+    };
+
+    let member = RestoredMember {
+        source,
+        target,
+        result,
+    };
+    (member, job)
+}
+
+/// A table that will be restored, and the preview that was confirmed.
+struct TableWork {
+    table: MappedTable,
+    preview: Box<RestorePreview>,
+}
+
+/// What the restores of all tables share.
+struct Running {
+    store: Writer,
+    shared: Arc<Shared>,
+    journal: Option<OpenSetJournal>,
+}
+
+impl Running {
+    async fn restore(
+        &self,
+        work: &TableWork,
+        cancel: &CancellationToken,
+    ) -> Result<Box<RestoreSummary>> {
+        let table = &work.table;
+        let reporter = Arc::new(self.shared.reporter(&table.target));
+        let request = self.shared.request(table)?;
+        let planning = restore::plan(
+            self.store.reader(),
+            &self.shared.environment,
+            request,
+            Arc::clone(&reporter) as Arc<dyn Reporter>,
+        );
+        let plan = until_cancelled(cancel, || interrupted("restored"), Box::pin(planning)).await?;
+        self.check_confirmed(&plan, &work.preview)?;
+        report_more_warnings(&plan, &work.preview, &reporter);
+
+        let restoring = restore::run(
+            &self.store,
+            plan,
+            Arc::clone(&reporter) as _,
+            cancel.clone(),
+        );
+        let summary = Box::new(Box::pin(restoring).await?);
+        self.record(table, &summary, &reporter).await;
+
+        Ok(summary)
+    }
+
+    /// Refuses a plan that differs from the one that was confirmed.
+    fn check_confirmed(&self, plan: &RestorePlan, preview: &RestorePreview) -> Result<()> {
+        let is_confirmed = self.store.confirmation().covers_approval(plan.approval());
+        if is_confirmed && preview.agrees_with(plan) {
+            return Ok(());
+        }
+
+        Err(Error::not_confirmed(format!(
+            "table {} or its dump has changed since the restore was confirmed",
+            plan.target.table
+        ))
+        .with_hint("run the same command again: it plans with the current state"))
+    }
+
+    /// Records that a table is finished. Without the record, a resumed run restores it again.
+    async fn record(
+        &self,
+        table: &MappedTable,
+        summary: &RestoreSummary,
+        reporter: &TableReporter,
+    ) {
+        let finished = FinishedTable::new(table, self.shared.member(table), summary);
+        let (Some(journal), Some(finished)) = (&self.journal, finished) else {
+            return;
+        };
+
+        if let Err(error) = journal.finish(table.target.clone(), finished).await {
+            reporter.report(Event::Warning(format!(
+                "A resumed run would restore this table again: {error}"
+            )));
+        }
+    }
+
+    /// Removes the journal if no table is left to resume.
+    fn end(&self, members: &[RestoredMember], reporter: &TableReporter) {
+        let is_done = |member: &RestoredMember| match &member.result {
+            RestoredTable::Restored(summary) => summary.items_lost == 0,
+            RestoredTable::Finished(_) => true,
+            RestoredTable::Failed(_) | RestoredTable::NotStarted => false,
+        };
+        let Some(journal) = self
+            .journal
+            .as_ref()
+            .filter(|_| members.iter().all(is_done))
+        else {
+            return;
+        };
+
+        if let Err(error) = journal.remove() {
+            reporter.report(Event::Warning(error.to_string()));
+        }
+    }
+}
+
+/// Reports the warnings that the check of the data has added.
+fn report_more_warnings(plan: &RestorePlan, preview: &RestorePreview, reporter: &TableReporter) {
+    let more = plan
+        .warnings
+        .iter()
+        .filter(|warning| !preview.warnings.contains(warning));
+    for warning in more {
+        reporter.report(Event::Warning(warning.clone()));
+    }
+}
