@@ -55,6 +55,35 @@
 //! # fn main() {}
 //! ```
 //!
+//! # A step in Rust
+//!
+//! A [`Transform`](transform::Transform) is part of a request to dump, restore or compare. Besides jq filters, programs and masks, its steps
+//! can be Rust functions:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use dynadump::backup::SourceSpec;
+//! use dynadump::ops::restore::RestoreRequest;
+//! use dynadump::transform::{Outcome, Transform};
+//! use serde_json::{Value, json};
+//!
+//! let rekey = |item: &Bytes| {
+//!     let Ok(mut item) = serde_json::from_slice::<Value>(item) else {
+//!         return Outcome::Rejected("not JSON".to_owned().into());
+//!     };
+//!     let (Some(kind), Some(year)) = (item["kind"]["S"].as_str(), item["year"]["N"].as_str()) else {
+//!         return Outcome::Rejected("no kind or year".to_owned().into());
+//!     };
+//!     item["sort"] = json!({"S": format!("{kind}#{year}")});
+//!     Outcome::Changed(item.to_string().into())
+//! };
+//! let request = RestoreRequest {
+//!     transform: Transform::new().function("rekey", rekey),
+//!     ..RestoreRequest::new(SourceSpec::path("backup"))
+//! };
+//! assert!(request.transform.changes_items());
+//! ```
+//!
 //! # Modules
 //!
 //! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],

@@ -10,6 +10,7 @@
 mod check;
 mod command;
 mod document;
+mod function;
 mod item_step;
 mod job;
 mod jq;

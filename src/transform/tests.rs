@@ -395,3 +395,51 @@ async fn masks_come_last_and_everything_is_a_transform() {
         [TransformStep::PerItem(_), TransformStep::PerItem(_)]
     ));
 }
+
+#[tokio::test]
+async fn a_function_gives_outcomes_and_its_items_are_checked() {
+    let function = |item: &Bytes| match &item[..] {
+        br#"{"n":{"N":"0"}}"# => Outcome::Unchanged,
+        br#"{"n":{"N":"1"}}"# => Outcome::Skipped,
+        br#"{"n":{"N":"2"}}"# => Outcome::Changed(r#"{"n":{"N":"-2"}}"#.into()),
+        br#"{"n":{"N":"3"}}"# => Outcome::Several(vec![item.clone(), r#"{"n":{"N":"x"}}"#.into()]),
+        _ => Outcome::Rejected("unknown".to_owned().into()),
+    };
+    let transform = Transform::new().function("numbers", function);
+    let items = (0..5).map(|number| format!(r#"{{"n":{{"N":"{number}"}}}}"#).into());
+    let chunk = ItemChunk {
+        tag: (),
+        items: items.collect(),
+    };
+    let reporter: Arc<dyn Reporter> = Arc::new(SilentReporter);
+    let mut results = transform
+        .apply(stream::iter([Ok(chunk)]), NonZeroUsize::MIN, &reporter)
+        .unwrap();
+    let outcomes = results.next().await.unwrap().unwrap().outcomes;
+
+    assert_eq!(
+        outcomes[..3],
+        [
+            Outcome::Unchanged,
+            Outcome::Skipped,
+            Outcome::Changed(r#"{"n":{"N":"-2"}}"#.into())
+        ]
+    );
+    let reasons: Vec<_> = outcomes[3..]
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Rejected(reason) => reason.to_string(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(reasons[0].contains("number"), "{reasons:?}");
+    assert_eq!(reasons[1], "unknown");
+
+    assert!(transform.changes_items() && !transform.has_commands());
+    assert_eq!(
+        transform.descriptions().collect::<Vec<_>>(),
+        ["function numbers"]
+    );
+    let other = Transform::new().function("letters", |_| Outcome::Unchanged);
+    assert_ne!(transform.identity(), other.identity());
+}

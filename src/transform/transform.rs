@@ -8,9 +8,11 @@ use futures_util::stream::{BoxStream, Stream};
 use sha2::{Digest, Sha256};
 
 use super::command::{CommandSpec, TransformCommand};
+use super::function::FunctionStep;
 use super::item_step::ItemStep;
 use super::jq::{Condition, ConditionStep, Filter};
 use super::mask::Masks;
+use super::outcome::Outcome;
 use super::pipeline::{self, ItemChunk, TransformedChunk};
 use super::python::{PythonFunction, PythonSpec};
 use super::sampling::SampleStep;
@@ -57,15 +59,16 @@ pub struct Transform {
 /// An option that added a step.
 #[derive(Debug, Clone)]
 struct TransformOption {
-    field: Field,
-    /// Its value; for masks, the SHA-256 of the rules and the fingerprint of the key.
+    /// The field of a request; `None` for a Rust function.
+    field: Option<Field>,
+    /// Its value; the name of a function; for masks, the SHA-256 of the rules and the fingerprint of the key.
     value: String,
 }
 
 impl TransformOption {
     /// Whether it only selects items.
     fn selects(&self) -> bool {
-        matches!(self.field, Field::Sample | Field::Where)
+        matches!(self.field, Some(Field::Sample | Field::Where))
     }
 }
 
@@ -171,6 +174,20 @@ impl Transform {
         Ok(self.with_option(Field::PythonFunction, name))
     }
 
+    /// Applies a Rust function to each item in DynamoDB JSON, on several threads. An item that it makes and
+    /// DynamoDB would refuse is rejected.
+    ///
+    /// The name identifies the function in plans and in [`identity`](Self::identity). The function
+    /// must give the same result for the same item, because a verification calls it again.
+    #[must_use]
+    pub fn function(
+        self,
+        name: impl Into<String>,
+        function: impl Fn(&Bytes) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.with_option(None, name).step(FunctionStep(function))
+    }
+
     /// Masks items after all other steps, regardless of the order of calls.
     #[must_use]
     pub fn mask(mut self, masks: Masks) -> Self {
@@ -208,7 +225,7 @@ impl Transform {
         let mut hash = Sha256::new();
         for option in &self.options {
             // The length separates the value from the next option.
-            hash.update(option.field.name());
+            hash.update(option.field.map_or("function", Field::name));
             hash.update((option.value.len() as u64).to_le_bytes());
             hash.update(&option.value);
         }
@@ -228,7 +245,7 @@ impl Transform {
         self.options.iter().any(|option| {
             matches!(
                 option.field,
-                Field::Filter | Field::Command | Field::PythonFunction
+                None | Some(Field::Filter | Field::Command | Field::PythonFunction)
             )
         })
     }
@@ -239,7 +256,7 @@ impl Transform {
     pub fn has_commands(&self) -> bool {
         self.options
             .iter()
-            .any(|option| matches!(option.field, Field::Command | Field::PythonFunction))
+            .any(|option| matches!(option.field, Some(Field::Command | Field::PythonFunction)))
     }
 
     /// The options that only select items: the sample and the conditions, with their values.
@@ -247,7 +264,7 @@ impl Transform {
         self.options
             .iter()
             .filter(|option| option.selects())
-            .map(|option| (option.field, option.value.as_str()))
+            .filter_map(|option| Some((option.field?, option.value.as_str())))
     }
 
     /// One line per step, for plans: option and value.
@@ -256,11 +273,12 @@ impl Transform {
             .options
             .iter()
             .map(|option| match (option.field, self.masks()) {
-                (Field::Mask, Some(masks)) => {
+                (Some(Field::Mask), Some(masks)) => {
                     let sha256 = masks.rules().sha256();
                     format!("{} with the rules of SHA-256 {sha256}", Field::Mask)
                 }
-                (field, _) => format!("{field} {}", option.value),
+                (Some(field), _) => format!("{field} {}", option.value),
+                (None, _) => format!("function {}", option.value),
             });
 
         steps.chain(self.masks.iter().map(|_| Masks::EXEMPTION.to_owned()))
@@ -324,9 +342,9 @@ impl Transform {
         commands.chain(masks).collect()
     }
 
-    fn with_option(mut self, field: Field, value: impl Into<String>) -> Self {
+    fn with_option(mut self, field: impl Into<Option<Field>>, value: impl Into<String>) -> Self {
         self.options.push(TransformOption {
-            field,
+            field: field.into(),
             value: value.into(),
         });
 

@@ -1,4 +1,4 @@
-//! Options of transforms, shared by `dumpdb` and `restoredb`.
+//! Options of transforms, shared by the commands.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,16 +20,32 @@ const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
 /// Options of transforms.
 #[derive(Debug, Args)]
-#[command(
-    next_help_heading = "Items",
-    group = ArgGroup::new("transform_program").args(["transform_command", "transform_python"]).multiple(true)
-)]
+#[command(next_help_heading = "Items")]
 pub(crate) struct TransformArgs {
     /// Keep this percentage of the partition keys with all their items, for example 5%; the same
     /// keys in every table
     #[arg(long, value_name = "PERCENT", value_parser = sample)]
     sample: Option<Sample>,
 
+    #[command(flatten)]
+    steps: StepArgs,
+
+    /// With --dry-run: show the first N items that change, before and after
+    #[arg(long, value_name = "N", hide_short_help = true, requires = "dry_run")]
+    show: Option<usize>,
+
+    /// With --show: show the original values of masked attributes; not in protected environments
+    #[arg(long, hide_short_help = true, requires = "show")]
+    show_originals: bool,
+}
+
+// Steps that change or select items, also for `verifydb`. Not a doc comment: clap would take it for the description of the command.
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Items",
+    group = ArgGroup::new("transform_program").args(["transform_command", "transform_python"]).multiple(true)
+)]
+pub(crate) struct StepArgs {
     /// Keep items that satisfy this jq condition, for example '.year | num > 1990'
     #[arg(long = "where", value_name = "EXPR", value_parser = NonEmptyStringValueParser::new())]
     condition: Option<String>,
@@ -82,14 +98,6 @@ pub(crate) struct TransformArgs {
         help = "File with the secret key for masks [default: the variable DYNADUMP_MASK_KEY]"
     )]
     mask_key_file: Option<PathBuf>,
-
-    /// With --dry-run: show the first N items that change, before and after
-    #[arg(long, value_name = "N", hide_short_help = true, requires = "dry_run")]
-    show: Option<usize>,
-
-    /// With --show: show the original values of masked attributes; not in protected environments
-    #[arg(long, hide_short_help = true, requires = "show")]
-    show_originals: bool,
 }
 
 impl TransformArgs {
@@ -127,12 +135,37 @@ impl TransformArgs {
     /// Reads and compiles the transform, so that a mistake is reported before any item is read.
     ///
     /// # Errors
-    /// A file cannot be read; a filter, a rule or the program is invalid.
+    /// Errors of [`StepArgs::resolve`].
     pub(crate) fn resolve(&self) -> Result<Transform> {
+        self.steps.resolve(self.sample)
+    }
+}
+
+impl StepArgs {
+    /// The first of the options that adds a step.
+    pub(crate) fn first_flag(&self) -> Option<&'static str> {
+        let flags = [
+            ("--where", self.condition.is_some()),
+            ("--transform", !self.transform.is_empty()),
+            ("--transform-command", self.transform_command.is_some()),
+            ("--transform-python", self.transform_python.is_some()),
+            ("--mask", self.mask.is_some()),
+        ];
+
+        flags
+            .into_iter()
+            .find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+
+    /// Reads and compiles the steps, after a sample.
+    ///
+    /// # Errors
+    /// A file cannot be read; a filter, a rule, the program or the function is invalid.
+    pub(crate) fn resolve(&self, sample: Option<Sample>) -> Result<Transform> {
         // The order of the steps: selection first, so that later steps process fewer items; masks last, so that they also see
         // attributes that filters and programs have added.
         let mut transform = Transform::new();
-        if let Some(sample) = self.sample {
+        if let Some(sample) = sample {
             transform = transform.sample(sample);
         }
 

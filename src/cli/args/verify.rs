@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{CallArgs, EnvironmentArgs, OutputArgs, default_folder, resolve_read_only};
 use super::overrides::OverrideArgs;
+use super::transform::StepArgs;
 use super::value::{cap, sample};
 use super::{Arguments, CommonOptions};
 use crate::backup::SourceSpec;
@@ -27,6 +28,8 @@ EXAMPLES
   verifydb -s ./prod-backup -e staging --exact        including items that only the table has
   verifydb -s ./prod-backup -e staging --schema-only  compare keys, indexes and settings
   verifydb -s ./prod-backup -e staging --sample 1%
+  verifydb -s ./prod-backup -e staging --transform-python migrate.py:rekey
+                                                      after a restore with this step
   verifydb -e prod --against-env=staging              compare two tables
   verifydb -e prod --against-env=staging --schema-only
   verifydb -e dev --table films --against-table copy";
@@ -49,6 +52,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     verify: VerifyOnlyArgs,
+
+    #[command(flatten)]
+    steps: StepArgs,
 
     #[command(flatten)]
     overrides: OverrideArgs,
@@ -107,7 +113,7 @@ struct VerifyOnlyArgs {
     keys_only: bool,
 
     /// Compare this percentage of the keys, for example 1%; the same keys on both sides. All items
-    /// are read nevertheless
+    /// are read nevertheless. With a step that changes items, the keys are those of the dump
     #[arg(long, value_name = "PERCENT", value_parser = sample, conflicts_with_all = ["quick", "schema_only"])]
     sample: Option<Sample>,
 
@@ -190,6 +196,7 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             dump,
             environment,
             verify,
+            steps,
             overrides,
             calls,
             ..
@@ -197,6 +204,15 @@ impl Arguments<VerifyCommand> for VerifyArgs {
 
         let selects_table = environment.selects_table();
         let task = verify.task(selects_table, overrides.resolve()?)?;
+        if let Some(flag) = steps.first_flag()
+            && task != VerifyTask::Table
+        {
+            return Err(Error::usage(format!(
+                "{flag} only applies to a comparison of the items of a table with a dump"
+            ))
+            .with_hint("name a dump with --source and a table with --env, or omit the option"));
+        }
+
         let source = dump.or(verify.source);
         if source.as_ref().is_some_and(|path| path.as_os_str() == "-") {
             return Err(Error::usage(
@@ -205,11 +221,21 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             .with_hint("save them to a file first"));
         }
 
+        let mut transform = steps.resolve(None)?;
+        let mut sample = verify.sample;
+        // The keys may differ between the two sides then: the sample is that of the dump, as in a restore.
+        if transform.changes_items() {
+            transform = sample
+                .take()
+                .map_or(transform.clone(), |sample| transform.sample(sample));
+        }
+
         let options = CompareOptions {
             keys_only: verify.keys_only,
             exact: verify.exact,
             accept_incomplete: verify.accept_incomplete,
-            sample: verify.sample,
+            transform,
+            sample,
             consistent_read: verify.consistent_read,
             max_read_units: verify.max_rcu,
         };

@@ -117,6 +117,15 @@ fn comparison_rows(found: &Comparison) -> Rows {
             sample_rows(group, sample, found);
         }
 
+        if let Some(counts) = &found.transformed {
+            let left_out = format::items(counts.items_left_out);
+            let rejected = format::count(counts.items_rejected);
+            group.row(
+                "transform",
+                format!("{left_out} of the dump filtered out, {rejected} rejected"),
+            );
+        }
+
         group.row("equal", format::items(found.equal));
         group.row("missing", format::items(found.missing));
         group.row("different", format::items(found.different));
@@ -190,6 +199,13 @@ fn differences(found: &Comparison) -> String {
         "{target} differs from {source}: {} (compared in {took})",
         counts(found)
     )];
+    if found.transformed.unwrap_or_default().items_rejected > 0 {
+        lines.push(
+            "  A dry run of restoredb with the same options shows why items are rejected."
+                .to_owned(),
+        );
+    }
+
     if found.without_key > 0 {
         let without_key = format::items(found.without_key);
         lines.push(format!(
@@ -205,10 +221,12 @@ fn differences(found: &Comparison) -> String {
 /// The counts that are differences: extra items only with `--exact`.
 fn counts(found: &Comparison) -> String {
     let extra = if found.exact { found.extra } else { 0 };
+    let rejected = found.transformed.unwrap_or_default().items_rejected;
     let counts = [
         (found.missing, "missing"),
         (found.different, "different"),
         (extra, "extra"),
+        (rejected, "rejected by the transform"),
     ];
 
     let nonzero = counts.into_iter().filter(|(count, _)| *count > 0);

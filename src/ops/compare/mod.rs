@@ -133,6 +133,10 @@ pub(crate) struct CompareResult {
     pub(crate) superseded: u64,
     /// Items of the source without a usable key, which the target cannot have.
     pub(crate) without_key: u64,
+    /// Items of the source that the transform filtered out.
+    pub(crate) left_out: u64,
+    /// Items of the source that the transform rejected, or whose results the target cannot store.
+    pub(crate) rejected: u64,
     /// The first items of each kind of difference.
     pub(crate) examples: Vec<Example>,
     /// Items read from the source.
@@ -221,6 +225,8 @@ impl CompareResult {
     fn of_sides<P, Q>(source: &SourceRecords<P>, target: &SourceRecords<Q>) -> Self {
         let mut result = Self {
             without_key: source.without_key,
+            left_out: source.left_out,
+            rejected: source.rejected,
             source_items: source.items,
             target_items: target.items,
             source_compared: source.compared,

@@ -78,11 +78,11 @@ pub(crate) struct SourceSide<S> {
 }
 
 impl<S: ReadItems> SourceSide<S> {
-    /// All items, without a transform.
-    pub(crate) fn new(source: S) -> Self {
+    /// All items, after a transform.
+    pub(crate) fn new(source: S, transform: Transform) -> Self {
         Self {
             source,
-            transform: Transform::new(),
+            transform,
             limit: None,
             rejected: Vec::new(),
         }

@@ -9,6 +9,7 @@ use crate::item::{KeySchema, Sample, item_digest};
 use crate::ops::chunk::Chunk;
 use crate::place::scratch::ScratchPartitions;
 use crate::store::WireBytes;
+use crate::transform::Outcome;
 
 use super::worker::ChunkWorker;
 
@@ -97,6 +98,10 @@ pub(crate) struct SourceRecords<P> {
     pub(crate) compared: u64,
     /// Items without a usable key, which have no record.
     pub(crate) without_key: u64,
+    /// Items that the transform filtered out.
+    pub(crate) left_out: u64,
+    /// Items that the transform rejected.
+    pub(crate) rejected: u64,
     /// The chunks of a table, by the number in their records. Empty for other sources.
     pub(crate) chunks: Vec<ChunkLocation<P>>,
     pub(crate) read_units: f64,
@@ -114,6 +119,8 @@ impl<P> SourceRecords<P> {
             items: 0,
             compared: 0,
             without_key: 0,
+            left_out: 0,
+            rejected: 0,
             chunks: Vec::new(),
             read_units: 0.0,
             wire: WireBytes::default(),
@@ -237,6 +244,12 @@ impl<P: Clone + Send + 'static> ChunkWorker<P> for DigestWorker<P> {
         }
 
         for (item, outcome) in chunk.entries() {
+            match outcome {
+                Outcome::Skipped => self.records.left_out += 1,
+                Outcome::Rejected(_) => self.records.rejected += 1,
+                Outcome::Unchanged | Outcome::Changed(_) | Outcome::Several(_) => {}
+            }
+
             for output in outcome.items(&item) {
                 self.add_item(output, number)?;
             }

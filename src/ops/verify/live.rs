@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{CompareOptions, Comparison, KeySchemas, SampleCounts};
+use super::{CompareOptions, Comparison, KeySchemas, SampleCounts, TransformCounts};
 use crate::backup::{self, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::ops::table_location::TableLocation;
 use crate::ops::{describe_existing, recreated, run_blocking};
 use crate::schema::{TableSchema, differences};
 use crate::store::{Reader, WireBytes};
+use crate::transform::Transform;
 
 /// A live table that is to be compared.
 pub struct LiveTable<'a> {
@@ -178,10 +179,17 @@ pub async fn table_with_dump(
         ));
     }
 
-    // Without a schema in the dump, the key of the table is used for both sides.
-    let is_comparable = source
-        .schema()
-        .is_none_or(|schema| comparison.compare_key_schemas(schema, &table.described.schema));
+    let transform = prepare_transform(options, &source, &table)?;
+    if !transform.is_empty() {
+        comparison.source.push_str(" as transformed");
+        comparison.transformed = Some(TransformCounts::default());
+    }
+
+    // Without a schema in the dump, and if its items get another key, the key of the table is used for both sides.
+    let is_comparable = transform.changes_items()
+        || source
+            .schema()
+            .is_none_or(|schema| comparison.compare_key_schemas(schema, &table.described.schema));
 
     if is_comparable {
         let source = check_source(source, &reporter).await?;
@@ -192,8 +200,14 @@ pub async fn table_with_dump(
             .warnings
             .extend(source.accept_incomplete(options.accept_incomplete)?);
         comparison
-            .compare_items(SourceSide::new(source), table, options, reporter)
+            .compare_items(
+                SourceSide::new(source, transform.clone()),
+                table,
+                options,
+                reporter,
+            )
             .await?;
+        comparison.warnings.extend(transform.warnings());
 
         // After the scan: a table that was recreated before or during it makes the result worthless.
         recreation_check.run().await?;
@@ -202,6 +216,28 @@ pub async fn table_with_dump(
     comparison.seconds = started.elapsed().as_secs_f64();
 
     Ok(comparison)
+}
+
+/// The transform of a comparison, with the keys of the dump and the table.
+fn prepare_transform(
+    options: &CompareOptions,
+    source: &Source,
+    table: &PreparedTable<'_>,
+) -> Result<Transform> {
+    let transform = options.transform.clone();
+    if transform.is_empty() {
+        return Ok(transform);
+    }
+
+    let schema = &table.described.schema;
+    let target_key = schema.key_schema()?;
+    let source_key = source.schema().and_then(|schema| schema.key_schema().ok());
+
+    transform.between_tables(
+        source_key.as_ref().unwrap_or(&target_key),
+        &target_key,
+        &schema.index_keys(),
+    )
 }
 
 /// Compares two tables. An item that only one table has is missing from the second table, or extra in it.
@@ -312,6 +348,7 @@ impl Comparison {
             source,
             target: target.to_owned(),
             key_schemas: None,
+            transformed: None,
             source_items: 0,
             target_items: 0,
             sample: None,
@@ -375,6 +412,11 @@ impl Comparison {
             source_items: result.source_compared,
             target_items: result.target_compared,
         });
+
+        if let Some(counts) = &mut self.transformed {
+            counts.items_left_out = result.left_out;
+            counts.items_rejected = result.rejected;
+        }
 
         self.equal = result.equal;
         // The target cannot have an item without a usable key, so such an item is missing, too.

@@ -18,6 +18,7 @@ use crate::item::Sample;
 use crate::ops::Cap;
 pub use crate::ops::compare::{AttributeDifference, DifferenceKind, Example};
 use crate::store::WireBytes;
+use crate::transform::Transform;
 pub use dump::{DumpCheckOptions, DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
 pub use schemas::schemas;
@@ -32,6 +33,8 @@ pub struct CompareOptions {
     pub exact: bool,
     /// Accept items that are incomplete according to another tool's document around them.
     pub accept_incomplete: bool,
+    /// Steps for the items of a dump, as in a restore: a table is compared with their results.
+    pub transform: Transform,
     /// Compare only this sample of the keys, the same on both sides. All items are read nevertheless.
     pub sample: Option<Sample>,
     /// Strongly consistent reads, at twice the read units.
@@ -60,6 +63,15 @@ pub struct SampleCounts {
     pub target_items: u64,
 }
 
+/// Items of a dump that the steps of a comparison did not pass on. They were not compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TransformCounts {
+    /// Items that were filtered out.
+    pub items_left_out: u64,
+    /// Items that were rejected, including those that the table cannot store.
+    pub items_rejected: u64,
+}
+
 /// Result of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
@@ -73,6 +85,9 @@ pub struct Comparison {
     pub source_items: u64,
     /// Items read from the target.
     pub target_items: u64,
+    /// Outcomes of the steps, if the items of the source were transformed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformed: Option<TransformCounts>,
     /// Size of the sample, if only a sample was compared.
     pub sample: Option<SampleCounts>,
     /// Items that are equal on both sides.
@@ -103,10 +118,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the target has all items of the source and, with `exact`, no others. `false` means exit code 3.
+    /// Whether the target has all items of the source and, with `exact`, no others. `false` means exit code 3, also if the
+    /// transform rejected items.
     #[must_use]
     pub fn is_equal(&self) -> bool {
         self.key_schemas.is_none()
+            && self.transformed.unwrap_or_default().items_rejected == 0
             && self.missing + self.different == 0
             && !(self.exact && self.extra > 0)
     }

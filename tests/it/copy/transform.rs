@@ -21,6 +21,16 @@ fn a_transformed_copy_is_compared_through_the_transform() {
 }
 
 #[test]
+fn a_copy_through_a_python_function_is_compared_through_the_function() {
+    let scene = Scene::new(40, 20);
+    let code = "def f(item):\n    return {**item, 'new': item['id']}\n";
+    scene.project.write("t.py", code);
+    let summary = scene.summary(&["--transform-python=t.py:f", "--verify=full"]);
+    assert_eq!(summary["items_changed"], 40, "{summary:#}");
+    assert_eq!(summary["verified"]["equal"], 40, "{summary:#}");
+}
+
+#[test]
 fn a_copy_with_another_key_schema_is_verified() {
     let scene = Scene::new(40, 20);
     let summary = scene.summary(&[
