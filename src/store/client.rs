@@ -165,6 +165,20 @@ impl Client {
         described.insert(table.to_owned(), schema.clone());
     }
 
+    /// Discards everything that was learned about a table: its operation has ended.
+    pub(crate) fn forget(&self, table: &str) {
+        self.write_limiters.forget(table);
+        self.read_limiters.forget(table);
+        self.gzip_policies.forget(table);
+        self.retry.forget(table);
+
+        let mut described = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        described.remove(table);
+    }
+
     /// Records that the endpoint has answered `DescribeTable` as DynamoDB does.
     pub(crate) fn record_dynamodb_answer(&self) {
         self.is_dynamodb.store(true, Ordering::Relaxed);

@@ -80,6 +80,12 @@ impl GzipPolicies {
         }
     }
 
+    /// Discards what was learned about a table.
+    pub(crate) fn forget(&self, table: &str) {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        by_table.remove(table);
+    }
+
     /// The policy of a table, created on first use.
     pub(crate) fn for_table(&self, table: &str) -> Arc<GzipPolicy> {
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);

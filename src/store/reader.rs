@@ -156,6 +156,12 @@ impl Reader {
         }
     }
 
+    /// Discards what was learned about a table, and its caps. An operation on many tables calls this at the end of each, so that
+    /// their number does not matter for memory.
+    pub fn forget(&self, table: &str) {
+        self.client.forget(table);
+    }
+
     /// How long it takes to read the settings or the tags of this number of tables: AWS limits some of these calls per second
     /// and account. Zero if the endpoint has shown no limit.
     #[must_use]

@@ -147,6 +147,12 @@ impl Retry {
         progress
     }
 
+    /// Discards the progress of the calls about the items of a table.
+    pub(crate) fn forget(&self, table: &str) {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        by_table.remove(table);
+    }
+
     /// The progress of all calls that create a table.
     pub(crate) fn creation_progress(&self) -> Arc<CallProgress> {
         Arc::clone(&self.creations)
@@ -411,6 +417,33 @@ mod tests {
             "{} warnings in five minutes",
             events.warnings()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_creation_that_is_throttled_waits_as_long_as_other_tables_are_created() {
+        let events = Arc::new(RecordedEvents::default());
+        let retry = Retry::new(Duration::from_mins(5), events.clone());
+        let progress = retry.creation_progress();
+        let started = retry.now();
+        let message = "Only 10 tables can be created, updated, or deleted simultaneously";
+        let mut delays = Retry::backoff();
+        let mut wait = async || {
+            let error = RequestError::for_test("LimitExceededException", 400, message);
+            retry
+                .wait_or_give_up(&progress, error, started, &mut delays)
+                .await
+        };
+
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_mins(30) {
+            retry.record_success(&retry.creation_progress());
+            wait().await.expect("other tables are created");
+        }
+
+        let last_success = Instant::now();
+        while wait().await.is_ok() {}
+        let waited = last_success.elapsed().as_secs();
+        assert!((290..=310).contains(&waited), "{waited} s");
     }
 
     #[tokio::test(start_paused = true)]

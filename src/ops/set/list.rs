@@ -57,24 +57,27 @@ pub async fn list(
     let names = select(store, environment, selection).await?;
     let lookups = names.into_iter().map(|table| async move {
         let described = store.describe(&table).await;
-        (table, described)
+        store.forget(&table);
+
+        ListedTable::from_lookup(table, described)
     });
-    let described: Vec<(String, Result<Option<TableSchema>>)> =
+    let mut described: Vec<(ListedTable, Option<Error>)> =
         stream::iter(lookups).buffered(MAX_LOOKUPS).collect().await;
 
     // If all fail, the reason is not one of the tables.
-    if described.iter().all(|(_, described)| described.is_err()) {
-        let error = described.into_iter().find_map(|(_, found)| found.err());
-        return Err(error.unwrap_or_else(|| Error::not_found("no table is selected")));
+    if described.iter().all(|(_, error)| error.is_some())
+        && let Some(error) = described.iter_mut().find_map(|(_, error)| error.take())
+    {
+        return Err(error);
     }
 
     let (folder, name) = (dumps.to_owned(), environment.name().to_owned());
     let search = move || Ok(last_dumps(&folder, &name));
     let last_dumps = run_blocking("the search for dumps", search).await?;
 
-    let tables = described.into_iter().map(|(table, described)| ListedTable {
-        last_dump: last_dumps.get(&table).copied(),
-        ..ListedTable::new(table, described)
+    let tables = described.into_iter().map(|(table, _)| ListedTable {
+        last_dump: last_dumps.get(&table.table).copied(),
+        ..table
     });
 
     Ok(TableList {
@@ -100,7 +103,8 @@ impl ListedTable {
         self.error.as_deref() == Some(ABSENT)
     }
 
-    fn new(table: String, described: Result<Option<TableSchema>>) -> Self {
+    /// A table without its last dump, and the error if it could not be described.
+    fn from_lookup(table: String, described: Result<Option<TableSchema>>) -> (Self, Option<Error>) {
         let listed = Self {
             table,
             status: None,
@@ -115,23 +119,28 @@ impl ListedTable {
         match described {
             Ok(Some(found)) => {
                 let description = found.description();
-                Self {
+                let listed = Self {
                     status: description.table_status.clone(),
                     items: description.item_count,
                     bytes: description.table_size_bytes,
                     billing: Some(found.billing_in_words()),
                     deletion_protection: Some(description.is_deletion_protected()),
                     ..listed
-                }
+                };
+                (listed, None)
             }
-            Ok(None) => Self {
-                error: Some(ABSENT.to_owned()),
-                ..listed
-            },
-            Err(error) => Self {
-                error: Some(error.to_string()),
-                ..listed
-            },
+            Ok(None) => {
+                let error = Some(ABSENT.to_owned());
+                (Self { error, ..listed }, None)
+            }
+            Err(error) => {
+                let reason = Some(error.to_string());
+                let listed = Self {
+                    error: reason,
+                    ..listed
+                };
+                (listed, Some(error))
+            }
         }
     }
 }

@@ -265,6 +265,7 @@ async fn with_tags(
 
     let lookups = candidates.into_iter().map(|table| async move {
         let tags = store.tags(&table).await?;
+        store.forget(&table);
         let has_tag = |(key, value): &(String, String)| tags.get(key) == Some(value);
 
         Ok(wanted.iter().all(has_tag).then_some(table))

@@ -38,6 +38,12 @@ impl TableLimiters {
         self.for_table(table).limiter.cap(units_per_second);
     }
 
+    /// Discards what was learned about a table, and its cap.
+    pub(crate) fn forget(&self, table: &str) {
+        let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);
+        by_table.remove(table);
+    }
+
     /// The limiter and the estimates of a table, created on first use.
     pub(crate) fn for_table(&self, table: &str) -> Arc<TableThroughput> {
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);

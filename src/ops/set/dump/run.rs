@@ -141,8 +141,11 @@ async fn dump_table(
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<DumpedMember> {
-    let summary = dump::run(&store, *plan, reporter, cancel).await?;
-    Ok(DumpedMember::Now(Box::new(summary)))
+    let table = plan.source.table.clone();
+    let dumped = dump::run(&store, *plan, reporter, cancel).await;
+    store.forget(&table);
+
+    Ok(DumpedMember::Now(Box::new(dumped?)))
 }
 
 /// The outcome of a table as the manifest lists it. A table that was stopped is pending: a resumed run dumps it.

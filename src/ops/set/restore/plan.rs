@@ -309,7 +309,11 @@ async fn preview_table(
         Ok(MemberPlan::Restore(Box::new(Box::pin(preview).await?)))
     };
 
-    until_cancelled(cancel, || interrupted("planned"), preview).await
+    let plan = until_cancelled(cancel, || interrupted("planned"), preview).await;
+    // The table is described again when it is restored, which may be much later.
+    shared.store.forget(&table.target);
+
+    plan
 }
 
 impl Shared {

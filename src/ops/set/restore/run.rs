@@ -51,7 +51,12 @@ pub async fn run(
 
     let start = |_: &str, work: TableWork, cancel: CancellationToken| {
         let running = Arc::clone(&running);
-        async move { Box::pin(running.restore(&work, &cancel)).await }
+        async move {
+            let restored = Box::pin(running.restore(&work, &cancel)).await;
+            running.store.reader().forget(&work.table.target);
+
+            restored
+        }
     };
     let results = runner::run(jobs, plan.options, cancel, start, done).await;
     for (member, result) in unfinished(&mut members).zip(results) {
