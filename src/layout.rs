@@ -142,6 +142,25 @@ impl RowGroup {
         self.add(label, value.into(), Shown::WithDetails)
     }
 
+    /// Adds a row for something with a name of its own, which is not changed. `is_detail`: only with details.
+    pub(crate) fn named(
+        &mut self,
+        name: &str,
+        value: impl Into<String>,
+        is_detail: bool,
+    ) -> &mut Self {
+        self.rows.push(Row {
+            label: escape(name).into_owned(),
+            value: value.into(),
+            shown: if is_detail {
+                Shown::WithDetails
+            } else {
+                Shown::Always
+            },
+        });
+        self
+    }
+
     /// Adds a row that more detailed rows replace.
     pub(crate) fn short(&mut self, label: &str, value: impl Into<String>) -> &mut Self {
         self.add(label, value.into(), Shown::WithoutDetails)
@@ -317,6 +336,15 @@ mod tests {
                 row("  X              hidden"),
             ]
         );
+    }
+
+    #[test]
+    fn the_name_of_a_row_keeps_its_case() {
+        let rows = Rows::plain(|group| {
+            group.named("films", "1", false).named("more", "2", true);
+        });
+        assert_eq!(rows.lines(false, 80), [row("  films  1")]);
+        assert_eq!(rows.lines(true, 80), [row("  films  1"), row("  more   2")]);
     }
 
     #[test]

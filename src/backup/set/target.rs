@@ -181,7 +181,8 @@ impl SetTarget {
             .with_hint("run the same command again"));
         }
 
-        if self.previous.is_none() {
+        // Remains of a dump of one table, or of a set that is started over.
+        if self.previous.is_none() || self.base == target {
             discard_unfinished(&target, &lock)?;
         }
 

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
 use super::scan::ScanArgs;
-use super::scope::ScopeArgs;
+use super::scope::{ScopeArgs, SeveralTablesArgs};
 use super::transform::{TransformArgs, check_preview};
 use super::{Arguments, CommonOptions};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
@@ -16,6 +16,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::ops::dump::DumpRequest;
 use crate::ops::set::SelectionOptions;
+use crate::ops::set::dump::SetDumpRequest;
 use crate::ops::{ContentScope, PreviewOptions};
 
 const EXAMPLES: &str = "\
@@ -25,13 +26,15 @@ EXAMPLES
 
   dumpdb -e demo                             dump the sample table; needs no server
   dumpdb -e prod --dry-run                   show what would be read, and the cost
+  dumpdb -e prod --all-tables                dump each table into a folder of its own
+  dumpdb -e prod --table 'film-*,users'      dump the tables that match
   dumpdb -e prod --list-tables --table 'prod-*'      list tables, with sizes and last dumps
   dumpdb -e prod -o - | jq -c .              stream items as JSON Lines
   dumpdb -e dev -o films.jsonl.zst           write the items to one file
   dumpdb -e prod --sample 5% --mask rules.toml       small copy without personal data
   dumpdb --no-env --profile ops --region eu-west-1 --table films";
 
-/// Dump a DynamoDB table to a folder: items, schema, metadata and a summary.
+/// Dump DynamoDB tables to folders: items, schema, metadata and a summary.
 #[derive(Debug, Parser)]
 #[command(
     name = "dumpdb",
@@ -48,6 +51,9 @@ pub(crate) struct DumpArgs {
 
     #[command(flatten)]
     scope: ScopeArgs,
+
+    #[command(flatten)]
+    several: SeveralTablesArgs,
 
     #[command(flatten)]
     dump: DumpOnlyArgs,
@@ -110,7 +116,9 @@ pub(crate) struct DumpCommand {
     pub(crate) request: DumpRequest,
     /// Selects several tables.
     pub(crate) selection: SelectionOptions,
-    /// List the tables instead of dumping one, with the last dumps in this folder.
+    /// How several tables are dumped.
+    pub(crate) several: SeveralTablesArgs,
+    /// List the tables instead of dumping them, with the last dumps in this folder.
     pub(crate) list_with_dumps: Option<PathBuf>,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
@@ -131,8 +139,7 @@ impl Arguments<DumpCommand> for DumpArgs {
             None => DumpTarget::Folder(default_folder(&common.environment)),
         };
         check_output(&target, self.output.json, dump.resume)?;
-        let selection_options = self.scope.into_options();
-        let list_with_dumps = dump.listed(&target, &selection_options)?;
+        let list_with_dumps = dump.listed(&target)?;
 
         // Files and streams contain no schema.
         let items_only = matches!(target, DumpTarget::File(_) | DumpTarget::Stdout);
@@ -164,7 +171,8 @@ impl Arguments<DumpCommand> for DumpArgs {
                 resume: dump.resume,
                 state_dir: state_dir(),
             },
-            selection: selection_options,
+            selection: self.scope.into_options(),
+            several: self.several,
             list_with_dumps,
             preview: self.transform.preview_options(),
         })
@@ -212,19 +220,15 @@ impl DumpOnlyArgs {
         }
     }
 
-    /// The folder of the last dumps if tables are listed. Only a list can have several tables.
-    fn listed(&self, target: &DumpTarget, selection: &SelectionOptions) -> Result<Option<PathBuf>> {
+    /// The folder of the last dumps if tables are listed.
+    fn listed(&self, target: &DumpTarget) -> Result<Option<PathBuf>> {
         match target {
-            DumpTarget::Folder(folder) if self.list_tables => Ok(Some(folder.clone())),
-            _ if self.list_tables => Err(Error::usage(
+            _ if !self.list_tables => Ok(None),
+            DumpTarget::Folder(folder) => Ok(Some(folder.clone())),
+            DumpTarget::File(_) | DumpTarget::Stdout => Err(Error::usage(
                 "--list-tables looks for the last dumps in a folder, not in a file",
             )
             .with_hint("omit --output, or name the folder of the dumps")),
-            _ if *selection != SelectionOptions::default() => Err(Error::usage(
-                "--all-tables, --exclude and --with-tag need --list-tables",
-            )
-            .with_hint("add --list-tables, or name one table with --table")),
-            _ => Ok(None),
         }
     }
 
@@ -298,17 +302,52 @@ impl DumpCommand {
         self.request.target == DumpTarget::Stdout
     }
 
-    /// The request for a dump of the environment's table.
+    /// The request for a dump of one table.
     ///
     /// # Errors
-    /// The environment and the options name no table, or more than one; it does not allow the preview.
+    /// The environment and the options name no table; it does not allow the preview; options are for several tables.
     pub(crate) fn request(&self, environment: &Environment) -> Result<DumpRequest> {
         check_preview(self.preview, environment)?;
+        if let Some(flag) = self.several.first_flag() {
+            return Err(
+                Error::usage(format!("{flag} applies to a dump of several tables"))
+                    .with_hint("omit it, or select several tables with --all-tables or a list or pattern as --table"),
+            );
+        }
+
         let table = self.request.table_name(environment)?;
 
         Ok(DumpRequest {
             table: Some(table),
             ..self.request.clone()
         })
+    }
+
+    /// The request for a dump of these tables.
+    pub(crate) fn set_request(&self, tables: Vec<String>) -> SetDumpRequest {
+        SetDumpRequest {
+            tables,
+            options: self.request.clone(),
+            parallel_tables: self.several.parallel_tables,
+            fail_fast: self.several.fail_fast,
+        }
+    }
+
+    /// Rejects options that a dump of several tables does not support, before any call.
+    ///
+    /// # Errors
+    /// The target is not a folder; the options show items of a dry run.
+    pub(crate) fn check_set(&self, environment: &Environment) -> Result<()> {
+        check_preview(self.preview, environment)?;
+        let output = match &self.request.target {
+            DumpTarget::Folder(_) => return Ok(()),
+            DumpTarget::File(path) => path.display().to_string(),
+            DumpTarget::Stdout => "-".to_owned(),
+        };
+
+        Err(Error::usage(format!(
+            "a dump of several tables needs a folder: --output {output} contains the items of one table"
+        ))
+        .with_hint("name a folder as --output, or one table as --table"))
     }
 }

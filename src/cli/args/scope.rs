@@ -1,5 +1,7 @@
 //! Options that select several tables.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 
 use crate::ops::set::{SelectionOptions, TablePattern};
@@ -19,6 +21,30 @@ pub(crate) struct ScopeArgs {
     /// Select only tables that have this tag, for example team=billing; repeatable, all must match
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
     with_tag: Vec<(String, String)>,
+}
+
+/// How several tables are processed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Several tables")]
+pub(crate) struct SeveralTablesArgs {
+    /// Maximum number of tables in parallel [default: 8, or 4 if their data is compressed]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) parallel_tables: Option<NonZeroUsize>,
+
+    /// Stop all tables when one fails; otherwise, the others are finished
+    #[arg(long, hide_short_help = true)]
+    pub(crate) fail_fast: bool,
+}
+
+impl SeveralTablesArgs {
+    /// The first of these options that is set.
+    pub(crate) fn first_flag(&self) -> Option<&'static str> {
+        if self.parallel_tables.is_some() {
+            Some("--parallel-tables")
+        } else {
+            self.fail_fast.then_some("--fail-fast")
+        }
+    }
 }
 
 impl ScopeArgs {

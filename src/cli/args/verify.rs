@@ -43,7 +43,7 @@ EXAMPLES
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
 )]
 pub(crate) struct VerifyArgs {
-    /// Dump to check; same as --source
+    /// Dump or set to check; same as --source
     #[arg(value_name = "DIR|FILE", conflicts_with = "source")]
     dump: Option<PathBuf>,
 

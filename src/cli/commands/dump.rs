@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::list_tables;
+use super::{dump_set, list_tables};
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -15,6 +15,7 @@ use crate::environment::Approval;
 use crate::error::Result;
 use crate::ops;
 use crate::ops::dump::{DumpPlan, DumpSummary};
+use crate::ops::set::Scope;
 use crate::store::{MissingDatabase, Reader};
 
 /// Executes a resolved `dumpdb` command line.
@@ -28,7 +29,12 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
 
     let common = &command.common;
     let environment = session.environment(common).await?;
-    let request = command.request(&environment)?;
+    let request = match Scope::resolve(&environment, &command.selection)? {
+        Scope::One(_) => command.request(&environment)?,
+        Scope::Many(selection) => {
+            return Box::pin(dump_set::run(&command, &environment, &selection, &session)).await;
+        }
+    };
     let store = session
         .open(&environment, common, MissingDatabase::Refuse)
         .await?;

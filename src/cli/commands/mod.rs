@@ -3,9 +3,11 @@
 pub(crate) mod copy;
 pub(crate) mod diff;
 pub(crate) mod dump;
+mod dump_set;
 mod list_tables;
 pub(crate) mod restore;
 pub(crate) mod restore_set;
 #[cfg(feature = "embedded")]
 pub(crate) mod serve;
 pub(crate) mod verify;
+mod verify_set;

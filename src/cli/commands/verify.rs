@@ -1,6 +1,7 @@
 //! Execution of `verifydb`. It only reads, so there is neither a plan nor a confirmation.
 
-use super::diff;
+use super::{diff, verify_set};
+use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::args::{CommonOptions, ExpectedSchema, SecondTable, VerifyCommand, VerifyTask};
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
@@ -28,14 +29,20 @@ pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<Comm
 
 /// Checks the integrity of a dump.
 async fn dump(command: &VerifyCommand, quick: bool, session: &Session) -> Result<CommandOutcome> {
-    let check = verify::dump(
+    let (source, options) = (
         command.source(),
         DumpCheckOptions {
             quick,
             accept_incomplete: command.options.accept_incomplete,
         },
-        session.reporter(),
     );
+    if let SourceSpec::Path(path) = &source
+        && let Some(set) = DumpSet::find(path)?
+    {
+        return Box::pin(verify_set::run(set, options, session)).await;
+    }
+
+    let check = verify::dump(source, options, session.reporter());
     let found = unless_cancelled(&session.cancel, check).await?;
     session.progress.end();
 

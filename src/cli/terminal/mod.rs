@@ -4,4 +4,5 @@ pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod prompt;
 pub(crate) mod set_messages;
+pub(crate) mod set_progress;
 pub(crate) mod signals;

@@ -247,7 +247,7 @@ fn hidden_bar(phase: Phase, total: ExpectedTotal, counts: Arc<Counts>) -> Progre
     bar
 }
 
-fn phase_name(phase: Phase) -> &'static str {
+pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Connecting => "Waiting for the endpoint",
         Phase::Dumping => "Reading items",

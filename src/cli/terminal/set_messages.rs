@@ -22,10 +22,10 @@ impl SetReporter for SetMessages {
     fn report(&self, table: &str, event: Event) {
         let is_verbose = self.console.options().verbose;
         match event {
-            Event::Warning(text) => self.console.warning(&format!("{table}: {text}")),
-            Event::Info(text) if is_verbose => self.console.info(&format!("{table}: {text}")),
+            Event::Warning(text) => self.console.warning(&format!("table {table}: {text}")),
+            Event::Info(text) if is_verbose => self.console.info(&format!("table {table}: {text}")),
             Event::Retry { reason, wait } if is_verbose => self.console.info(&format!(
-                "{table}: retrying in {}: {reason}",
+                "table {table}: retrying in {}: {reason}",
                 format::seconds(wait.as_secs_f64())
             )),
             _ => {}

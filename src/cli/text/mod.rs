@@ -6,6 +6,7 @@ pub(crate) mod format;
 pub(crate) mod plan;
 pub(crate) mod restore_set;
 mod scan;
+pub(crate) mod set;
 pub(crate) mod summary;
 pub(crate) mod table_list;
 pub(crate) mod verdict;

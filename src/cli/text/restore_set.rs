@@ -94,11 +94,7 @@ fn name(source: &str, target: &str) -> String {
 fn list_tables(group: &mut RowGroup, tables: Vec<(String, String)>) {
     let count = tables.len();
     for (position, (table, text)) in tables.into_iter().enumerate() {
-        if position < MAX_TABLES {
-            group.row(&table, text);
-        } else {
-            group.detail(&table, text);
-        }
+        group.named(&table, text, position >= MAX_TABLES);
     }
 
     if count > MAX_TABLES {
@@ -189,11 +185,11 @@ fn problems(member: &RestoredMember) -> Vec<String> {
     match &member.result {
         RestoredTable::Restored(summary) => summary::restore_problems(summary)
             .into_iter()
-            .map(|problem| format!("{table}: {problem}"))
+            .map(|problem| format!("table {table}: {problem}"))
             .collect(),
         RestoredTable::Finished(before) if !before.is_whole => {
             vec![format!(
-                "{table}: the interrupted run finished this table with problems that it has listed"
+                "table {table}: the interrupted run finished this table with problems that it has listed"
             )]
         }
         RestoredTable::Failed(error) => vec![failure(&table, error)],
@@ -203,7 +199,7 @@ fn problems(member: &RestoredMember) -> Vec<String> {
 
 /// An error with its details, causes and hint, as one text.
 fn failure(table: &str, error: &Error) -> String {
-    let mut text = format!("{table}: {error}");
+    let mut text = format!("table {table}: {error}");
     for detail in error.details() {
         let _ = write!(text, "\n{detail}");
     }

@@ -2,7 +2,7 @@
 
 use crate::layout::names;
 
-/// Texts with the tables to which they apply, in the order in which they first occur: `a, b: text`.
+/// Texts with the tables to which they apply, in the order in which they first occur: `tables a, b: text`.
 pub(crate) fn grouped<'a>(texts: impl Iterator<Item = (&'a String, String)>) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (table, text) in texts {
@@ -14,7 +14,10 @@ pub(crate) fn grouped<'a>(texts: impl Iterator<Item = (&'a String, String)>) -> 
 
     let lines = groups.into_iter();
     lines
-        .map(|(text, tables)| format!("{}: {text}", names(&tables, false)))
+        .map(|(text, tables)| {
+            let noun = if tables.len() == 1 { "table" } else { "tables" };
+            format!("{noun} {}: {text}", names(&tables, false))
+        })
         .collect()
 }
 
@@ -27,6 +30,6 @@ mod tests {
         let texts = [("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")];
         let texts = texts.map(|(table, text)| (table.to_owned(), text.to_owned()));
         let texts = texts.iter().map(|(table, text)| (table, text.clone()));
-        assert_eq!(grouped(texts), ["a, c, d: x", "b: y"]);
+        assert_eq!(grouped(texts), ["tables a, c, d: x", "table b: y"]);
     }
 }

@@ -10,6 +10,7 @@ pub mod restore;
 pub mod runner;
 mod selection;
 
+pub(crate) use grouping::grouped;
 pub use list::{ListedTable, TableList, list};
 pub use mapping::{MappedTable, MappingRule, TableMapping};
 pub use pattern::TablePattern;

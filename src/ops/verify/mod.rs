@@ -11,6 +11,7 @@
 mod dump;
 mod live;
 mod schemas;
+mod set;
 
 use serde::Serialize;
 
@@ -22,6 +23,7 @@ use crate::transform::Transform;
 pub use dump::{DumpCheckOptions, DumpVerdict, dump};
 pub use live::{LiveTable, table_with_dump, tables};
 pub use schemas::schemas;
+pub use set::{SetVerdict, set};
 
 /// Options for comparing a table.
 #[derive(Debug, Clone, Default)]

@@ -153,7 +153,7 @@ fn summaries() {
 fn errors_before_the_table() {
     let project = Project::empty()
         .environment("local", "http://127.0.0.1:9", "films")
-        .environment("dev", "http://127.0.0.1:9", "a,b");
+        .environment("dev", "http://127.0.0.1:9", "films,actors");
     project.write("envs/.env.prod.example", "DYNAMODB_TABLE=films\n");
     project.write(
         "envs/.env.half",
@@ -171,7 +171,7 @@ fn errors_before_the_table() {
         ("environment-file-missing-with-example", &["--env=prod"]),
         ("environment-with-placeholder", &["--env=half"]),
         ("environment-with-typo", &["--env=typo"]),
-        ("several-tables", &["--env=dev"]),
+        ("several-tables", &["--env=dev", "--output=-"]),
         ("profile-for-local", &["--profile=ops"]),
         ("no-table", &["--no-env", "--region=eu-west-1"]),
         ("json-and-items-on-stdout", &["--output=-", "--json"]),

@@ -10,3 +10,4 @@ mod partial;
 pub(crate) mod resume;
 mod resume_kills;
 mod segments;
+mod sets;

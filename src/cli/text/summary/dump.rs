@@ -111,7 +111,8 @@ fn transform_counts(changes: &DumpTransformSummary) -> String {
     )
 }
 
-fn problems(summary: &DumpSummary) -> Vec<String> {
+/// What makes the exit code of a finished dump another than 0.
+pub(crate) fn problems(summary: &DumpSummary) -> Vec<String> {
     let Some(changes) = &summary.transformed else {
         return Vec::new();
     };

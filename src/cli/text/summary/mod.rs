@@ -3,7 +3,7 @@
 mod dump;
 mod restore;
 
-pub(crate) use dump::dump;
+pub(crate) use dump::{dump, problems as dump_problems};
 pub(crate) use restore::{problems as restore_problems, restore, verify_command};
 
 use super::format;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::layout::counted;
 use crate::ops::dump::{self, DumpPlan, DumpRequest};
+use crate::ops::guard;
 use crate::ops::run_blocking;
 use crate::ops::set::grouping::grouped;
 use crate::ops::set::runner::{self, PARALLEL_TABLES, RunOptions, TableJob, TableOutcome};
@@ -147,6 +148,9 @@ pub async fn plan(
     let resumes = resumed_run(&set, &request.options, &options_sha256)?;
     let tables = plan_tables(store, environment, &request, &set, resumes, cancel).await;
 
+    let mut warnings = guard::check_connection(environment)?;
+    warnings.extend(not_resumed(&set, resumes));
+    warnings.extend(table_warnings(&tables, &warnings));
     let mut questions = set_questions(&set, &source);
     questions.extend(table_questions(&tables));
     let parallel_tables =
@@ -166,7 +170,7 @@ pub async fn plan(
             TargetContents::Absent | TargetContents::Empty
         ),
         resumes,
-        warnings: table_warnings(&tables),
+        warnings,
         tables,
         items: 0,
         bytes: 0,
@@ -335,13 +339,27 @@ fn table_questions(tables: &[PlannedTable]) -> Vec<Question> {
     questions.map(Question::OtherRisk).collect()
 }
 
-/// The warnings of the tables; equal ones are shown once.
-fn table_warnings(tables: &[PlannedTable]) -> Vec<String> {
+/// The warning that an interrupted run is not resumed.
+fn not_resumed(set: &SetTarget, resumes: Option<DateTime<Utc>>) -> Option<String> {
+    let interrupted = set.interrupted().filter(|_| resumes.is_none())?;
+
+    Some(format!(
+        "the run started at {} did not dump all tables and is not resumed: all tables are read again; {} reads only the missing ones",
+        interrupted
+            .started_at
+            .to_rfc3339_opts(SecondsFormat::Secs, true),
+        Field::Resume
+    ))
+}
+
+/// The warnings of the tables, except those that are `known` already; equal ones are shown once.
+fn table_warnings(tables: &[PlannedTable], known: &[String]) -> Vec<String> {
     let warnings = tables.iter().flat_map(|table| {
         let plan = table.dump();
         let warnings = plan.map_or(&[][..], |plan| &plan.warnings);
         let discarded = plan.and_then(DumpPlan::discard_warning);
         let warnings = warnings.iter().cloned().chain(discarded);
+        let warnings = warnings.filter(|warning| !known.contains(warning));
         warnings.map(|warning| (&table.table, warning))
     });
 

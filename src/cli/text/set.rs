@@ -1,0 +1,321 @@
+//! Rows of plans and summaries of several tables.
+
+use super::plan::location_rows;
+use super::summary::OutcomeText;
+use super::{format, summary, verdict};
+use crate::error::{Error, ErrorKind};
+use crate::layout::{RowGroup, Rows};
+use crate::ops::ContentScope;
+use crate::ops::dump::DumpPlan;
+use crate::ops::set::dump::{DumpedMember, PlannedTable, SetDumpPlan, SetDumpSummary, TableState};
+use crate::ops::set::{TableOutcome, TableResult, grouped};
+use crate::ops::verify::{DumpVerdict, SetVerdict};
+
+/// Tables that a plan shows without `--verbose`.
+const MAX_TABLES: usize = 20;
+
+/// The rows of the plan of a dump of several tables.
+pub(crate) fn dump_plan(plan: &SetDumpPlan, content: ContentScope, resume: bool) -> Rows {
+    let mut rows = Rows::new();
+    let source = rows.group("Source");
+    let protected = if plan.source.protected {
+        ", protected"
+    } else {
+        ""
+    };
+    let tables = format::counted(plan.tables.len() as u64, "table");
+    source.row(
+        "tables",
+        format!("{tables} ({}{protected})", plan.source.environment),
+    );
+    location_rows(source, &plan.source);
+    source.row(
+        "items",
+        format!(
+            "~{}, {} in the tables",
+            format::items(plan.items),
+            format::bytes(plan.bytes)
+        ),
+    );
+
+    let target = rows.group("Target");
+    let replaces = if plan.replaces {
+        ", replaces the existing dump of each table on success"
+    } else {
+        ""
+    };
+    target.row("set", format!("{}{replaces}", plan.target));
+    if content.includes_items() {
+        target.row(
+            "reads",
+            format!("~{} read units", format::units(plan.read_units)),
+        );
+    } else {
+        target.row("reads", "no items, only the schemas");
+    }
+
+    target.detail(
+        "parallel",
+        format::counted(plan.parallel_tables.get() as u64, "table"),
+    );
+    if resume {
+        target.row("resumes", resumes(plan));
+    }
+
+    table_rows(rows.group("Tables"), &plan.tables);
+
+    rows
+}
+
+/// Which earlier run is resumed, and what it has finished.
+fn resumes(plan: &SetDumpPlan) -> String {
+    let Some(started) = plan.resumes else {
+        return "no interrupted dump was found; a new one is started".to_owned();
+    };
+
+    let finished = plan
+        .tables
+        .iter()
+        .filter(|table| is_finished(table))
+        .count();
+    format!(
+        "the dump started {}; {} finished",
+        format::timestamp(started),
+        format::counted(finished as u64, "table")
+    )
+}
+
+fn is_finished(table: &PlannedTable) -> bool {
+    matches!(table.state, TableState::Finished(_))
+}
+
+/// A row for each table, those that fail first. Without details, the number of rows is limited.
+fn table_rows(group: &mut RowGroup, tables: &[PlannedTable]) {
+    let (failed, others): (Vec<_>, Vec<_>) = tables
+        .iter()
+        .partition(|table| matches!(table.state, TableState::Failed(_)));
+    let shown = MAX_TABLES.max(failed.len() + 1);
+    for (at, table) in failed.into_iter().chain(others).enumerate() {
+        let is_detail = at >= shown && tables.len() > shown + 1;
+        group.named(&table.table, state(&table.state), is_detail);
+    }
+
+    if tables.len() > shown + 1 {
+        let more = format::count((tables.len() - shown) as u64);
+        group.short("…", format!("and {more} more, listed with --verbose"));
+    }
+}
+
+fn state(state: &TableState) -> String {
+    match state {
+        TableState::Dump(plan) => planned(plan),
+        TableState::Finished(dump) => format!("dumped already, {}", format::items(dump.items)),
+        TableState::Failed(error) => format!("cannot be dumped: {error}"),
+    }
+}
+
+fn planned(plan: &DumpPlan) -> String {
+    let items = format!(
+        "~{}, {}",
+        format::items(plan.items),
+        format::bytes(plan.bytes)
+    );
+
+    match &plan.unfinished {
+        Some(interrupted) if plan.resumes => {
+            format!(
+                "{items}; resumes after {}",
+                format::items(interrupted.items)
+            )
+        }
+        _ => items,
+    }
+}
+
+/// The result of one table, for the log: `3 items (1 kB) in 0.1 s`, or what went wrong; `None` if it was not reached.
+pub(crate) fn table_result(outcome: &TableOutcome<DumpedMember>) -> Option<Result<String, String>> {
+    match outcome {
+        TableOutcome::Finished(DumpedMember::Now(summary)) => Some(Ok(format!(
+            "{} ({}) in {}",
+            format::items(summary.items),
+            format::bytes(summary.data_bytes),
+            format::seconds(summary.seconds)
+        ))),
+        TableOutcome::Finished(DumpedMember::Before(dump)) => Some(Ok(format!(
+            "{} ({}), dumped before",
+            format::items(dump.items),
+            format::bytes(dump.data_bytes)
+        ))),
+        TableOutcome::Failed(error) if error.kind() != ErrorKind::Interrupted => {
+            Some(Err(error.to_string()))
+        }
+        TableOutcome::Failed(_) | TableOutcome::NotStarted => None,
+    }
+}
+
+/// The warnings of a check of a set, each with its table.
+pub(crate) fn verify_warnings(found: &SetVerdict) -> Vec<String> {
+    let of_tables = found.tables.iter().flat_map(|result| {
+        let warnings = match &result.outcome {
+            TableOutcome::Finished(verdict) => &verdict.warnings[..],
+            TableOutcome::Failed(_) | TableOutcome::NotStarted => &[],
+        };
+        warnings
+            .iter()
+            .map(|warning| format!("table {}: {warning}", result.table))
+    });
+
+    found.warnings.iter().cloned().chain(of_tables).collect()
+}
+
+/// The verdict on a set.
+pub(crate) fn verdict(found: &SetVerdict) -> OutcomeText {
+    let (mut intact, mut items, mut bytes) = (0, 0, 0);
+    let mut problems = Vec::new();
+    if found.is_unfinished {
+        problems.push(format!(
+            "The set {} is unfinished: dumpdb is running, or was interrupted",
+            found.source
+        ));
+    }
+
+    for result in &found.tables {
+        match &result.outcome {
+            TableOutcome::Finished(verdict) if verdict.is_whole() => {
+                intact += 1;
+                items += verdict.items.unwrap_or(0);
+                bytes += verdict.data_bytes.unwrap_or(0);
+            }
+            TableOutcome::Finished(verdict) => problems.extend(verdict::dump(verdict).problems),
+            TableOutcome::Failed(error) => {
+                problems.push(format!("table {}: {}", result.table, with_hint(error)));
+            }
+            TableOutcome::NotStarted => {}
+        }
+    }
+
+    let (tables, took) = (
+        format::counted(found.tables.len() as u64, "table"),
+        format::seconds(found.seconds),
+    );
+    let headline = if problems.is_empty() {
+        format!(
+            "The set {} is intact: {tables}{}, checked in {took}.",
+            found.source,
+            items_in_words(found, items, bytes)
+        )
+    } else {
+        format!(
+            "{} of {tables} in the set {} are intact, checked in {took}.",
+            format::count(intact),
+            found.source
+        )
+    };
+
+    OutcomeText {
+        headline: Some(headline),
+        problems,
+        ..OutcomeText::default()
+    }
+}
+
+/// The number of items that were checked; empty if only checksums were.
+fn items_in_words(found: &SetVerdict, items: u64, bytes: u64) -> String {
+    let is_quick = |result: &TableResult<DumpVerdict>| matches!(&result.outcome, TableOutcome::Finished(verdict) if verdict.quick);
+    if found.tables.iter().any(is_quick) {
+        return " by their checksums (items were not checked)".to_owned();
+    }
+
+    format!(", {} ({})", format::items(items), format::bytes(bytes))
+}
+
+/// The summary of a dump of several tables.
+pub(crate) fn dump_summary(
+    summary: &SetDumpSummary,
+    environment: &str,
+    resume_hint: &str,
+) -> OutcomeText {
+    let (mut dumped, mut items, mut bytes) = (0, 0, 0);
+    for result in &summary.tables {
+        if let TableOutcome::Finished(member) = &result.outcome {
+            dumped += 1;
+            items += member.items();
+            bytes += member.data_bytes();
+        }
+    }
+
+    let all = format::counted(summary.tables.len() as u64, "table");
+    let tables = if dumped == summary.tables.len() as u64 {
+        all
+    } else {
+        format!("{} of {all}", format::count(dumped))
+    };
+    let headline = format!(
+        "Dumped {tables} of {environment} to {} in {}: {} ({}).",
+        summary.target,
+        format::seconds(summary.seconds),
+        format::items(items),
+        format::bytes(bytes)
+    );
+
+    let problems = problems(summary);
+    let rows = Rows::plain(|group| {
+        if dumped < summary.tables.len() as u64 && dumped > 0 {
+            group.row("next", resume_hint);
+        }
+    });
+
+    OutcomeText {
+        headline: Some(headline),
+        problems,
+        rows,
+        ..OutcomeText::default()
+    }
+}
+
+/// A line for each table that failed or has rejects, and one for those that were not finished.
+fn problems(summary: &SetDumpSummary) -> Vec<String> {
+    let mut problems = grouped(summary.tables.iter().filter_map(problem));
+    let stopped = summary.tables.iter().filter(|result| result.was_stopped());
+    let stopped = stopped.count() as u64;
+    if stopped > 0 {
+        let reason = if summary.is_interrupted {
+            "interrupted"
+        } else {
+            "stopped because another table failed"
+        };
+        let tables = format::counted(stopped, "table");
+        problems.push(format!("{reason}: {tables} not finished"));
+    }
+
+    let is_any_dumped = summary
+        .tables
+        .iter()
+        .any(|result| matches!(result.outcome, TableOutcome::Finished(_)));
+    if is_any_dumped && !summary.is_published {
+        problems.push(format!(
+            "the existing dump in {} was kept, because not all tables were dumped",
+            summary.target
+        ));
+    }
+
+    problems
+}
+
+/// What went wrong with a table, with its name.
+fn problem(result: &TableResult<DumpedMember>) -> Option<(&String, String)> {
+    let table = &result.table;
+    match &result.outcome {
+        TableOutcome::Failed(error) if !result.was_stopped() => Some((table, with_hint(error))),
+        TableOutcome::Finished(DumpedMember::Now(summary)) if !summary.is_whole() => {
+            Some((table, summary::dump_problems(summary).join("\n")))
+        }
+        TableOutcome::Finished(_) | TableOutcome::Failed(_) | TableOutcome::NotStarted => None,
+    }
+}
+
+/// An error and its hint.
+fn with_hint(error: &Error) -> String {
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
+    format!("{error}{}", hint.unwrap_or_default())
+}
