@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Restores a dump into a laptop's local DynamoDB, once. Call it from the scripts that set up a development machine, as often
+# Restores a dump into a laptop's local DynamoDB (`servedb`, LocalStack, DynamoDB Local), once. Call it from the scripts that set up a development machine, as often
 # as needed: a table that exists and is complete is left alone, an interrupted restore is resumed, and nothing is asked.
 #
 #   examples/bootstrap-local.sh [DUMP]        DUMP is a folder created by dumpdb [default: ./backups/dynamodb/staging]
@@ -14,7 +14,7 @@ read -r -a restoredb <<<"${DYNADUMP:-restoredb}"
 arguments=(
     --env=local         # never another one: a bootstrap script must not write elsewhere
     --source "$dump"    # checked completely before the first write
-    --wait 60s          # LocalStack may still be starting
+    --wait 60s          # the engine may still be starting
     --if-missing        # leave an existing table alone
     --yes               # no prompts; `local` is not protected
 )
@@ -25,6 +25,6 @@ status=0
 # `restoredb --help` lists the exit codes. Explain these two.
 case $status in
 3) echo "Some items were rejected; the file named above lists them. The rest was restored." >&2 ;;
-11) echo "Is LocalStack running, and does '$dump' exist? (dumpdb --env=staging)" >&2 ;;
+11) echo "Is the engine running (servedb, LocalStack), and does '$dump' exist? (dumpdb --env=staging)" >&2 ;;
 esac
 exit "$status"

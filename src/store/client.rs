@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::PageMemoryPermit;
 use super::clock::PageWait;
 use super::compression::{GzipPolicies, WireCompression};
+#[cfg(feature = "embedded")]
+use super::embedded::BulkWriter;
 use super::endpoint_kind::EndpointKind;
 use super::limiter::control_plane::{ControlPlane, Turn};
 use super::limiter::tables::TableLimiters;
@@ -56,6 +58,9 @@ pub(crate) struct ClientOptions {
     pub(crate) compression: WireCompression,
     /// Receives retries and warnings.
     pub(crate) reporter: Arc<dyn Reporter>,
+    /// Writes to the embedded engine without HTTP.
+    #[cfg(feature = "embedded")]
+    pub(crate) bulk: Option<BulkWriter>,
 }
 
 /// A DynamoDB client with one owner of retries, and one rate limiter per direction and table.
@@ -75,6 +80,9 @@ pub(crate) struct Client {
     /// Rates of calls that are not about items.
     control_plane: ControlPlane,
     gzip_policies: GzipPolicies,
+    /// Writes to the embedded engine without HTTP.
+    #[cfg(feature = "embedded")]
+    pub(crate) bulk: Option<BulkWriter>,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
     /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
@@ -92,6 +100,8 @@ impl Client {
             total_caps: [read_cap, write_cap],
             compression,
             reporter,
+            #[cfg(feature = "embedded")]
+            bulk,
         } = options;
 
         Self {
@@ -106,6 +116,8 @@ impl Client {
             read_limiters: TableLimiters::new(concurrency, read_cap),
             control_plane: ControlPlane::new(endpoint_kind),
             gzip_policies: GzipPolicies::new(compression, endpoint_kind),
+            #[cfg(feature = "embedded")]
+            bulk,
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),

@@ -40,7 +40,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
 #[cfg(feature = "embedded")]
-pub use embedded::{EmbeddedDatabase, ListenAddress, Listeners, ServedFile, serve};
+pub use embedded::{EmbeddedDatabase, ListenAddress, Listeners, ServedFile, Upkeep, serve};
 pub use environment::resolve_environment;
 pub use limiter::write_ranges::KeyRange;
 pub use options::{MissingDatabase, StoreOptions};

@@ -60,6 +60,8 @@ impl Reader {
             total_caps: [options.max_total_read_units, options.max_total_write_units],
             compression: options.wire_compression,
             reporter,
+            #[cfg(feature = "embedded")]
+            bulk: engine.as_ref().map(Engine::bulk_writer),
         };
         let client = Client::new(factory.client(&config), factory, client_options);
 

@@ -211,6 +211,17 @@ impl Client {
         key: &KeySchema,
         group: &[Bytes],
     ) -> Result<BatchResult, RequestError> {
+        #[cfg(feature = "embedded")]
+        if let Some(bulk) = &self.bulk
+            && let Some(write_units) = bulk.write(table, group).await
+        {
+            return Ok(BatchResult {
+                unprocessed: Vec::new(),
+                write_units,
+                context: Box::new(RequestContext::new(ApiOperation::BATCH_WRITE_ITEM)),
+            });
+        }
+
         let answer = self
             .send_to_table(
                 ApiOperation::BATCH_WRITE_ITEM,

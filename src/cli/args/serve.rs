@@ -86,6 +86,10 @@ struct ServeOnlyArgs {
     #[arg(long, requires = "from")]
     replace: bool,
 
+    /// Keep items past their TTL; without it, they are removed once a minute
+    #[arg(long)]
+    no_ttl: bool,
+
     /// Write the endpoint, region and credentials to this file when ready; removed at the end
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -101,6 +105,8 @@ pub(crate) struct ServeCommand {
     pub(crate) from: Vec<PathBuf>,
     /// Whether to replace tables that exist.
     pub(crate) replace: bool,
+    /// Whether expired items are removed.
+    pub(crate) ttl: bool,
     pub(crate) ready_file: Option<PathBuf>,
 }
 
@@ -151,6 +157,7 @@ impl Arguments<ServeCommand> for ServeArgs {
             storage,
             from: serve.from,
             replace: serve.replace,
+            ttl: !serve.no_ttl,
             ready_file: serve.ready_file,
         })
     }

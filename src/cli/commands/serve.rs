@@ -21,8 +21,8 @@ use crate::ops::restore::{ExistingTable, RestoreRequest};
 use crate::ops::{self, ContentScope};
 use crate::place;
 use crate::store::{
-    self, EmbeddedDatabase, ListenAddress, Listeners, MissingDatabase, Reader, ServedFile,
-    StoreOptions, Writer, resolve_environment,
+    self, EmbeddedDatabase, ListenAddress, MissingDatabase, Reader, ServedFile, StoreOptions,
+    Upkeep, Writer, resolve_environment,
 };
 
 /// Key ID and secret that applications use. The engine accepts any.
@@ -73,7 +73,13 @@ pub(crate) async fn run(command: ServeCommand, session: Session) -> Result<Comma
     let database = open_database(&target).await?;
     restore_dumps(&target, &database, &command, &session).await?;
 
-    serve(listeners, &database, &target, ready_file, &session).await?;
+    let upkeep = Upkeep {
+        ttl: command.ttl,
+        file: target.file().map(ToOwned::to_owned),
+    };
+    let serving = store::serve(listeners, &database, upkeep, &session.cancel);
+    announce(&url, &target, ready_file.as_ref(), &session)?;
+    serving.await?;
 
     CommandOutcome::acted(&json!({ "endpoint": url, "database": target.file() }), true)
 }
@@ -268,39 +274,25 @@ async fn restore(
     )
 }
 
-/// Serves until a signal arrives.
-async fn serve(
-    listeners: Listeners,
-    database: &EmbeddedDatabase,
+/// Says that the database is served. Connections made before wait in the queues of the sockets.
+fn announce(
+    url: &str,
     target: &Target,
-    ready_file: Option<ReadyFile>,
+    ready_file: Option<&ReadyFile>,
     session: &Session,
 ) -> Result<()> {
-    let (console, cancel) = (&session.console, &session.cancel);
-    if cancel.is_cancelled() {
-        return Ok(());
-    }
-
-    let settings = application_settings(listeners.url(), &target.environment);
     let data = target
         .file()
         .map_or_else(|| "memory".to_owned(), |file| file.display().to_string());
-    console.info(&format!(
-        "Serving {data} at {}. Press Ctrl-C to stop.",
-        listeners.url()
-    ));
+    let console = &session.console;
+    console.info(&format!("Serving {data} at {url}. Press Ctrl-C to stop."));
 
-    // Connections made before this wait in the queues of the sockets.
-    let serving = store::serve(listeners, database, cancel);
+    let settings = application_settings(url, &target.environment);
     if !console.options().json {
         write_data(&settings)?;
     }
 
-    if let Some(file) = &ready_file {
-        file.write(&settings)?;
-    }
-
-    serving.await
+    ready_file.map_or(Ok(()), |file| file.write(&settings))
 }
 
 /// The variables that an application needs, as lines of an env file.
@@ -314,6 +306,8 @@ fn application_settings(url: &str, environment: &Environment) -> String {
         ("AWS_ENDPOINT_URL_DYNAMODB", url),
         ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", url),
         ("AWS_REGION", region),
+        // boto3 and the AWS CLI read only this one.
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", DUMMY_CREDENTIAL),
         ("AWS_SECRET_ACCESS_KEY", DUMMY_CREDENTIAL),
     ] {

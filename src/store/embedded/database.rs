@@ -84,7 +84,7 @@ fn rejected(error: impl std::fmt::Display) -> Error {
     Error::failed(error.to_string())
 }
 
-fn path_str(path: &Path) -> Result<&str> {
+pub(super) fn path_str(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::environment(format!(
             "the path of the embedded database is not UTF-8: {}",
@@ -93,7 +93,7 @@ fn path_str(path: &Path) -> Result<&str> {
     })
 }
 
-fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
+pub(super) fn unusable_database(what: &str, error: impl std::fmt::Display) -> Error {
     Error::failed(format!(
         "the embedded database {what} cannot be used: {error}"
     ))

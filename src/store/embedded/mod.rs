@@ -2,11 +2,15 @@
 //!
 //! It is reached over HTTP like any other endpoint, so the code above does not differ.
 
+mod bulk;
 mod database;
 mod listener;
 mod port_owner;
 mod served_file;
 mod server;
+#[cfg(test)]
+mod testing;
+mod upkeep;
 
 use std::path::Path;
 
@@ -17,6 +21,9 @@ pub use database::EmbeddedDatabase;
 pub use listener::{ListenAddress, Listeners};
 pub use served_file::ServedFile;
 pub use server::serve;
+pub use upkeep::Upkeep;
+
+pub(crate) use bulk::BulkWriter;
 
 use super::MissingDatabase;
 use crate::environment::{Endpoint, Environment};
@@ -27,6 +34,7 @@ pub(crate) struct Engine {
     url: String,
     /// Whether the database is a temporary one, in place of a file that does not exist.
     pub(crate) is_temporary: bool,
+    bulk: BulkWriter,
     _stop: oneshot::Sender<()>,
 }
 
@@ -60,6 +68,7 @@ impl Engine {
             .await
             .map_err(cannot_listen)?;
         let url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
+        let bulk = BulkWriter::new(database.0.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener,
@@ -72,12 +81,18 @@ impl Engine {
         Ok(Some(Self {
             url,
             is_temporary,
+            bulk,
             _stop: stop,
         }))
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Writes to the database without HTTP.
+    pub(crate) fn bulk_writer(&self) -> BulkWriter {
+        self.bulk.clone()
     }
 }
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::database::EmbeddedDatabase;
 use super::listener::Listeners;
+use super::upkeep::{self, Upkeep};
 use crate::error::{Error, Result};
 
 /// Time for requests to end after the server was asked to stop. A client that has sent half a request would keep it waiting.
@@ -15,10 +16,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Serves a database on these sockets until `stop` is cancelled, and then finishes the requests in flight.
 ///
 /// # Errors
-/// A socket fails.
+/// A socket fails; the database file cannot be opened for its upkeep.
 pub async fn serve(
     listeners: Listeners,
     database: &EmbeddedDatabase,
+    upkeep: Upkeep,
     stop: &CancellationToken,
 ) -> Result<()> {
     let servers = listeners.sockets.into_iter().map(|socket| {
@@ -33,6 +35,7 @@ pub async fn serve(
 
     tokio::select! {
         ended = try_join_all(servers) => ended.map(drop).map_err(Error::failed),
+        ended = upkeep::run(database, upkeep) => ended,
         () = stop_waiting => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ mod concurrent_changes;
 mod cost;
 mod default_caps;
 mod deleting_tables;
+mod embedded;
 mod empty_sources;
 mod expired_items;
 mod if_empty;

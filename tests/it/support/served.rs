@@ -10,7 +10,7 @@ use super::process::send_signal;
 use super::project::Project;
 
 /// Lines of the settings that it prints.
-const SETTINGS: usize = 5;
+const SETTINGS: usize = 6;
 
 /// A server that is ready. Killed at the end of the test.
 pub(crate) struct Served {
