@@ -3,10 +3,11 @@
 //! The hash and number of each item are partitioned by hash into scratch space, so that equal keys
 //! end up in the same partition, and the partitions are read one after the other.
 //!
-//! Memory is not constant, but grows slowly with the number of items: the records of one partition, a
-//! 1,024th of the items, take up to 80 bytes each while they are sorted, and the scratch space adds
-//! eight bytes per 170 items. That is 1 MB for ten million items, 130 MB for a billion and 1.3 GB for
-//! ten billion, plus 4 MB of buffers.
+//! Memory is not constant, but grows slowly with the number of items: the records of a partition with
+//! equal keys, a 1,024th of the items, take up to 80 bytes each while they are sorted, and the scratch
+//! space adds eight bytes per 170 items. That is 1 MB for ten million items, 130 MB for a billion and
+//! 1.3 GB for ten billion, plus 4 MB of buffers. Without equal keys, records take eight bytes each, in
+//! two partitions at a time.
 //!
 //! Listed duplicates are reread to show their keys.
 
