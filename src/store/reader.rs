@@ -156,6 +156,18 @@ impl Reader {
         }
     }
 
+    /// The cap on the read units per second of all tables together.
+    #[must_use]
+    pub fn max_total_read_units(&self) -> Option<u32> {
+        self.client.read_limiters().total_cap()
+    }
+
+    /// The cap on the write units per second of all tables together.
+    #[must_use]
+    pub fn max_total_write_units(&self) -> Option<u32> {
+        self.client.write_limiters().total_cap()
+    }
+
     /// Discards what was learned about a table, and its caps. An operation on many tables calls this at the end of each, so that
     /// their number does not matter for memory.
     pub fn forget(&self, table: &str) {

@@ -42,6 +42,13 @@ pub(crate) fn plan(plan: &RestoreSetPlan, now: DateTime<Utc>) -> Rows {
         format!("{}{protected}", plan.target.environment),
     );
     location_rows(target, &plan.target);
+    if let Some(cap) = plan.max_total_write_units() {
+        let cap = format::count(cap.into());
+        target.row(
+            "writes",
+            format!("at most {cap} write units per second in total"),
+        );
+    }
 
     let tables = plan.tables.iter().map(|table| {
         let action = match &table.plan {

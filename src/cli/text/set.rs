@@ -1,5 +1,7 @@
 //! Rows of plans and summaries of several tables.
 
+use std::time::Duration;
+
 use super::plan::location_rows;
 use super::summary::OutcomeText;
 use super::{format, summary, verdict};
@@ -10,6 +12,9 @@ use crate::ops::dump::DumpPlan;
 use crate::ops::set::dump::{DumpedMember, PlannedTable, SetDumpPlan, SetDumpSummary, TableState};
 use crate::ops::set::{TableOutcome, TableResult, grouped};
 use crate::ops::verify::{DumpVerdict, SetVerdict};
+
+/// Minimum time of reading settings that a plan shows, in seconds.
+const SHOWN_LOOKUP_SECONDS: u64 = 5;
 
 /// Tables that a plan shows without `--verbose`.
 const MAX_TABLES: usize = 20;
@@ -45,13 +50,11 @@ pub(crate) fn dump_plan(plan: &SetDumpPlan, content: ContentScope, resume: bool)
         ""
     };
     target.row("set", format!("{}{replaces}", plan.target));
-    if content.includes_items() {
-        target.row(
-            "reads",
-            format!("~{} read units", format::units(plan.read_units)),
-        );
-    } else {
-        target.row("reads", "no items, only the schemas");
+    target.row("reads", reads(plan, content));
+    if plan.lookup_seconds >= SHOWN_LOOKUP_SECONDS {
+        let time = format::seconds(Duration::from_secs(plan.lookup_seconds).as_secs_f64());
+        let lookups = format!("take at least ~{time}: AWS allows about 10 calls per second");
+        target.row("settings", lookups);
     }
 
     target.detail(
@@ -65,6 +68,22 @@ pub(crate) fn dump_plan(plan: &SetDumpPlan, content: ContentScope, resume: bool)
     table_rows(rows.group("Tables"), &plan.tables);
 
     rows
+}
+
+/// The cost of the reads, with the cap on all tables.
+fn reads(plan: &SetDumpPlan, content: ContentScope) -> String {
+    if !content.includes_items() {
+        return "no items, only the schemas".to_owned();
+    }
+
+    let units = format::units(plan.read_units);
+    match plan.max_total_read_units {
+        Some(cap) => format!(
+            "~{units} read units, at most {} per second in total",
+            format::count(cap.into())
+        ),
+        None => format!("~{units} read units"),
+    }
 }
 
 /// Which earlier run is resumed, and what it has finished.

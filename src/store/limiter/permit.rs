@@ -120,6 +120,11 @@ impl SharedLimits {
             cap: cap.map(|cap| Arc::new(RateCap::new(cap))),
         }
     }
+
+    /// The cap on all tables, in units per second.
+    pub(super) fn total_cap(&self) -> Option<u32> {
+        self.cap.as_ref().map(|cap| cap.cap())
+    }
 }
 
 impl RequestLimiter {

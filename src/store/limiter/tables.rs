@@ -38,6 +38,11 @@ impl TableLimiters {
         self.for_table(table).limiter.cap(units_per_second);
     }
 
+    /// The cap on all tables together, in units per second.
+    pub(crate) fn total_cap(&self) -> Option<u32> {
+        self.shared.total_cap()
+    }
+
     /// Discards what was learned about a table, and its cap.
     pub(crate) fn forget(&self, table: &str) {
         let mut by_table = self.by_table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -180,6 +180,31 @@ fn commands_for_one_table_refuse_a_list_and_name_the_option() {
     }
 }
 
+#[test]
+fn the_plans_of_several_tables_show_the_cap_on_all_of_them() {
+    let (_engine, _proxy, project) = account();
+    let arguments = ["--table=prod-*", "--output=set"];
+    project
+        .dumpdb(
+            arguments
+                .iter()
+                .chain(&["--dry-run", "--max-total-rcu=1500"]),
+        )
+        .exits(0)
+        .says("at most 1,500 per second in total");
+
+    project.dumpdb(arguments).exits(0);
+    project
+        .restoredb([
+            "--source=set",
+            "--add-prefix=copy-",
+            "--dry-run",
+            "--max-total-wcu=1500",
+        ])
+        .exits(0)
+        .says("at most 1,500 write units per second in total");
+}
+
 /// How an endpoint of AWS answers requests about tables. The tables have no items.
 fn answer_as_dynamodb(
     call: &Received,

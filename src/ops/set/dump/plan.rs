@@ -47,6 +47,10 @@ pub struct SetDumpPlan {
     pub bytes: u64,
     /// Estimated read units.
     pub read_units: f64,
+    /// Cap on the read units per second of all tables together.
+    pub max_total_read_units: Option<u32>,
+    /// Minimum time for reading the settings of the tables in seconds: AWS limits these calls per second and account.
+    pub lookup_seconds: u64,
     /// Maximum number of tables in parallel.
     pub parallel_tables: NonZeroUsize,
     /// Warnings to show before the dump.
@@ -175,6 +179,8 @@ pub async fn plan(
         items: 0,
         bytes: 0,
         read_units: 0.0,
+        max_total_read_units: store.max_total_read_units(),
+        lookup_seconds: 0,
         parallel_tables,
         set,
         options_sha256,
@@ -185,6 +191,9 @@ pub async fn plan(
     plan.items = plan.dumps().map(|dump| dump.items).sum();
     plan.bytes = plan.dumps().map(|dump| dump.bytes).sum();
     plan.read_units = plan.dumps().map(|dump| dump.read_units).sum();
+    if plan.request.options.content.includes_schema() {
+        plan.lookup_seconds = store.lookup_time(plan.dumps().count()).as_secs();
+    }
 
     Ok(plan)
 }

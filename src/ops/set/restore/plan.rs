@@ -147,6 +147,12 @@ impl RestoreSetPlan {
         &self.approval
     }
 
+    /// The cap on the write units per second of all tables together.
+    #[must_use]
+    pub fn max_total_write_units(&self) -> Option<u32> {
+        self.shared.store.max_total_write_units()
+    }
+
     /// Whether any table will be restored.
     #[must_use]
     pub fn has_work(&self) -> bool {
