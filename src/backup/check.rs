@@ -10,6 +10,7 @@ use std::path::Path;
 use self::results::{CheckSummary, Inspection, InspectionDepth, PROGRESS_ITEMS};
 use super::duplicate_keys::DuplicateKeyFinder;
 use super::format::{DataFile, METADATA_FILE, SUMMARY_FILE, is_dump_file};
+use super::item_counter::ItemCounter;
 use super::layout::{LineCounts, count_lines};
 use super::metadata::FileEntry;
 use super::read::errors::{
@@ -21,7 +22,7 @@ use super::read::salvage::check_salvaged;
 use super::read::source::{Source, SourceKind, sha256_of_parts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Field;
-use crate::item::{Expiry, validate};
+use crate::item::validate;
 use crate::place::hashing::StreamHash;
 use crate::place::local::untrusted::read_document;
 use crate::place::part::Part;
@@ -39,13 +40,11 @@ struct SourceChecker<'a> {
     on_damage: OnDamage,
     inspection: Inspection,
     progress: &'a mut dyn FnMut(u64, u64),
-    /// The TTL by which items are counted as expired.
-    expiry: Option<&'a Expiry>,
-    expired: u64,
+    counter: ItemCounter,
 }
 
 /// Reads a source completely and compares it with its metadata. `progress` receives the items and
-/// bytes of item text since its last call. Items that have expired by `expiry` are counted.
+/// bytes of item text since its last call. Valid items are passed to `counter`.
 ///
 /// # Errors
 /// [`Damaged`](crate::error::ErrorKind::Damaged), naming file and line: something is missing,
@@ -53,14 +52,14 @@ struct SourceChecker<'a> {
 /// using it up.
 pub fn check(
     source: &Source,
-    expiry: Option<&Expiry>,
+    counter: ItemCounter,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CheckSummary> {
     if source.is_salvaged() {
-        return check_salvaged(source, progress);
+        return check_salvaged(source, counter, progress);
     }
 
-    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(expiry);
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(counter);
     checker.check_documents()?;
     checker.check_extra_files()?;
     checker.check_items(None)?;
@@ -69,20 +68,20 @@ pub fn check(
 }
 
 /// Checks a source like [`check`], but counts the items of a dump of this format by lines if its
-/// SHA-256 matches and no items expire. For callers that validate each item when they use it.
+/// SHA-256 matches and there is nothing else to count. For callers that validate each item when they use it.
 ///
 /// # Errors
 /// Those of [`check`].
 pub fn check_files(
     source: &Source,
-    expiry: Option<&Expiry>,
+    counter: ItemCounter,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CheckSummary> {
     if source.kind() != SourceKind::OwnDump {
-        return check(source, expiry, progress);
+        return check(source, counter, progress);
     }
 
-    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(expiry);
+    let mut checker = SourceChecker::new(source, OnDamage::Fail, progress).counting(counter);
     checker.check_documents()?;
     checker.check_extra_files()?;
     checker.check_lines()?;
@@ -163,18 +162,15 @@ impl<'a> SourceChecker<'a> {
             on_damage,
             inspection,
             progress,
-            expiry: None,
-            expired: 0,
+            counter: ItemCounter::default(),
         }
     }
 
-    /// Counts the items that have expired.
-    fn counting(self, expiry: Option<&'a Expiry>) -> Self {
-        Self { expiry, ..self }
+    fn counting(self, counter: ItemCounter) -> Self {
+        Self { counter, ..self }
     }
 
     fn into_summary(self) -> CheckSummary {
-        let expired = self.expiry.map(|_| self.expired);
         let Inspection {
             items,
             text_bytes,
@@ -188,7 +184,8 @@ impl<'a> SourceChecker<'a> {
             items,
             text_bytes,
             unreadable: 0,
-            expired,
+            expired: self.counter.expired(),
+            index_violations: self.counter.index_violations(),
             data_sha256,
             warnings,
         }
@@ -260,7 +257,7 @@ impl<'a> SourceChecker<'a> {
     /// Counts items by lines. Data with another layout is read item by item, to report what is
     /// wrong.
     fn check_lines(&mut self) -> Result<()> {
-        if self.expiry.is_some() {
+        if self.counter.is_needed() {
             return self.check_items(None);
         }
 
@@ -359,10 +356,7 @@ impl<'a> SourceChecker<'a> {
             {
                 Ok(Some(item)) => {
                     self.check_item(part.path(), &item, totals.items, keys.as_deref_mut())?;
-                    if self.expiry.is_some_and(|expiry| expiry.is_past(&item.text)) {
-                        self.expired += 1;
-                    }
-
+                    self.counter.count(&item.text);
                     totals.items += 1;
                     totals.text_bytes += item.text.len() as u64;
                 }

@@ -11,6 +11,7 @@ mod duplicate_keys;
 mod folder;
 mod format;
 mod index;
+mod item_counter;
 mod key_collisions;
 mod last_dumps;
 mod layout;
@@ -34,6 +35,7 @@ pub use format::{
     SUMMARY_FILE,
 };
 pub use index::{Extent, Frame};
+pub use item_counter::ItemCounter;
 pub use key_collisions::KeyCollisions;
 pub(crate) use last_dumps::last_dumps;
 pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};

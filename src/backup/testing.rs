@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::metadata::tests::draft;
 use super::{
-    DumpOptions, DumpTarget, DumpWriter, FinishedDump, MetadataDraft, Source, SourceSpec, check,
+    DumpOptions, DumpTarget, DumpWriter, FinishedDump, ItemCounter, MetadataDraft, Source,
+    SourceSpec, check,
 };
 use crate::item::{Items, split_items};
 use crate::place::local::folders::entries;
@@ -62,7 +63,12 @@ pub(crate) fn open(path: &Path) -> crate::error::Result<Source> {
 /// The name of the table in the dump at `path`, which must pass the check.
 pub(crate) fn whole_table(path: &Path) -> String {
     let source = open(path).unwrap();
-    assert_eq!(check(&source, None, &mut |_, _| {}).unwrap().items, 2);
+    assert_eq!(
+        check(&source, ItemCounter::default(), &mut |_, _| {})
+            .unwrap()
+            .items,
+        2
+    );
     source.table_name().unwrap().to_owned()
 }
 

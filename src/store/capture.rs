@@ -59,7 +59,7 @@ pub(crate) async fn capture(
 
     let mut found = calls.join_all().await;
     // Calls finish in any order; the result must not depend on it.
-    found.sort_by_key(|(section, _)| section.name());
+    found.sort_by_key(|(section, _)| sections.iter().position(|one| one == section));
 
     found
 }

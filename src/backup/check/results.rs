@@ -1,6 +1,8 @@
 //! Results of checking a source: the summary of a check that passed, and the findings of an
 //! inspection.
 
+use std::collections::BTreeMap;
+
 /// Items between two progress reports.
 pub(crate) const PROGRESS_ITEMS: u64 = 1024;
 
@@ -15,6 +17,8 @@ pub struct CheckSummary {
     pub unreadable: u64,
     /// Items that have expired; `None` if they were not counted.
     pub expired: Option<u64>,
+    /// Items that violate the key of an index, by index; without zeros.
+    pub index_violations: BTreeMap<String, u64>,
     /// SHA-256 of the data file, in hex; `None` without one.
     pub data_sha256: Option<String>,
     /// Warnings, including those of [`Source::warnings`](crate::backup::Source::warnings).

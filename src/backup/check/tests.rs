@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
 
 fn outcome(folder: &Path) -> Result<CheckSummary> {
-    check(&open(folder)?, None, &mut |_, _| {})
+    check(&open(folder)?, ItemCounter::default(), &mut |_, _| {})
 }
 
 /// Dumps of every kind.
@@ -45,7 +46,7 @@ fn an_intact_dump_is_counted() {
         let expected = TWO.iter().map(|text| text.len() as u64).sum();
         let mut reported = (0, 0);
         let source = open(&folder).unwrap();
-        let checked = check(&source, None, &mut |items, bytes| {
+        let checked = check(&source, ItemCounter::default(), &mut |items, bytes| {
             reported = (reported.0 + items, reported.1 + bytes);
         });
         let data_sha256 = source.data_sha256().unwrap();
@@ -54,6 +55,7 @@ fn an_intact_dump_is_counted() {
             checked.unwrap(),
             CheckSummary {
                 expired: None,
+                index_violations: BTreeMap::new(),
                 items: 2,
                 text_bytes: expected,
                 unreadable: 0,
@@ -163,7 +165,7 @@ fn wrong_counts_of_other_tools_are_reported() {
         b"{\"table_name\":\"t\",\"item_count\":7}",
     );
     let source = open(folder).unwrap();
-    let warnings = check(&source, None, &mut |_, _| {})
+    let warnings = check(&source, ItemCounter::default(), &mut |_, _| {})
         .unwrap()
         .warnings
         .join("\n");
@@ -202,7 +204,7 @@ fn progress_is_reported() {
     let mut reports = Vec::new();
     check(
         &open(&dir.path().join("dump")).unwrap(),
-        None,
+        ItemCounter::default(),
         &mut |items, _| {
             reports.push(items);
         },

@@ -18,6 +18,7 @@ use super::source::Source;
 use crate::backup::check::results::{CheckSummary, PROGRESS_ITEMS};
 use crate::backup::format::JSON_HEAD;
 use crate::backup::index::Frame;
+use crate::backup::item_counter::ItemCounter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::item::validate;
 use crate::limits;
@@ -90,6 +91,7 @@ impl Source {
 /// Reads a salvaged source completely and counts readable and unreadable pieces.
 pub(crate) fn check_salvaged(
     source: &Source,
+    mut counter: ItemCounter,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<CheckSummary> {
     let Some(mut pieces) = source.pieces()? else {
@@ -113,6 +115,7 @@ pub(crate) fn check_salvaged(
             SalvagePiece::Item(text) => {
                 items += 1;
                 text_bytes += text.len() as u64;
+                counter.count(&text);
             }
             SalvagePiece::Unreadable(piece) => {
                 unreadable += 1;
@@ -141,7 +144,8 @@ pub(crate) fn check_salvaged(
         items,
         text_bytes,
         unreadable,
-        expired: None,
+        expired: counter.expired(),
+        index_violations: counter.index_violations(),
         data_sha256: source.data_sha256()?,
         warnings,
     })

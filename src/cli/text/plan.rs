@@ -492,6 +492,7 @@ mod tests {
             items: Some(312),
             bytes: Some(118_000),
             expired_items: None,
+            index_violations: std::collections::BTreeMap::new(),
             complete: true,
             partial: Vec::new(),
             transformed: false,

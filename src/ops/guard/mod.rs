@@ -14,6 +14,7 @@ mod restore;
 mod resume;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub(crate) use connection::{Connection, check_connection};
 pub(crate) use dump::{DumpFacts, DumpedTable, dump};
@@ -23,6 +24,7 @@ pub(crate) use restore::{
 pub(crate) use resume::{
     asks_to_resume_dump, asks_to_resume_restore, discarded_dump, question as resume_question,
 };
+pub(crate) use verify::{ComparedDump, ComparedTables, ComparisonFacts, compare};
 
 use crate::environment::Question;
 use crate::error::{Error, Result};

@@ -83,7 +83,7 @@ pub async fn dry_run(
 
     // The restore itself would refuse this before its first change.
     if plan.needs_item() && trial.items_out == 0 && !source.was_empty(trial.items_in) {
-        return Err(nothing_to_write(source, &plan.target.table, None));
+        return Err(nothing_to_write(&plan.source, &plan.target.table, None));
     }
 
     Ok(Some(trial))

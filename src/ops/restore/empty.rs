@@ -1,28 +1,27 @@
 //! Sources without an item that can be written. Such a source neither creates nor replaces a table, unless it is an empty table, a
 //! complete dump of one, or the request allows it: a pipeline whose first command failed looks the same as an empty table.
 
-use super::RestoreRequest;
 use super::table_action::TableAction;
 use super::transfer_totals::TransferTotals;
+use super::{RestoreRequest, SourceFacts};
 use crate::error::Error;
 use crate::field::Field;
-use crate::ops::source::ItemSource;
 
 /// Whether the table may only be changed after an item that can be written was read.
 pub(crate) fn needs_item(
     request: &RestoreRequest,
     action: &TableAction,
-    source: &ItemSource,
+    is_of_empty_table: bool,
 ) -> bool {
     action.creates()
         && request.content.includes_items()
         && !request.allow_empty
-        && !source.is_of_empty_table()
+        && !is_of_empty_table
 }
 
 /// The error if a table would be created or replaced and there is no item to write.
 pub(crate) fn nothing_to_write(
-    source: &ItemSource,
+    source: &SourceFacts,
     table: &str,
     totals: Option<&TransferTotals>,
 ) -> Error {
@@ -38,14 +37,16 @@ pub(crate) fn nothing_to_write(
 
     let rejects = totals.and_then(|totals| totals.rejects_file.as_ref());
     let listed = rejects.map(|file| format!("the rejected items are in `{}`", file.display()));
-    let pipe = if source.is_stream() {
+    // Only the items of a stream have not been counted before.
+    let pipe = if source.items.is_none() && source.scan.is_none() {
         "check whether the command that writes to the pipe failed (`set -o pipefail`); "
     } else {
         ""
     };
 
     Error::damaged(format!(
-        "nothing to write from {source}: {found}; table {table} was not touched"
+        "nothing to write from {}: {found}; table {table} was not touched",
+        source.path
     ))
     .with_details(listed)
     .with_hint(format!(

@@ -1,52 +1,56 @@
-//! Items of the dump that violate the keys of indexes: these indexes are created after the items.
+//! Items of the source that violate the keys of indexes: these indexes are created after the items.
 
 use std::collections::BTreeMap;
 
 use super::RestoreRequest;
-use super::settings::Settings;
+use crate::backup::CheckSummary;
+use crate::item::IndexKeys;
 use crate::ops::source::ItemSource;
 use crate::schema::{LaterIndexes, TableSchema};
 
-/// For each index, the number of items of the dump that violate its key, as the dump records it; without zeros.
-pub(crate) fn recorded_violations(source: &ItemSource) -> BTreeMap<String, u64> {
-    let mut violations = source.index_key_violations().unwrap_or_default();
-    violations.retain(|_, items| *items > 0);
+/// For each index, the number of items of the source that violate its key, as the dump has recorded it or the check has counted it;
+/// without zeros.
+pub(crate) fn violations(
+    recorded: Option<BTreeMap<String, u64>>,
+    checked: Option<&CheckSummary>,
+) -> BTreeMap<String, u64> {
+    let recorded = recorded.unwrap_or_default().into_iter();
+    let recorded = recorded.filter(|(_, items)| *items > 0);
+    let counted = checked.map(|checked| checked.index_violations.clone());
 
-    violations
+    recorded.chain(counted.unwrap_or_default()).collect()
 }
 
-/// Adds the indexes with violations to those that are created after the items. Without items, all are created with the table.
-pub(crate) fn postpone_indexes(request: &mut RestoreRequest, source: &ItemSource) {
-    if request.content.includes_items() {
-        let indexes = recorded_violations(source).into_keys();
-        request.settings.later_indexes.extend(indexes);
-    } else {
-        request.settings.later_indexes = LaterIndexes::default();
-    }
-}
-
-/// Warnings about items that will not be in an index, or that an index of `table` will refuse.
-pub(crate) fn violation_warnings(
-    violations: &BTreeMap<String, u64>,
-    settings: &Settings,
+/// The keys of the indexes of `table` that the check of the source must count violations of: none if the dump has recorded them, or if a
+/// transform may change the items.
+pub(crate) fn uncounted_keys(
+    request: &RestoreRequest,
+    source: &ItemSource,
     table: Option<&TableSchema>,
-) -> Vec<String> {
-    let warnings = violations.iter().filter_map(|(index, items)| {
-        let items = if *items == 1 {
-            "1 item does".to_owned()
-        } else {
-            format!("{items} items do")
-        };
+) -> IndexKeys {
+    let keys = table.map(TableSchema::index_key_schemas);
+    let keys = keys.filter(|_| request.transform.is_empty());
+    let recorded = source.index_key_violations().unwrap_or_default();
+    let is_recorded = |name: &str| recorded.contains_key(name);
 
-        if settings.creates_index(index) {
-            Some(format!(
-                "Index {index} is created after the items: {items} not fit its key and will be in the table only."
-            ))
-        } else {
-            let has_index = table.is_some_and(|table| table.has_index(index));
-            has_index.then(|| format!("{items} not fit the key of index {index} and will be rejected."))
-        }
-    });
+    keys.filter(|keys| !keys.names().all(is_recorded))
+        .unwrap_or_default()
+}
 
-    warnings.collect()
+/// Adds the indexes with violations to those that are created after the items. Returns whether this changes anything. Without items, all
+/// indexes are created with the table.
+pub(crate) fn postpone_indexes(
+    request: &mut RestoreRequest,
+    violations: &BTreeMap<String, u64>,
+) -> bool {
+    let later = &mut request.settings.later_indexes;
+    if !request.content.includes_items() {
+        *later = LaterIndexes::default();
+        return false;
+    }
+
+    let is_changed = violations.keys().any(|index| !later.contains(index));
+    later.extend(violations.keys().cloned());
+
+    is_changed
 }

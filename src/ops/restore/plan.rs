@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::boost::TemporaryBoost;
 use super::empty::needs_item;
 use super::identity::restore_identity;
-use super::index_violations::{postpone_indexes, recorded_violations, violation_warnings};
+use super::index_violations::{postpone_indexes, violations};
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
 use super::source_check::{check_before_writing, open_dump};
@@ -19,11 +19,11 @@ use super::{
     ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
     SourceFacts, TableAction, VerifyMode,
 };
-use crate::backup::CheckSummary;
+use crate::backup::{CheckSummary, ItemCounter};
 use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
-use crate::item::{Expiry, KeySchema};
+use crate::item::KeySchema;
 use crate::ops::cap::AppliedCap;
 use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
@@ -159,7 +159,8 @@ impl RestorePlan {
 
     /// Whether the table may only be changed after an item that can be written was read.
     pub(crate) fn needs_item(&self) -> bool {
-        needs_item(&self.prepared.request, &self.action, &self.prepared.source)
+        let is_of_empty_table = self.prepared.source.is_of_empty_table();
+        needs_item(&self.prepared.request, &self.action, is_of_empty_table)
     }
 }
 
@@ -189,18 +190,16 @@ pub(crate) enum DataCheck {
 }
 
 impl DataCheck {
-    /// Checks the data before the items are written by this action into this table.
+    /// Checks the data before the items are written by this action.
     async fn run(
         self,
         source: &ItemSource,
-        (request, action, table): (&RestoreRequest, &TableAction, &str),
-        expiry: Option<Expiry>,
+        (request, action): (&RestoreRequest, &TableAction),
+        counter: ItemCounter,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Option<CheckSummary>> {
         match self {
-            Self::Whole => {
-                check_before_writing(source, request, action, table, expiry, reporter).await
-            }
+            Self::Whole => check_before_writing(source, request, action, counter, reporter).await,
             Self::None => Ok(None),
         }
     }
@@ -237,7 +236,10 @@ pub(crate) async fn plan_from(
 ) -> Result<RestorePlan> {
     let connection = Connection::new(environment);
     let table = request.target_table(environment, &source)?;
-    postpone_indexes(&mut request, &source);
+    postpone_indexes(
+        &mut request,
+        &violations(source.index_key_violations(), None),
+    );
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
@@ -246,15 +248,18 @@ pub(crate) async fn plan_from(
     let mut destination = ItemDestination::new(&mut request, &source, &reconciliation, &state)?;
     state.was_empty = was_empty(store, &state).await;
     let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
-    reconciliation
-        .complete(store, &table, &request, &state)
-        .await;
+    reconciliation.complete(store, &request, &state).await;
 
     // Last, because reading the whole dump may take long.
-    let expiry = reconciliation.expiry(&request);
-    let inspected = (&request, &state.action, table.as_str());
-    let checked = check.run(&source, inspected, expiry, reporter).await?;
+    let counter = reconciliation.item_counter(&request, &source, &state)?;
+    let inspected = (&request, &state.action);
+    let checked = check.run(&source, inspected, counter, reporter).await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
+    if state.action.creates() && postpone_indexes(&mut request, &facts.index_violations) {
+        reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
+        reconciliation.complete(store, &request, &state).await;
+    }
+
     destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 
     let guard_facts = RestoreFacts {
@@ -262,8 +267,7 @@ pub(crate) async fn plan_from(
         ..table_facts(&request, &connection, &state, &reconciliation)
     };
     let (found, approval) = findings(&guard_facts, environment, &table)?;
-    let mut warnings = [read_warnings(&source, checked.as_ref()), &found].concat();
-    warnings.extend(index_warnings(&source, &request, &reconciliation, &state));
+    let warnings = [read_warnings(&source, checked.as_ref()), &found].concat();
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
@@ -299,25 +303,6 @@ pub(crate) async fn plan_from(
 /// Warnings of whoever read the source last.
 fn read_warnings<'a>(source: &'a ItemSource, checked: Option<&'a CheckSummary>) -> &'a [String] {
     checked.map_or(source.warnings(), |checked| &checked.warnings)
-}
-
-/// Warnings about items that do not fit the key of an index, if items are written.
-fn index_warnings(
-    source: &ItemSource,
-    request: &RestoreRequest,
-    reconciliation: &Reconciliation,
-    state: &TargetState,
-) -> Vec<String> {
-    if matches!(state.action, TableAction::Keep { .. }) || !request.content.includes_items() {
-        return Vec::new();
-    }
-
-    let table = reconciliation.resulting_table(state);
-    violation_warnings(
-        &recorded_violations(source),
-        &reconciliation.settings,
-        table,
-    )
 }
 
 /// The facts for the guard once the changes to the table are planned.

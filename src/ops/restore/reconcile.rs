@@ -1,13 +1,14 @@
 //! Reconciles the wanted schema with the existing table: whether their keys match, what is created, which settings are applied.
 
 use super::boost::{LeftoverBoost, PlannedBoost, TemporaryBoost};
+use super::index_violations::uncounted_keys;
 use super::settings::Settings;
 use super::table_ttl::TableTtl;
 use super::target_state::TargetState;
 use super::{RestoreRequest, TableAction};
-use crate::backup;
+use crate::backup::{self, ItemCounter};
 use crate::error::Result;
-use crate::item::{Expiry, KeySchema};
+use crate::item::KeySchema;
 use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
 use crate::ops::source::ItemSource;
@@ -120,6 +121,7 @@ impl Reconciliation {
             applies_settings: self.applies_settings,
             has_setting_calls: self.settings.has_calls(),
             creates_with_kms_key: self.settings.creates_with_kms_key(),
+            later_indexes: self.settings.later_indexes().collect(),
             boost,
             ttl: self.ttl.as_ref(),
         }
@@ -129,13 +131,12 @@ impl Reconciliation {
     pub(crate) async fn complete(
         &mut self,
         store: &Reader,
-        table: &str,
         request: &RestoreRequest,
         state: &TargetState,
     ) {
         let settings = std::mem::take(&mut self.settings);
         self.settings = settings
-            .without_unsupported(store, table, &request.settings)
+            .without_unsupported(store, &state.place.table, &request.settings)
             .await;
         self.ttl = self.ttl_after_restore(state);
     }
@@ -163,9 +164,22 @@ impl Reconciliation {
         })
     }
 
-    /// The rule by which items of the dump expire in the table, if it is known.
-    pub(crate) fn expiry(&self, request: &RestoreRequest) -> Option<Expiry> {
-        self.ttl.as_ref()?.expiry(request)
+    /// Counts the items of the source that will expire in the table, or that violate the key of one of its indexes.
+    pub(crate) fn item_counter(
+        &self,
+        request: &RestoreRequest,
+        source: &ItemSource,
+        state: &TargetState,
+    ) -> Result<ItemCounter> {
+        let added = self.wanted_schema().filter(|_| self.applies_settings);
+        let table = match (self.resulting_table(state), added) {
+            (Some(table), Some(added)) => Some(table.with_indexes_of(added)?),
+            (table, _) => table.cloned(),
+        };
+
+        let expiry = self.ttl.as_ref().and_then(|ttl| ttl.expiry(request));
+        let keys = uncounted_keys(request, source, table.as_ref());
+        Ok(ItemCounter::new(expiry, keys))
     }
 
     /// The wanted schema, with the overrides.

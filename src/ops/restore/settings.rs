@@ -178,10 +178,9 @@ impl Settings {
         self.create.is_some() && at_creation.any(|call| call.setting == Setting::KMS)
     }
 
-    /// Whether the GSI `name` is created after the items.
-    pub(crate) fn creates_index(&self, name: &str) -> bool {
-        let mut calls = self.indexing.iter();
-        calls.any(|call| call.setting == Setting::INDEXES && call.adds.as_deref() == Some(name))
+    /// The GSIs that are created after the items.
+    pub(crate) fn later_indexes(&self) -> impl Iterator<Item = &str> {
+        self.indexing.iter().filter_map(|call| call.adds.as_deref())
     }
 
     /// Whether a call changes a table that exists.

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::empty::{needs_item, nothing_to_write};
 use super::{RestoreRequest, TableAction};
-use crate::backup::{self, CheckSummary, Source, SourceSpec};
+use crate::backup::{self, CheckSummary, ItemCounter, Source, SourceSpec};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
-use crate::item::Expiry;
 use crate::ops::run_blocking;
 use crate::ops::source::ItemSource;
 
@@ -26,9 +24,12 @@ pub(crate) async fn open_dump(
     let source = source.map(Arc::new);
     let failure = match &source {
         Ok(source) if source.is_stream() => None,
-        Ok(source) => check(source, CheckDepth::Items, None, Arc::clone(reporter))
-            .await
-            .err(),
+        Ok(source) => {
+            let counter = ItemCounter::default();
+            check(source, CheckDepth::Items, counter, Arc::clone(reporter))
+                .await
+                .err()
+        }
         Err(_) => None,
     };
 
@@ -41,17 +42,15 @@ pub(crate) async fn open_dump(
     }
 }
 
-/// Checks the source if its items will be written, and counts those that have expired by the TTL of the table.
+/// Checks the source if its items will be written, and passes them to `counter`.
 ///
 /// # Errors
-/// It is damaged; it is incomplete and that was not accepted; it has no items and the table would be created. None of this is known of
-/// standard input before its end.
+/// It is damaged; it is incomplete and that was not accepted. Neither is known of standard input before its end.
 pub(crate) async fn check_before_writing(
     source: &ItemSource,
     request: &RestoreRequest,
     action: &TableAction,
-    table: &str,
-    expiry: Option<Expiry>,
+    counter: ItemCounter,
     reporter: Arc<dyn Reporter>,
 ) -> Result<Option<CheckSummary>> {
     if action.keeps() || !request.content.includes_items() {
@@ -65,7 +64,7 @@ pub(crate) async fn check_before_writing(
     };
     let mut checked = match source {
         ItemSource::Dump(dump) if !dump.is_stream() => {
-            Some(check(dump, depth, expiry, reporter).await?)
+            Some(check(dump, depth, counter, reporter).await?)
         }
         // Standard input cannot be read twice, and a table need not be.
         ItemSource::Dump(_) | ItemSource::Table(_) => None,
@@ -74,12 +73,6 @@ pub(crate) async fn check_before_writing(
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     if let Some(checked) = &mut checked {
         checked.warnings.extend(warning);
-    }
-
-    if needs_item(request, action, source)
-        && checked.as_ref().is_some_and(|checked| checked.items == 0)
-    {
-        return Err(nothing_to_write(source, table, None));
     }
 
     Ok(checked)
@@ -98,7 +91,7 @@ enum CheckDepth {
 async fn check(
     source: &Arc<Source>,
     depth: CheckDepth,
-    expiry: Option<Expiry>,
+    counter: ItemCounter,
     reporter: Arc<dyn Reporter>,
 ) -> Result<CheckSummary> {
     let (items, bytes) = source.metadata().map_or((None, None), |metadata| {
@@ -118,7 +111,7 @@ async fn check(
             CheckDepth::Files => backup::check_files,
         };
 
-        check(&source, expiry.as_ref(), &mut progress)
+        check(&source, counter, &mut progress)
     })
     .await
 }

@@ -1,9 +1,12 @@
 //! Facts about the source for plan and summary: origin, contents and completeness.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::index_violations::violations;
 use crate::backup::{CheckSummary, Metadata, Source};
 use crate::item::read_units;
 use crate::ops::AppliedCap;
@@ -36,6 +39,8 @@ pub struct SourceFacts {
     pub bytes: Option<u64>,
     /// Items that have expired by the TTL that the table will have; `None` if it will have none, or if they were not counted.
     pub expired_items: Option<u64>,
+    /// Items that violate the key of an index, by index, as far as they were counted; without zeros.
+    pub index_violations: BTreeMap<String, u64>,
     /// Whether the source says that it holds the whole table.
     pub complete: bool,
     /// Reasons why it does not: `limit 100`.
@@ -112,7 +117,7 @@ pub struct Salvage {
 }
 
 /// The reasons why a dump holds only part of the table.
-fn partial_reasons(metadata: &Metadata) -> Vec<String> {
+pub(crate) fn partial_reasons(metadata: &Metadata) -> Vec<String> {
     let text = |value: &Value| {
         value
             .as_str()
@@ -172,6 +177,7 @@ impl SourceFacts {
             items: None,
             bytes: None,
             expired_items: None,
+            index_violations: BTreeMap::new(),
             complete: partial.is_empty(),
             partial,
             transformed: false,
@@ -206,6 +212,10 @@ impl SourceFacts {
                 .map(|checked| checked.text_bytes)
                 .or_else(|| metadata.map(|metadata| metadata.data_bytes)),
             expired_items: checked.and_then(|checked| checked.expired),
+            index_violations: violations(
+                metadata.and_then(|metadata| metadata.index_key_violations.clone()),
+                checked,
+            ),
             complete: metadata.is_none_or(|metadata| metadata.complete) && incompleteness.is_none(),
             partial: metadata
                 .map(partial_reasons)

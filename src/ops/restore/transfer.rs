@@ -207,7 +207,7 @@ impl<P: Position + Clone> SourceTransfer<P> {
             Ok(false) => {
                 let (totals, _) = TransferTotals::of_sink(self.sink)?;
                 Err(nothing_to_write(
-                    &plan.prepared.source,
+                    &plan.source,
                     &plan.target.table,
                     Some(&totals),
                 ))

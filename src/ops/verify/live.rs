@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{CompareOptions, Comparison, KeySchemas, SampleCounts, TransformCounts};
-use crate::backup::{self, Source, SourceSpec};
+use crate::backup::{self, ItemCounter, Source, SourceSpec};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
 use crate::ops::cap::AppliedCap;
 use crate::ops::compare::{CompareContext, Side, SourceSide, TableSide, compare};
+use crate::ops::guard::{self, ComparedDump, ComparedTables, ComparisonFacts, Fact};
 use crate::ops::identity::TableIdentity;
+use crate::ops::restore::partial_reasons;
 use crate::ops::scan_segments::{MAX_CONCURRENT_SEGMENTS, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::ops::{describe_existing, recreated, run_blocking};
@@ -158,26 +160,17 @@ pub async fn table_with_dump(
     reporter: Arc<dyn Reporter>,
 ) -> Result<Comparison> {
     let started = Instant::now();
-    let source = open_source(source).await?;
+    let source = run_blocking("reading the dump", move || Source::open(&source)).await?;
+    let warnings = guard::compare(&ComparisonFacts {
+        dump: Fact::Known(compared_dump(&source)),
+        ..ComparisonFacts::default()
+    })?;
     let table = table
         .prepare(source.table_name(), options, reporter.as_ref())
         .await?;
 
     let mut comparison = Comparison::new(source.to_string(), &table.label, options.exact);
-    comparison.warnings = source.warnings().to_vec();
-
-    if let Some(metadata) = source.metadata().filter(|metadata| !metadata.complete) {
-        let parts = metadata
-            .partial
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ");
-
-        comparison.warnings.push(format!(
-            "the dump contains part of the table ({parts}): the table may contain more items"
-        ));
-    }
+    comparison.warnings = [source.warnings(), &warnings].concat();
 
     let transform = prepare_transform(options, &source, &table)?;
     if !transform.is_empty() {
@@ -256,7 +249,6 @@ pub async fn tables(
         .prepare(Some(&source.described.name), options, reporter.as_ref())
         .await?;
 
-    // The result would be "equal" and a wrong --against option would go unnoticed.
     refuse_same_table(&source.described, &target.described).await?;
 
     let mut comparison = Comparison::new(source.label.clone(), &target.label, true);
@@ -287,39 +279,28 @@ pub(crate) async fn refuse_same_table(
     // Different names of an environment or an endpoint can lead to the same table, so names are not enough.
     let source_identity = TableIdentity::new(source.environment, &source.schema);
     let target_identity = TableIdentity::new(target.environment, &target.schema);
-    if !source_identity.is_same(&target_identity).await {
-        return Ok(());
-    }
+    let tables = ComparedTables {
+        table: source.schema.table_name().unwrap_or(&source.name),
+        environment: source.environment.name(),
+        are_same: source_identity.is_same(&target_identity).await,
+    };
 
-    let table = source
-        .schema
-        .description()
-        .table_name
-        .as_deref()
-        .unwrap_or_default();
-
-    Err(Error::usage(format!(
-        "table {table} of environment {} is to be compared with itself",
-        source.environment.name()
-    ))
-    .with_hint(format!(
-        "name another table with {second_table}, or another environment with {second_environment}",
-        second_table = Field::SecondTable,
-        second_environment = Field::SecondEnvironment
-    )))
+    guard::compare(&ComparisonFacts {
+        tables: Fact::Known(tables),
+        ..ComparisonFacts::default()
+    })
+    .map(|_| ())
 }
 
-/// Opens a dump. Refuses a stream, because examples are read a second time.
-async fn open_source(spec: SourceSpec) -> Result<Source> {
-    let source = run_blocking("reading the dump", move || Source::open(&spec)).await?;
-    if source.is_stream() {
-        return Err(Error::usage(
-            "items from a stream cannot be compared: each could be read only once",
-        )
-        .with_hint("save it to a file first"));
+/// The facts for the guard.
+fn compared_dump(source: &Source) -> ComparedDump {
+    let metadata = source.metadata();
+    ComparedDump {
+        is_stream: source.is_stream(),
+        partial: metadata
+            .filter(|metadata| !metadata.complete)
+            .map(partial_reasons),
     }
-
-    Ok(source)
 }
 
 /// Checks a dump for damage, and returns it.
@@ -333,7 +314,7 @@ async fn check_source(source: Source, reporter: &Arc<dyn Reporter>) -> Result<Ar
 
     let reporter = Arc::clone(reporter);
     run_blocking("reading the dump", move || {
-        backup::check(&source, None, &mut |items, bytes| {
+        backup::check(&source, ItemCounter::default(), &mut |items, bytes| {
             reporter.report(Event::Progress { items, bytes });
         })?;
         Ok(Arc::new(source))

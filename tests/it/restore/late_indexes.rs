@@ -226,6 +226,80 @@ fn an_index_that_some_items_do_not_fit_is_created_after_them() {
     }
 }
 
+/// Removes the record of violations from the dump `out`, which older versions did not write.
+fn forget_violations(project: &Project) {
+    project.change_metadata("out", |metadata| {
+        let fields = metadata.as_object_mut().expect("an object");
+        assert!(fields.remove("index_key_violations").is_some());
+    });
+}
+
+#[test]
+fn the_items_of_a_source_without_that_record_are_counted_before_the_restore() {
+    let schema = "--schema=out/table-schema.json";
+    for flags in [&["--source=items.json", schema][..], &["--source=out"]] {
+        for table in ["", "--replace"] {
+            let (engine, proxy, project) = dumped([]);
+            let client = engine.client();
+            project.write("items.json", project.text("out/table-data.json"));
+            forget_violations(&project);
+            if !table.is_empty() {
+                create(&client, "copy");
+            }
+
+            let before = proxy.calls().len();
+            let shared = ["--env=dev", "--yes", "--json"];
+            let existing = (!table.is_empty()).then_some(&table);
+            let arguments = shared.iter().chain(flags).chain(existing);
+            let run = project.restoredb(arguments).exits(0);
+            let run =
+                run.says("Index by-when is created after the items: 4 items do not fit its key");
+            let report = run.report();
+            assert_eq!(settings(&report, "applied"), ["GSI by-when"]);
+            assert_eq!(
+                report["plan"]["source"]["index_violations"],
+                json!({"by-when": 4})
+            );
+
+            assert_eq!(client.items("copy"), client.items("films"));
+            assert_eq!(indexes(&client, "copy"), by_when());
+            let created = creations(&proxy.calls()[before..]);
+            assert_eq!(created.len(), 1, "{created:#?}");
+
+            // The table has the index now, and refuses these items.
+            let arguments = shared.iter().chain(flags);
+            let run = project.restoredb(arguments).exits(3);
+            run.says("4 items do not fit the key of index by-when and will be rejected.")
+                .says("delete the index and pass --apply-settings");
+        }
+    }
+}
+
+#[test]
+fn a_restore_that_starts_over_in_its_own_table_with_the_index_says_how_to_restore_all_items() {
+    // From standard input, the table is created with the index before the items are known.
+    let refused = Fault::Refused("AccessDeniedException", "not now");
+    let (engine, proxy, project) = dumped([calls("BatchWriteItem", 1..=1, refused)]);
+    let client = engine.client();
+    let schema = "--schema=out/table-schema.json";
+    let items = project.text("out/table-data.json");
+    let arguments = ["--source=-", "--env=dev", "--yes", schema];
+    project
+        .restoredb_from(items.as_bytes(), arguments)
+        .exits(10);
+    assert_eq!(indexes(&client, "copy"), by_when());
+
+    let before = proxy.calls().len();
+    let run = project.restoredb(with(&[])).exits(3);
+    run.says("4 items do not fit the key of index by-when and will be rejected.")
+        .says("pass --replace: the index will be created after the items.");
+    assert!(creations(&proxy.calls()[before..]).is_empty());
+
+    project.restoredb(with(&["--replace"])).exits(0);
+    assert_eq!(client.items("copy"), client.items("films"));
+    assert_eq!(indexes(&client, "copy"), by_when());
+}
+
 #[test]
 fn the_items_of_a_dump_that_is_transformed_or_limited_are_counted() {
     let (_engine, _proxy, project) = dumped([]);

@@ -363,30 +363,6 @@ fn no_evil_is_done(project: &Project) {
     }
 }
 
-/// Changes the metadata of a dump, and gives it the digest of what it now says.
-fn with_metadata(project: &Project, dump: &str, change: impl FnOnce(&mut Value)) {
-    let mut metadata = project.json(format!("{dump}/table-metadata.json"));
-    metadata
-        .as_object_mut()
-        .expect("an object")
-        .remove("digest");
-    change(&mut metadata);
-    let text = serde_json::to_string_pretty(&metadata).expect("JSON");
-    let head = format!("{},\n", text.trim_end_matches('}').trim_end());
-    let sum = project.path("head");
-    project.write("head", &head);
-    let output = std::process::Command::new("sha256sum")
-        .arg(&sum)
-        .output()
-        .expect("sha256sum runs");
-    let digest = String::from_utf8_lossy(&output.stdout)[..64].to_owned();
-    fs::remove_file(sum).expect("a file");
-    project.write(
-        format!("{dump}/table-metadata.json"),
-        format!("{head}  \"digest\": \"{digest}\"}}\n"),
-    );
-}
-
 #[test]
 fn names_in_a_dump_cannot_escape_its_folder() {
     let (engine, project) = dump_of(5);
@@ -400,7 +376,7 @@ fn names_in_a_dump_cannot_escape_its_folder() {
         "\u{1b}[2J\n",
     ] {
         project.copy("out", "hostile");
-        with_metadata(&project, "hostile", |metadata| {
+        project.change_metadata("hostile", |metadata| {
             metadata["table"] = json!(name);
         });
         project
@@ -430,7 +406,7 @@ fn names_in_a_dump_cannot_escape_its_folder() {
     ] {
         precious(&project);
         project.copy("out", "hostile");
-        with_metadata(&project, "hostile", |metadata| {
+        project.change_metadata("hostile", |metadata| {
             metadata["files"][files] = json!({ "bytes": 17, "sha256": "0".repeat(64) });
         });
 
@@ -491,7 +467,7 @@ fn a_dump_that_names_a_host_makes_no_call_there() {
             .expect("a bound listener has an address")
     );
 
-    with_metadata(&project, "out", |metadata| {
+    project.change_metadata("out", |metadata| {
         metadata["endpoint"] = json!(url);
     });
     let project = project.environment("dev", engine.url(), "copy");

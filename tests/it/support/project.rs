@@ -178,6 +178,20 @@ impl Project {
         }
     }
 
+    /// Changes the metadata of a dump, and its digest accordingly.
+    pub(crate) fn change_metadata(&self, dump: &str, change: impl FnOnce(&mut Value)) {
+        let file = format!("{dump}/table-metadata.json");
+        let mut metadata = self.json(&file);
+        let fields = metadata.as_object_mut().expect("an object");
+        fields.remove("digest");
+        change(&mut metadata);
+
+        let text = serde_json::to_string_pretty(&metadata).expect("JSON");
+        let head = format!("{},\n", text.trim_end_matches('}').trim_end());
+        let digest = hex::encode(Sha256::digest(&head));
+        self.write(file, format!("{head}  \"digest\": \"{digest}\"}}\n"));
+    }
+
     /// Runs `dumpdb`.
     pub(crate) fn dumpdb<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         run(self.command("dumpdb", arguments), Vec::new())

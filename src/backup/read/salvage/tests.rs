@@ -23,7 +23,7 @@ fn salvaged(bytes: &[u8]) -> (Vec<Bytes>, Vec<String>) {
         }
     }
 
-    let checked = check(&source, None, &mut |_, _| {}).unwrap();
+    let checked = check(&source, ItemCounter::default(), &mut |_, _| {}).unwrap();
     assert_eq!(
         (checked.items, checked.unreadable),
         (items.len() as u64, reasons.len() as u64)

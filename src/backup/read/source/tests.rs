@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::backup::testing::{TWO, dump, dump_folder, names, open, whole_table};
-use crate::backup::{DataFile, DumpOptions, DumpTarget, check, read_schema};
+use crate::backup::{DataFile, DumpOptions, DumpTarget, ItemCounter, check, read_schema};
 use crate::error::ErrorKind;
 use crate::place::Access;
 use crate::place::local::files::write_file;
@@ -68,7 +68,7 @@ fn items_can_be_read_again_and_stay_those_of_the_open_dump() {
 fn a_stream_is_read_once() {
     let source = Source::from_reader(Box::new(Cursor::new(b"{\"pk\":{\"S\":\"a\"}}\n")));
     assert!(source.is_stream() && source.path().is_none());
-    assert!(check(&source, None, &mut |_, _| {}).is_err());
+    assert!(check(&source, ItemCounter::default(), &mut |_, _| {}).is_err());
     assert!(source.items().unwrap().next_item().unwrap().is_some());
     assert!(source.items().is_err());
 }
@@ -83,7 +83,12 @@ fn files_of_items_are_read_compressed_or_not() {
         fs::rename(&path, &renamed).unwrap();
         let source = open(&renamed).unwrap();
         assert_eq!(source.kind(), SourceKind::Items);
-        assert_eq!(check(&source, None, &mut |_, _| {}).unwrap().items, 2);
+        assert_eq!(
+            check(&source, ItemCounter::default(), &mut |_, _| {})
+                .unwrap()
+                .items,
+            2
+        );
     }
 }
 
@@ -132,7 +137,7 @@ fn part_of_a_dump_is_damaged() {
     assert_eq!(
         check(
             &open(&dir.path().join("dump")).unwrap(),
-            None,
+            ItemCounter::default(),
             &mut |_, _| {}
         )
         .unwrap_err()
@@ -219,7 +224,7 @@ fn the_metadata_decides_between_two_data_files() {
         source.items().unwrap().next_item().unwrap().unwrap().line,
         2
     );
-    let error = check(&source, None, &mut |_, _| {}).unwrap_err();
+    let error = check(&source, ItemCounter::default(), &mut |_, _| {}).unwrap_err();
     assert!(
         error.kind() == ErrorKind::Damaged && error.to_string().contains("table-data.jsonl.zst"),
         "{error}"
@@ -326,7 +331,7 @@ fn items_in_several_files_are_read_and_checked_in_order() {
         std::iter::from_fn(|| reader.next_item().unwrap().map(|item| item.text)).collect();
     assert_eq!(read, [r#"{"pk":{"S":"first"}}"#, TWO[0], TWO[1]]);
 
-    let checked = check(&source, None, &mut |_, _| {}).unwrap();
+    let checked = check(&source, ItemCounter::default(), &mut |_, _| {}).unwrap();
     assert_eq!(checked.items, 3);
     assert_eq!(checked.data_sha256, source.data_sha256().unwrap());
     let reversed = of(vec![part("b.jsonl.gz"), part("a.jsonl")]);
@@ -338,6 +343,6 @@ fn items_in_several_files_are_read_and_checked_in_order() {
     // An incomplete file is noticed, whichever it is.
     put(dir.path(), &[("c.json", r#"{"Items":[],"NextToken":"x"}"#)]);
     let source = of(vec![part("a.jsonl"), part("c.json"), part("b.jsonl.gz")]);
-    check(&source, None, &mut |_, _| {}).unwrap();
+    check(&source, ItemCounter::default(), &mut |_, _| {}).unwrap();
     assert!(source.incompleteness().unwrap().contains("NextToken"));
 }

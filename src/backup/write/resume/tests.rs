@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sha2::Digest;
 
 use super::*;
+use crate::backup::ItemCounter;
 use crate::backup::format::{Compression, DataFormat, METADATA_FILE};
 use crate::backup::progress::{DataFileState, DumpProgress};
 use crate::backup::testing::{draft_of, items, names, schema};
@@ -185,7 +186,7 @@ fn any_number_of_interruptions_ends_with_the_bytes_frames_and_extents_of_a_clean
         assert_eq!(finished.metadata.items, expected.metadata.items);
         assert_eq!(names(dir.path()), ["clean", "dump"]);
         let source = Source::open(&SourceSpec::path(dir.path().join("dump"))).unwrap();
-        check(&source, None, &mut |_, _| {}).unwrap();
+        check(&source, ItemCounter::default(), &mut |_, _| {}).unwrap();
     }
 }
 
@@ -282,7 +283,7 @@ fn a_new_dump_discards_the_interrupted_one_but_not_a_running_one() {
 fn whole(folder: &Path) -> u64 {
     check(
         &Source::open(&SourceSpec::path(folder)).unwrap(),
-        None,
+        ItemCounter::default(),
         &mut |_, _| {},
     )
     .unwrap()

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use proptest::prelude::*;
 
 use super::*;
+use crate::backup::ItemCounter;
 use crate::backup::folder::{TargetContents, resolve_path};
 use crate::backup::testing::{
     TWO, draft_of, dump, dump_folder, items, names, open, schema, whole_table,
@@ -470,7 +471,7 @@ fn a_schema_only_dump_is_a_dump() {
     let source = open(&folder).unwrap();
     assert!(!source.has_items() && source.items().is_err() && source.schema().is_some());
     assert_eq!(
-        crate::backup::check(&source, None, &mut |_, _| {})
+        crate::backup::check(&source, ItemCounter::default(), &mut |_, _| {})
             .unwrap()
             .items,
         0

@@ -1,6 +1,7 @@
 //! The rules for a restore.
 
 mod action;
+mod indexes;
 mod source;
 mod table_changes;
 mod target;
@@ -46,6 +47,7 @@ const REFUSALS: &[Rule] = &[
     table_changes::missing_table,
     table_changes::missing_schema,
     table_changes::another_key,
+    source::has_no_items,
 ];
 
 const WARNINGS: &[Rule] = &[
@@ -58,6 +60,8 @@ const WARNINGS: &[Rule] = &[
     target::items_are_overwritten,
     target::backups_remain,
     source::incomplete,
+    indexes::created_after_items,
+    indexes::reject_items,
     table_changes::boost_with_auto_scaling,
     table_changes::boost_without_journal,
     table_changes::ignored_overrides,

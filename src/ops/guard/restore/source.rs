@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::field::Field;
 use crate::ops::guard::{Finding, warning};
 use crate::ops::identity::AccountRegion;
-use crate::ops::restore::{SourceFacts, TableAction};
+use crate::ops::restore::{SourceFacts, TableAction, needs_item, nothing_to_write};
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 
@@ -16,6 +16,8 @@ pub(crate) struct CheckedSource<'a> {
     pub(crate) facts: &'a SourceFacts,
     /// Whether it is damaged so that its metadata is lost.
     pub(crate) lacks_metadata: bool,
+    /// Whether it is a complete dump of an empty table.
+    pub(crate) is_of_empty_table: bool,
 }
 
 impl<'a> CheckedSource<'a> {
@@ -23,6 +25,7 @@ impl<'a> CheckedSource<'a> {
         Self {
             facts,
             lacks_metadata: source.lacks_metadata(),
+            is_of_empty_table: source.is_of_empty_table(),
         }
     }
 
@@ -51,6 +54,17 @@ pub(super) fn stream_is_read_twice(facts: &RestoreFacts<'_>) -> Option<Finding> 
             "{field} needs a file: standard input can be read only once"
         ))
         .with_hint("save the items in a file first");
+        Finding::Refusal(error)
+    })
+}
+
+/// The items of a stream are counted while they are read.
+pub(super) fn has_no_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let (source, target) = (facts.source.known()?, facts.target.known()?);
+    let is_empty = source.facts.items == Some(0);
+    let needs_item = needs_item(facts.request, target.action, source.is_of_empty_table);
+    (is_empty && needs_item).then(|| {
+        let error = nothing_to_write(source.facts, &target.place.table, None);
         Finding::Refusal(error)
     })
 }

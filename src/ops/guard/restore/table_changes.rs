@@ -1,5 +1,7 @@
 //! Rules about the planned changes to the target table: its key, settings and capacity.
 
+use std::collections::BTreeSet;
+
 use super::RestoreFacts;
 use crate::error::Error;
 use crate::field::Field;
@@ -20,6 +22,8 @@ pub(crate) struct TableChanges<'a> {
     pub(crate) has_setting_calls: bool,
     /// Whether the table is created with a KMS key.
     pub(crate) creates_with_kms_key: bool,
+    /// The GSIs that are created after the items.
+    pub(crate) later_indexes: BTreeSet<&'a str>,
     pub(crate) boost: Option<BoostChange>,
     /// The TTL that the table will have.
     pub(crate) ttl: Option<&'a TableTtl>,

@@ -4,6 +4,7 @@ mod connection;
 mod dump;
 mod restore;
 mod resume;
+mod verify;
 
 use super::Findings;
 use crate::error::Result;

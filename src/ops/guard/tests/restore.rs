@@ -1,5 +1,7 @@
 //! A restore: facts and options, and the findings.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::Utc;
 use serde_json::{Value, json};
 
@@ -37,10 +39,12 @@ struct Scene {
     applies_settings: bool,
     has_setting_calls: bool,
     creates_with_kms_key: bool,
+    later_indexes: BTreeSet<&'static str>,
     boost: Option<BoostChange>,
     ttl: Option<TableTtl>,
     source: SourceFacts,
     lacks_metadata: bool,
+    is_of_empty_table: bool,
 }
 
 impl Scene {
@@ -75,10 +79,12 @@ impl Scene {
             applies_settings: true,
             has_setting_calls: false,
             creates_with_kms_key: false,
+            later_indexes: BTreeSet::new(),
             boost: None,
             ttl: None,
             source: source(),
             lacks_metadata: false,
+            is_of_empty_table: false,
         }
     }
 
@@ -104,6 +110,22 @@ impl Scene {
         self.request.existing = ExistingTable::Replace;
         self.action = TableAction::Replace { items: 312 };
         self.applies_settings = true;
+    }
+
+    /// Items of the dump do not fit the keys of two indexes that the dumped table and the existing one have.
+    fn items_violate_index_keys(&mut self) {
+        let index = |name: &str| json!({"IndexName": name, "KeySchema": [], "Projection": {}});
+        let indexes = json!({"Table": {
+            "ItemCount": 0,
+            "GlobalSecondaryIndexes": [index("by-when")],
+            "LocalSecondaryIndexes": [index("by-size")],
+        }});
+
+        self.wanted = schema(&indexes).overridden(&Overrides::default()).ok();
+        self.existing = self.existing.as_ref().map(|_| schema(&indexes));
+        self.source.index_violations = [("by-when", 4), ("by-size", 1)]
+            .map(|(index, items)| (index.to_owned(), items))
+            .into();
     }
 
     /// A restore that created the table has not finished.
@@ -141,12 +163,14 @@ impl Scene {
             applies_settings: self.applies_settings,
             has_setting_calls: self.has_setting_calls,
             creates_with_kms_key: self.creates_with_kms_key,
+            later_indexes: self.later_indexes.clone(),
             boost: self.boost,
             ttl: self.ttl.as_ref(),
         };
         let source = CheckedSource {
             facts: &self.source,
             lacks_metadata: self.lacks_metadata,
+            is_of_empty_table: self.is_of_empty_table,
         };
 
         restore(&RestoreFacts {
@@ -180,7 +204,6 @@ fn schema(fields: &Value) -> TableSchema {
     TableSchema::parse(document.to_string().as_bytes()).expect("a schema")
 }
 
-/// A complete dump.
 /// The tag of an unfinished restore.
 fn tagged() -> Value {
     json!({"Tags": [{"Key": "dynadump:restoring", "Value": "now on build-7"}]})
@@ -191,6 +214,7 @@ fn ttl(is_new: bool) -> TableTtl {
     TableTtl { attribute, is_new }
 }
 
+/// A complete dump.
 fn source() -> SourceFacts {
     SourceFacts {
         path: "out".to_owned(),
@@ -204,6 +228,7 @@ fn source() -> SourceFacts {
         items: Some(312),
         bytes: Some(118_000),
         expired_items: None,
+        index_violations: BTreeMap::new(),
         complete: true,
         partial: Vec::new(),
         transformed: false,
@@ -243,6 +268,60 @@ fn each_finding_follows_from_its_facts() {
 const OVERWRITES: &str = "warning: items with matching keys will be overwritten, even if newer";
 
 const REFUSED: &[Row] = &[
+    (
+        "the source has no items",
+        |scene| scene.source.items = Some(0),
+        &[
+            "refused (Damaged): nothing to write from out: the source contains no items; table films was not touched",
+        ],
+    ),
+    (
+        "--replace, and the source has no items",
+        |scene| {
+            scene.replaced(&json!({}));
+            scene.source.items = Some(0);
+        },
+        &[
+            "refused (Damaged): nothing to write from out: the source contains no items; table films was not touched",
+        ],
+    ),
+    (
+        "the source has no items, and the table exists",
+        |scene| {
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
+            scene.source.items = Some(0);
+        },
+        &[],
+    ),
+    (
+        "the source has no items, and only the schema is restored",
+        |scene| {
+            scene.source.items = Some(0);
+            scene.request.content = ContentScope::SchemaOnly;
+        },
+        &[],
+    ),
+    (
+        "--allow-empty, and the source has no items",
+        |scene| {
+            scene.source.items = Some(0);
+            scene.request.allow_empty = true;
+        },
+        &[],
+    ),
+    (
+        "the source is a complete dump of an empty table",
+        |scene| {
+            scene.source.items = Some(0);
+            scene.is_of_empty_table = true;
+        },
+        &[],
+    ),
+    (
+        "the number of items is not known before the restore",
+        |scene| scene.source.items = None,
+        &[],
+    ),
     (
         "the target is in memory",
         |scene| scene.connection.is_in_memory = true,
@@ -404,6 +483,70 @@ const REFUSED: &[Row] = &[
 ];
 
 const WARNED: &[Row] = &[
+    (
+        "items do not fit an index of the new table, which is created after them",
+        |scene| {
+            scene.items_violate_index_keys();
+            scene.source.index_violations.remove("by-size");
+            scene.later_indexes.insert("by-when");
+        },
+        &[
+            "warning: Index by-when is created after the items: 4 items do not fit its key and will be in the table only.",
+        ],
+    ),
+    (
+        "items do not fit indexes, and no items are written",
+        |scene| {
+            scene.items_violate_index_keys();
+            scene.request.content = ContentScope::SchemaOnly;
+        },
+        &[],
+    ),
+    (
+        "items do not fit indexes, and the table is left alone",
+        |scene| {
+            scene.exists(&json!({}));
+            scene.items_violate_index_keys();
+            scene.action = TableAction::Keep {
+                reason: KeepReason::Exists,
+            };
+        },
+        &[],
+    ),
+    (
+        "items do not fit indexes that the dumped table had and the existing table lacks",
+        |scene| {
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
+            let existing = scene.existing.clone();
+            scene.items_violate_index_keys();
+            scene.existing = existing;
+        },
+        &[],
+    ),
+    (
+        "items do not fit indexes of the existing table",
+        |scene| {
+            scene.exists(&json!({}));
+            scene.items_violate_index_keys();
+        },
+        &[
+            "warning: 1 item does not fit the key of index by-size and will be rejected. 4 items do not fit the key of index by-when and will \
+           be rejected. To restore them, delete the index and pass `apply_settings`, which creates it after the items.",
+        ],
+    ),
+    (
+        "items do not fit an index of the table that the unfinished restore created",
+        |scene| {
+            scene.unfinished(items_of_other());
+            scene.items_violate_index_keys();
+            scene.source.index_violations.remove("by-size");
+            scene.resume.is_resumed = true;
+        },
+        &[
+            "warning: 4 items do not fit the key of index by-when and will be rejected. To restore them, pass `existing: Replace`: the index will be \
+           created after the items.",
+        ],
+    ),
     ("nothing is dangerous", |_| {}, &[]),
     (
         "an environment of production has the endpoint of a local engine",
