@@ -88,6 +88,7 @@ fn content_rows(group: &mut RowGroup, metadata: &Metadata) {
         group.row("transformed", "yes, items were changed by a transform");
     }
 
+    group.list("index keys", index_violations(metadata));
     let masked = metadata.mask_rules_sha256.iter();
     group.list(
         "masked",
@@ -96,6 +97,17 @@ fn content_rows(group: &mut RowGroup, metadata: &Metadata) {
     group.list("warning", few_items_warning(metadata));
     let (tool, format) = (&metadata.tool_version, metadata.format_version);
     group.row("created by", format!("dynadump {tool}, format {format}"));
+}
+
+/// The numbers of items that a restore keeps out of an index.
+fn index_violations(metadata: &Metadata) -> impl Iterator<Item = String> {
+    let violations = metadata.index_key_violations.iter().flatten();
+    let violations = violations.filter(|(_, items)| **items > 0);
+    violations.map(|(index, items)| {
+        let verb = if *items == 1 { "does" } else { "do" };
+        let items = counted(*items, "item");
+        format!("{items} {verb} not fit the key of index {index}")
+    })
 }
 
 fn route(metadata: &Metadata) -> String {
@@ -145,6 +157,21 @@ mod tests {
             assert_eq!(warning.is_some(), expected, "{items} of {reported:?}");
             assert_eq!(render(&metadata).contains("Warning "), expected);
         }
+    }
+
+    #[test]
+    fn items_that_violate_the_key_of_an_index_are_counted() {
+        let mut metadata = super::super::metadata::tests::metadata();
+        let violations = [("by-age", 1), ("by-name", 0), ("by-when", 4)];
+        let violations = violations.map(|(index, items)| (index.to_owned(), items));
+        metadata.index_key_violations = Some(violations.into());
+        let text = render(&metadata);
+        assert!(
+            text.contains("1 item does not fit the key of index by-age\n")
+                && text.contains("4 items do not fit the key of index by-when\n"),
+            "{text}"
+        );
+        assert!(!text.contains("by-name"), "{text}");
     }
 
     #[test]

@@ -68,13 +68,14 @@ fn into_captured(value: SectionResult) -> Captured {
     match value {
         Ok(Some(document)) => Captured::Document(document),
         Ok(None) => Captured::Nothing,
-        Err(error) => Captured::NotCaptured(
-            error
+        Err(error) => Captured::NotCaptured {
+            is_unsupported: error.is_unsupported_operation(),
+            reason: error
                 .code_and_message()
                 .chars()
                 .take(MAX_REASON_CHARS)
                 .collect(),
-        ),
+        },
     }
 }
 

@@ -135,7 +135,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Print retries and where each value of the configuration comes from
+    /// Print all details of plans and summaries, retries, and the source of each configuration value
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 

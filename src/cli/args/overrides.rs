@@ -25,11 +25,11 @@ pub(crate) struct OverrideArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     write_capacity: Option<u64>,
 
-    /// Restore without these indexes; `all` for every index
+    /// Remove these indexes from the schema; `all` for every index
     #[arg(long, value_name = "NAME,…", hide_short_help = true, value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     drop_index: Vec<String>,
 
-    /// Restore without the tags of the dump
+    /// Remove all tags from the schema
     #[arg(long, hide_short_help = true)]
     no_tags: bool,
 

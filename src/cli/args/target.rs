@@ -75,8 +75,9 @@ pub(super) struct TargetArgs {
     #[arg(long, hide_short_help = true, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
     pub(super) allow_empty: bool,
 
-    /// Maximum write units per second, a percentage of the table's capacity, or none [default: 50%
-    /// for a table in a protected environment that already holds items]
+    /// Maximum write units per second of the table and its indexes together, a percentage of the
+    /// smallest of their capacities, or none [default: 50% for a table in a protected environment
+    /// that already holds items]
     #[arg(long, value_name = "N|N%|none", value_parser = cap, conflicts_with = "schema_only")]
     pub(super) max_wcu: Option<Cap>,
 

@@ -8,6 +8,7 @@
 //!
 //! The operation receives a read-only store, so it cannot write items.
 
+mod captured_schema;
 mod copy;
 mod dry_run;
 mod interrupted;
@@ -162,13 +163,15 @@ pub struct DumpSummary {
     pub seconds: f64,
 }
 
-/// Settings that could not be read.
+/// A setting that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NotCaptured {
-    /// The section of the schema that lacks them.
-    pub section: String,
-    /// Why they could not be read.
+    /// Its name in plans and summaries.
+    pub setting: String,
+    /// Why it could not be read.
     pub reason: String,
+    /// Whether the endpoint does not have the operation that reads it.
+    pub is_unsupported: bool,
 }
 
 /// Result of the transform of a dump.

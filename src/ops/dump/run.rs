@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::captured_schema::{CapturedSchema, final_schema, in_words, spawn_capture};
 use super::copy::{CopiedItems, copy};
 use super::interrupted::dump_origin;
 use super::plan::DumpPlan;
@@ -16,8 +16,8 @@ use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
 use super::{DumpSummary, DumpTransformSummary, NotCaptured, interrupted};
 use crate::backup::{
-    DumpOptions, DumpTarget, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress,
-    SegmentProgress, TransformCounts, few_items_warning,
+    DumpOptions, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress, SegmentProgress,
+    TransformCounts, few_items_warning,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -26,9 +26,9 @@ use crate::ops::collision_detector::CollisionReport;
 use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
 use crate::ops::table_location::TableLocation;
-use crate::ops::{recreated, run_blocking, until_cancelled};
+use crate::ops::{run_blocking, until_cancelled};
 use crate::place::Access;
-use crate::schema::{Captured, RESTORING_TAG, Section, TableSchema};
+use crate::schema::{RESTORING_TAG, TableSchema};
 use crate::store::Reader;
 
 /// Minimum time between two saves of the progress: each of them syncs the data file.
@@ -67,15 +67,15 @@ pub async fn run(
     // The time is taken before the settings are read again: it is the end of the scan.
     let finished_at = Utc::now();
     let schema = until_cancelled(&cancel, interrupted, final_schema(store, &plan, settings)).await;
-    let (state, schema) = save_on_error(state, schema, journal).await?;
+    let (state, (schema, not_captured)) = save_on_error(state, schema, journal).await?;
     let schema = without_restoring_tag(schema, &plan, reporter.as_ref());
     let DumpState {
         writer,
         progress,
         wire,
     } = state;
-    let draft = metadata(&plan, &schema, &progress, is_limited, finished_at);
-    let not_captured = not_captured(&schema);
+    let captured = (&schema, &not_captured[..]);
+    let draft = metadata(&plan, captured, &progress, is_limited, finished_at);
     let schema = plan.request.content.includes_schema().then_some(schema);
     let finished = run_blocking("writing the dump", move || {
         writer.finish(schema.as_ref(), draft)
@@ -221,9 +221,9 @@ fn open_journal(
 /// If the schema cannot be read, saves that all items were copied.
 async fn save_on_error(
     state: DumpState,
-    schema: Result<TableSchema>,
+    schema: Result<CapturedSchema>,
     journal: Option<Journal>,
-) -> Result<(DumpState, TableSchema)> {
+) -> Result<(DumpState, CapturedSchema)> {
     let error = match schema {
         Ok(schema) => return Ok((state, schema)),
         Err(error) => error,
@@ -401,45 +401,6 @@ async fn open_writer(
     .await
 }
 
-/// Starts to read the settings that `DescribeTable` does not return, concurrently with the items.
-fn spawn_capture(store: &Reader, plan: &DumpPlan) -> JoinSet<Vec<(Section, Captured)>> {
-    let mut capturing = JoinSet::new();
-    let has_schema_file = matches!(plan.request.target, DumpTarget::Folder(_))
-        && plan.request.content.includes_schema();
-    if has_schema_file {
-        let (store, schema) = (store.clone(), plan.schema.clone());
-        capturing.spawn(async move { store.capture(&schema, &Section::all()).await });
-    }
-
-    capturing
-}
-
-/// The schema with all settings, after a check that the table was not recreated.
-async fn final_schema(
-    store: &Reader,
-    plan: &DumpPlan,
-    capturing: JoinSet<Vec<(Section, Captured)>>,
-) -> Result<TableSchema> {
-    let schema = schema_with_settings(plan, capturing).await?;
-    recreated::check_not_recreated(store, &plan.source.table, &plan.schema).await?;
-    Ok(schema)
-}
-
-/// The schema with all settings.
-async fn schema_with_settings(
-    plan: &DumpPlan,
-    mut capturing: JoinSet<Vec<(Section, Captured)>>,
-) -> Result<TableSchema> {
-    let schema = plan.schema.clone();
-    match capturing.join_next().await {
-        None => Ok(schema),
-        Some(Ok(sections)) => Ok(schema.with_sections(sections)),
-        Some(Err(error)) => Err(
-            Error::failed("reading the table's settings stopped unexpectedly").with_source(error),
-        ),
-    }
-}
-
 /// Permissions of a dump. Only the owner may read one of a table that is not on this machine, or is protected.
 pub(crate) fn file_access(source: &TableLocation) -> Access {
     if source.local && !source.protected {
@@ -459,17 +420,9 @@ fn dump_options(plan: &DumpPlan) -> DumpOptions {
     }
 }
 
-fn not_captured(schema: &TableSchema) -> Vec<NotCaptured> {
-    let sections = schema.not_captured().into_iter();
-
-    sections
-        .map(|(section, reason)| NotCaptured { section, reason })
-        .collect()
-}
-
 fn metadata(
     plan: &DumpPlan,
-    schema: &TableSchema,
+    (schema, not_captured): (&TableSchema, &[NotCaptured]),
     progress: &ScanProgress,
     is_limited: bool,
     finished_at: DateTime<Utc>,
@@ -536,9 +489,6 @@ fn metadata(
         consumed_read_units: progress.consumed_read_units,
         reported_items: plan.schema.description().item_count,
         index_key_violations: index_key_violations(progress, schema),
-        not_captured: not_captured(schema)
-            .iter()
-            .map(|NotCaptured { section, reason }| format!("{section}: {reason}"))
-            .collect(),
+        not_captured: in_words(not_captured),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct TargetState {
     pub(crate) action: TableAction,
     /// Whether this restore creates the table, or the unfinished one before it has created it.
     pub(crate) is_own: bool,
-    /// See [`was_empty`](super::unit_caps::was_empty); set after the inspection.
+    /// Whether the table exists and held no items, as far as that is known: see [`was_empty`](super::unit_caps::was_empty).
     pub(crate) was_empty: bool,
 }
 
@@ -75,24 +75,22 @@ impl TargetState {
         let (existing, leftover_boost) =
             without_boost(existing, journal.as_ref(), unfinished.as_ref())?;
         let unfinished_creation = unfinished.as_ref().filter(|job| job.created);
+        let was_empty = match fillable_table(request, existing.as_ref(), unfinished.as_ref()) {
+            Some(existing) => Some(!has_items(store, existing, table).await?),
+            None => None,
+        };
         let action = match table_action(request, existing.as_ref(), unfinished.as_ref(), &resume) {
             TableAction::Create if is_being_deleted => TableAction::CreateWhenDeleted,
-            action => {
-                unless_filled(
-                    action,
-                    (store, table),
-                    request,
-                    existing.as_ref(),
-                    unfinished.as_ref(),
-                )
-                .await?
-            }
+            _ if was_empty == Some(false) => TableAction::Keep {
+                reason: KeepReason::HasItems,
+            },
+            action => action,
         };
 
         let state = Self {
             place,
             is_own: action.creates() || unfinished_creation.is_some(),
-            was_empty: false,
+            was_empty: was_empty == Some(true),
             existing,
             backups: None,
             leftover_boost,
@@ -231,28 +229,14 @@ fn without_boost(
     Ok((existing, leftover))
 }
 
-/// `action`, or none for a table that contains items and is only to be filled if it is empty. An unfinished restore has filled it
-/// partly, and is resumed.
-async fn unless_filled(
-    action: TableAction,
-    (store, table): (&Reader, &str),
+/// The existing table, if it is only to be filled if it is empty. An unfinished restore has filled it partly, and is resumed.
+fn fillable_table<'a>(
     request: &RestoreRequest,
-    existing: Option<&TableSchema>,
+    existing: Option<&'a TableSchema>,
     unfinished: Option<&RestoreJob>,
-) -> Result<TableAction> {
+) -> Option<&'a TableSchema> {
     let has_own_items = unfinished.is_some_and(|job| job.wrote != WrittenItems::Nothing);
-    match existing {
-        Some(existing)
-            if request.existing == ExistingTable::Fill
-                && !has_own_items
-                && has_items(store, existing, table).await? =>
-        {
-            Ok(TableAction::Keep {
-                reason: KeepReason::HasItems,
-            })
-        }
-        _ => Ok(action),
-    }
+    existing.filter(|_| request.existing == ExistingTable::Fill && !has_own_items)
 }
 
 /// The planned action. A resumed restore does not replace the table again: it already has.

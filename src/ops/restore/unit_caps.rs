@@ -59,6 +59,8 @@ pub(crate) async fn was_empty(store: &Reader, state: &TargetState) -> bool {
     match &state.unfinished {
         _ if !state.place.protected => false,
         Some(job) => job.was_empty,
+        // `--if-empty` has looked.
+        None if state.was_empty => true,
         // DynamoDB counts the items about every six hours. Without permission to look, assume that there are some.
         None => {
             *items == 0

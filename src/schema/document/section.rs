@@ -15,6 +15,7 @@ use crate::schema::settings::operation::Operation;
 #[derive(Debug, Clone, Copy)]
 pub struct Section {
     name: &'static str,
+    label: &'static str,
     reading: Reading,
     pub(crate) known_fields: &'static KnownFields,
 }
@@ -49,11 +50,13 @@ pub(crate) enum Resource {
 impl Section {
     pub(crate) const fn new(
         name: &'static str,
+        label: &'static str,
         reading: Reading,
         known_fields: &'static KnownFields,
     ) -> Self {
         Self {
             name,
+            label,
             reading,
             known_fields,
         }
@@ -63,6 +66,12 @@ impl Section {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.name
+    }
+
+    /// The setting that it contains, as plans and summaries name it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.label
     }
 
     /// How the section is read.
@@ -87,7 +96,12 @@ pub enum Captured {
     /// The response, verbatim.
     Document(Box<RawValue>),
     /// The call failed: the section is `{"not_captured": "<reason>"}`.
-    NotCaptured(String),
+    NotCaptured {
+        /// The error of the call.
+        reason: String,
+        /// Whether the endpoint does not have the operation.
+        is_unsupported: bool,
+    },
 }
 
 impl Captured {
@@ -96,7 +110,7 @@ impl Captured {
         match self {
             Self::Nothing => None,
             Self::Document(value) => Some(value),
-            Self::NotCaptured(reason) => Some(raw(&NotCaptured {
+            Self::NotCaptured { reason, .. } => Some(raw(&NotCaptured {
                 not_captured: reason.into(),
             })),
         }
@@ -117,15 +131,6 @@ impl TableSchema {
         // A placeholder is the reason for a missing value, not a value.
         self.section_text(section)
             .filter(|value| reason_of(value).is_none())
-    }
-
-    /// The sections that could not be captured, each by name and with the reason.
-    #[must_use]
-    pub fn not_captured(&self) -> Vec<(String, String)> {
-        let sections = self.sections.iter();
-        sections
-            .filter_map(|(name, value)| Some((name.clone(), reason_of(value)?)))
-            .collect()
     }
 
     /// Why `section` could not be captured, if so.

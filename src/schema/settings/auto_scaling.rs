@@ -34,6 +34,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 /// `ScalableTargets` and `ScalingPolicies` of table and indexes, as one object.
 pub(crate) const SECTION: Section = Section::new(
     "AutoScaling",
+    LABEL,
     Reading::AutoScaling {
         targets: Operation::auto_scaling("DescribeScalableTargets"),
         policies: Operation::auto_scaling("DescribeScalingPolicies"),

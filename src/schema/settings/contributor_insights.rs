@@ -23,6 +23,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 /// An array of the responses for the table and each GSI.
 const SECTION: Section = Section::new(
     "ContributorInsights",
+    LABEL,
     Reading::PerIndex(Operation::dynamodb("DescribeContributorInsights")),
     &plain(&[
         "ContributorInsightsMode",

@@ -60,6 +60,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 /// `KeyMetadata` of the key. The description of a table with AWS's managed key looks like that of a table with a customer's.
 const SECTION: Section = Section::new(
     "EncryptionKey",
+    LABEL,
     Reading::Key(Operation::kms("DescribeKey"), "KeyMetadata"),
     &plain(&[
         "AWSAccountId",

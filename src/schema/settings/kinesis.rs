@@ -22,6 +22,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 
 const SECTION: Section = Section::new(
     "KinesisDestinations",
+    LABEL,
     Reading::Field(
         Operation::dynamodb("DescribeKinesisStreamingDestination"),
         "KinesisDataStreamDestinations",

@@ -21,6 +21,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 
 const SECTION: Section = Section::new(
     "ContinuousBackups",
+    LABEL,
     Reading::Field(
         Operation::dynamodb("DescribeContinuousBackups"),
         "ContinuousBackupsDescription",

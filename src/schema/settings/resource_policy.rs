@@ -36,11 +36,13 @@ const FIELDS: KnownFields = plain(&["Policy", "RevisionId"]);
 
 const OF_TABLE: Section = Section::new(
     "ResourcePolicy",
+    LABEL,
     Reading::Document(READ, Resource::Table),
     &FIELDS,
 );
 const OF_STREAM: Section = Section::new(
     "StreamResourcePolicy",
+    STREAM_LABEL,
     Reading::Document(READ, Resource::Stream),
     &FIELDS,
 );

@@ -2,7 +2,7 @@
 
 use super::SETTINGS;
 use crate::schema::TableSchema;
-use crate::schema::document::section::{Captured, Section};
+use crate::schema::document::section::{Captured, Section, reason_of};
 
 impl Section {
     /// Every section, in the order of the document.
@@ -16,6 +16,21 @@ impl Section {
 }
 
 impl TableSchema {
+    /// The settings that could not be captured, each with the reason.
+    #[must_use]
+    pub fn not_captured(&self) -> Vec<(String, String)> {
+        let all = Section::all();
+        let label = |name: &str| {
+            let section = all.iter().find(|section| section.name() == name);
+            section.map_or_else(|| name.to_owned(), |section| section.label().to_owned())
+        };
+
+        let sections = self.sections.iter();
+        sections
+            .filter_map(|(name, value)| Some((label(name), reason_of(value)?)))
+            .collect()
+    }
+
     /// The schema with these sections in place of those of the same name. In the document they follow `Table` in the order of
     /// [`Section::all`], before any sections that this version does not know.
     #[must_use]

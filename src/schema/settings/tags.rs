@@ -51,6 +51,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 /// All pages in one array.
 pub(crate) const SECTION: Section = Section::new(
     "Tags",
+    "tags",
     Reading::List(Operation::dynamodb("ListTagsOfResource"), "Tags"),
     &plain(&["Key", "Value"]),
 );

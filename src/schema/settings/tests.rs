@@ -375,7 +375,10 @@ mod rules {
         let sections = Section::all().into_iter().map(|section| {
             (
                 section,
-                Captured::NotCaptured("AccessDenied: \"no\"".to_owned()),
+                Captured::NotCaptured {
+                    reason: "AccessDenied: \"no\"".to_owned(),
+                    is_unsupported: false,
+                },
             )
         });
 
@@ -751,7 +754,10 @@ mod calls {
 
         let unknown = parse(EVERYTHING).with_sections(vec![(
             section("EncryptionKey"),
-            Captured::NotCaptured("AccessDenied".to_owned()),
+            Captured::NotCaptured {
+                reason: "AccessDenied".to_owned(),
+                is_unsupported: false,
+            },
         )]);
         let body = creation(&unknown, &SettingChoice::default(), false);
         assert!(
@@ -976,7 +982,10 @@ mod documents {
             ),
             (
                 section("TimeToLive"),
-                Captured::NotCaptured("denied \"twice\"\n".to_owned()),
+                Captured::NotCaptured {
+                    reason: "denied \"twice\"\n".to_owned(),
+                    is_unsupported: false,
+                },
             ),
             (section("Tags"), Captured::Nothing),
             (section("ContinuousBackups"), Captured::Document(raw("{}"))),
@@ -998,7 +1007,7 @@ mod documents {
         for schema in [&schema, &parse(&document)] {
             assert_eq!(
                 schema.not_captured(),
-                [("TimeToLive".to_owned(), "denied \"twice\"\n".to_owned())]
+                [("TTL".to_owned(), "denied \"twice\"\n".to_owned())]
             );
             assert!(
                 schema.section(section("TimeToLive")).is_none()

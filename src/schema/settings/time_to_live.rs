@@ -22,6 +22,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
 
 const SECTION: Section = Section::new(
     "TimeToLive",
+    "TTL",
     Reading::Field(
         Operation::dynamodb("DescribeTimeToLive"),
         "TimeToLiveDescription",

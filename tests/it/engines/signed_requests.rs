@@ -338,7 +338,7 @@ fn an_action_that_is_not_allowed_is_named() {
     let tags = without(&dumping, "dynamodb:ListTagsOfResource");
     stage.sign_in(&project, &stage.user(&tags));
     let run = project.dumpdb(["--output=partly", "-v"]).exits(0);
-    run.says("Tags: AccessDeniedException")
+    run.says("tags: AccessDeniedException")
         .says("dynamodb:ListTagsOfResource");
 
     let copy = stage.other_table();

@@ -251,3 +251,11 @@ fn an_on_demand_table_is_read_at_half_its_warm_throughput() {
         .exits(0)
         .says("no limit (the capacity of the table is unknown)");
 }
+
+#[test]
+fn with_if_empty_a_protected_table_is_read_once_to_see_that_it_is_empty() {
+    let scene = Scene::new(5, 0, []);
+    let run = scene.plan(&["--env=prod", "--if-empty"]);
+    assert!(run.report()["plan"]["max_write_units"].is_null(), "{run}");
+    assert_eq!(scene.proxy.count("Scan"), 1);
+}

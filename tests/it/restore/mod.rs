@@ -8,6 +8,7 @@ mod deleting_tables;
 mod embedded;
 mod empty_sources;
 mod expired_items;
+mod global_tables;
 mod if_empty;
 mod incomplete_input;
 mod item_accounting;

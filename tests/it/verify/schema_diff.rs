@@ -237,7 +237,7 @@ fn what_cannot_be_compared_is_named() {
     let project = project.environment("dev", proxy.url(), "films");
     let run = project.verifydb(DIFF.iter().chain(&["--env=dev"])).exits(0);
     run.says("[WARNING] Not compared:")
-        .says("Tags: not reported by the table: AccessDeniedException");
+        .says("tags: not reported by the table: AccessDeniedException");
 }
 
 #[test]

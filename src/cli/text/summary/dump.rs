@@ -4,7 +4,7 @@ use super::{OutcomeText, key_collisions};
 use crate::cli::text::{format, plan};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
-use crate::ops::dump::{DumpSummary, DumpTransformSummary};
+use crate::ops::dump::{DumpSummary, DumpTransformSummary, NotCaptured};
 
 /// The summary of a dump.
 pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText {
@@ -13,10 +13,7 @@ pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText 
             item_rows(group, summary);
         }
 
-        let settings = summary.not_captured.iter();
-        let settings = settings.map(|missing| (&*missing.section, &*missing.reason));
-        let settings = settings.collect();
-        plan::not_available_rows(group, "not captured", settings, summary.source.local);
+        not_captured_rows(group, summary);
 
         for file in &summary.files {
             group.detail("files", file);
@@ -44,6 +41,19 @@ fn headline(summary: &DumpSummary, content: ContentScope) -> String {
         format::bytes(summary.data_bytes),
     );
     format!("Dumped {items} ({bytes}) from {table} to {target} in {took}.")
+}
+
+/// Settings that could not be read. That a local engine does not have some of them is usual; a refusal is not.
+fn not_captured_rows(group: &mut RowGroup, summary: &DumpSummary) {
+    const LABEL: &str = "not captured";
+
+    let is_usual = |missing: &&NotCaptured| missing.is_unsupported && summary.source.local;
+    let (usual, unusual): (Vec<_>, Vec<_>) = summary.not_captured.iter().partition(is_usual);
+    for (settings, are_usual) in [(unusual, false), (usual, true)] {
+        let settings = settings.iter();
+        let settings = settings.map(|missing| (&*missing.setting, &*missing.reason));
+        plan::not_available_rows(group, LABEL, settings.collect(), are_usual);
+    }
 }
 
 /// Counts of a dump that includes items.
@@ -142,7 +152,6 @@ mod tests {
     use super::super::testing::{lines, location};
     use super::*;
     use crate::layout::Line;
-    use crate::ops::dump::NotCaptured;
     use crate::ops::table_location::TableLocation;
     use crate::store::WireBytes;
 
@@ -204,29 +213,49 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_were_not_captured_are_listed_with_their_reasons() {
-        let remote = TableLocation {
-            local: false,
-            ..location()
+    fn settings_that_were_not_captured_are_listed_with_their_reasons_unless_a_local_engine_lacks_them()
+     {
+        let not_captured = |setting: &str, reason: &str, is_unsupported| NotCaptured {
+            setting: setting.to_owned(),
+            reason: reason.to_owned(),
+            is_unsupported,
         };
-        let not_captured = vec![NotCaptured {
-            section: "ContinuousBackups".to_owned(),
-            reason: "AccessDeniedException: eve is not authorized".to_owned(),
-        }];
-        let summary = DumpSummary {
-            source: remote,
-            not_captured,
-            ..schema_dump()
-        };
+        let not_captured = vec![
+            not_captured("auto scaling", "UnknownOperationException", true),
+            not_captured(
+                "PITR",
+                "AccessDeniedException: eve is not authorized",
+                false,
+            ),
+        ];
 
-        let line =
-            "  Not captured  ContinuousBackups: AccessDeniedException: eve is not authorized";
-        assert_eq!(
-            dump(&summary, ContentScope::SchemaOnly)
-                .rows
-                .lines(false, usize::MAX),
-            [Line::Row(line.to_owned())]
-        );
+        let denied = "PITR: AccessDeniedException: eve is not authorized";
+        for (local, lines) in [
+            (true, [denied, "auto scaling (-v shows why)"]),
+            (false, ["auto scaling: UnknownOperationException", denied]),
+        ] {
+            let source = TableLocation {
+                local,
+                ..location()
+            };
+            let summary = DumpSummary {
+                source,
+                not_captured: not_captured.clone(),
+                ..schema_dump()
+            };
+
+            let [first, second] = lines;
+            let expected = [
+                format!("  Not captured  {first}"),
+                format!("{}{second}", " ".repeat(16)),
+            ];
+            let rows = dump(&summary, ContentScope::SchemaOnly).rows;
+            assert_eq!(
+                rows.lines(false, usize::MAX),
+                expected.map(Line::Row),
+                "local: {local}"
+            );
+        }
     }
 
     #[test]
