@@ -78,7 +78,7 @@ struct ServeOnlyArgs {
     #[arg(long)]
     memory: bool,
 
-    /// Restore this dump before serving, unless its table exists; repeatable
+    /// Restore this dump or set before serving, except for tables that exist; repeatable
     #[arg(long, value_name = "DIR|FILE")]
     from: Vec<PathBuf>,
 

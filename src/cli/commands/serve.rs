@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::backup::SourceSpec;
+use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::args::{ServeCommand, Storage, state_dir};
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
@@ -209,12 +209,7 @@ async fn restore_dumps(
     };
     let reader = Box::pin(Reader::open(&target.environment, options)).await?;
 
-    for dump in &command.from {
-        // The environment names one table at most.
-        let table = match command.from.as_slice() {
-            [_] => target.environment.single_table()?.map(ToOwned::to_owned),
-            _ => None,
-        };
+    for (dump, table) in dumps(command, &target.environment)? {
         let existing = if command.replace {
             ExistingTable::Replace
         } else {
@@ -233,6 +228,31 @@ async fn restore_dumps(
     }
 
     Ok(())
+}
+
+/// The dumps to restore, those of sets included, each with its table; `None` for the table that the dump names.
+fn dumps(
+    command: &ServeCommand,
+    environment: &Environment,
+) -> Result<Vec<(PathBuf, Option<String>)>> {
+    let mut dumps = Vec::new();
+    for path in &command.from {
+        match DumpSet::find(path)? {
+            Some(set) => {
+                for table in set.manifest().tables.keys() {
+                    dumps.push((set.member(table)?, None));
+                }
+            }
+            // The environment names one table at most.
+            None if command.from.len() == 1 => {
+                let table = environment.single_table()?;
+                dumps.push((path.clone(), table.map(ToOwned::to_owned)));
+            }
+            None => dumps.push((path.clone(), None)),
+        }
+    }
+
+    Ok(dumps)
 }
 
 async fn restore(

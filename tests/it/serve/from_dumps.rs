@@ -78,6 +78,20 @@ fn several_dumps_are_restored_into_their_own_tables() {
 }
 
 #[test]
+fn the_dumps_of_a_set_are_restored_into_their_own_tables() {
+    let (engine, project) = dump_of(40);
+    engine.client().create_simple("actors");
+    engine.client().put("actors", numbered(7));
+    project
+        .dumpdb(["--table=films,actors", "--output=set"])
+        .exits(0);
+
+    let served = Served::start(&project, ["--memory", "--listen=127.0.0.1:0", "--from=set"]);
+    assert_eq!(served.client().items("films").len(), 40);
+    assert_eq!(served.client().items("actors").len(), 7);
+}
+
+#[test]
 fn a_dump_that_is_damaged_or_missing_ends_it_before_it_is_ready() {
     let project = project();
     let arguments = ["--memory", "--listen=127.0.0.1:0", "--ready-file=ready"];

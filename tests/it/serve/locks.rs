@@ -3,14 +3,15 @@
 use rustix::process::Signal;
 
 use crate::support::client::numbered;
-use crate::support::project::{Project, run};
+use crate::support::project::{Project, dump_of, run};
 use crate::support::served::Served;
 
 const EMBEDDED: &str = "--endpoint-url=embedded:data.db";
 
 #[test]
 fn other_commands_are_referred_to_the_url_of_a_served_file() {
-    let project = Project::empty();
+    let (_engine, project) = dump_of(3);
+    let project = project.environment("served", "embedded:data.db", "films");
     let served = Served::start(
         &project,
         ["--no-env", "--database=data.db", "--listen=127.0.0.1:0"],
@@ -33,6 +34,16 @@ fn other_commands_are_referred_to_the_url_of_a_served_file() {
         .verifydb(["--no-env", EMBEDDED, "--table=films", "--source=out"])
         .exits(1)
         .says(&hint);
+
+    for arguments in [
+        ["--from=served", "--to=local"],
+        ["--from=local", "--to=served"],
+    ] {
+        project
+            .copydb(arguments.iter().chain(&["--table=films", "--yes"]))
+            .exits(1)
+            .says(&hint);
+    }
 
     // Another server on another port.
     let arguments = ["--no-env", "--database=data.db", "--listen=127.0.0.1:0"];
