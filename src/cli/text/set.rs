@@ -338,3 +338,105 @@ fn with_hint(error: &Error) -> String {
     let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
     format!("{error}{}", hint.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::backup::MemberDump;
+    use crate::layout::Line;
+
+    fn result(table: &str, outcome: TableOutcome<DumpedMember>) -> TableResult<DumpedMember> {
+        TableResult {
+            table: table.to_owned(),
+            outcome,
+        }
+    }
+
+    fn dumped(items: u64) -> MemberDump {
+        MemberDump {
+            finished_at: DateTime::UNIX_EPOCH,
+            items,
+            data_bytes: 1_000 * items,
+            complete: true,
+            metadata_sha256: String::new(),
+        }
+    }
+
+    fn denied() -> Error {
+        Error::environment("access denied").with_hint("ask for it")
+    }
+
+    fn interrupted() -> Error {
+        Error::new(ErrorKind::Interrupted, "interrupted")
+    }
+
+    #[test]
+    fn a_summary_groups_equal_failures_and_says_how_to_resume() {
+        let before = TableOutcome::Finished(DumpedMember::Before(dumped(3)));
+        let summary = SetDumpSummary {
+            target: "out".to_owned(),
+            tables: vec![
+                result("a", TableOutcome::Failed(denied())),
+                result("b", before),
+                result("c", TableOutcome::Failed(denied())),
+                result("d", TableOutcome::Failed(interrupted())),
+                result("e", TableOutcome::NotStarted),
+            ],
+            is_published: false,
+            is_interrupted: true,
+            warnings: Vec::new(),
+            seconds: 0.5,
+        };
+
+        let text = dump_summary(&summary, "prod", "Resume with: x --resume");
+        assert_eq!(
+            text.headline.as_deref(),
+            Some("Dumped 1 of 5 tables of prod to out in 0.50 s: 3 items (3.00 kB).")
+        );
+        assert_eq!(
+            text.problems,
+            [
+                "tables a, c: access denied\nhint: ask for it",
+                "interrupted: 2 tables not finished",
+                "the existing dump in out was kept, because not all tables were dumped",
+            ]
+        );
+        assert_eq!(
+            text.rows.lines(false, usize::MAX),
+            [Line::Row("  Next  Resume with: x --resume".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_plan_lists_failures_first_and_shortens_a_long_list() {
+        let mut tables: Vec<_> = (0..30)
+            .map(|at| PlannedTable {
+                table: format!("t{at:02}"),
+                state: TableState::Finished(dumped(1)),
+            })
+            .collect();
+        tables[25].state = TableState::Failed(denied());
+        let rows = Rows::plain(|group| table_rows(group, &tables));
+        let lines = |with_details| {
+            let lines = rows.lines(with_details, usize::MAX).into_iter();
+            lines
+                .map(|line| match line {
+                    Line::Row(text) => text,
+                    Line::Heading(text) => text.to_owned(),
+                })
+                .collect::<Vec<String>>()
+        };
+
+        let short = lines(false);
+        assert_eq!(short.len(), MAX_TABLES + 1);
+        assert_eq!(short[0], "  t25  cannot be dumped: access denied");
+        assert_eq!(short[1], "  t00  dumped already, 1 item");
+        assert_eq!(
+            short[MAX_TABLES],
+            "  …    and 10 more, listed with --verbose"
+        );
+        assert_eq!(lines(true).len(), 30);
+    }
+}
