@@ -1,8 +1,13 @@
 //! Import of a function before the first item, so that a mistake is reported before anything is read.
 
-use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::PythonSpec;
 use super::answer;
@@ -15,6 +20,9 @@ const SHOWN_LINES: usize = 20;
 
 /// Characters of each of them.
 const LINE_CHARS: usize = 500;
+
+/// How long to wait for the rest of standard error after the interpreter has ended.
+const STDERR_GRACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Number of `SIGALRM`, which ends an import that takes too long.
 const SIGALRM: i32 = 14;
@@ -34,18 +42,51 @@ pub(super) fn check(spec: &PythonSpec) -> Result<()> {
         .with_hint("separate them by a colon, as in transform.py:rekey"));
     }
 
-    let output = spec
-        .command()
-        .arg(spec.timeout.as_secs_f64().to_string())
-        .env_remove(MASK_KEY_VARIABLE)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| cannot_start(spec, error))?;
+    let output = import(spec).map_err(|error| cannot_start(spec, error))?;
 
     match output.stdout.trim_ascii() {
         b"=" => Ok(()),
         line => Err(cannot_import(spec, line, &output)),
     }
+}
+
+/// Runs the import to its end, and ends the processes that it has started.
+fn import(spec: &PythonSpec) -> io::Result<Output> {
+    let mut child = spec
+        .command()
+        .arg(spec.timeout.as_secs_f64().to_string())
+        .env_remove(MASK_KEY_VARIABLE)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+
+    // A process that the import has started may keep it open.
+    let (sender, stderr) = mpsc::channel();
+    if let Some(mut pipe) = child.stderr.take() {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            // What was read before an error is shown. Nobody may wait for it any more.
+            let _ = pipe.read_to_end(&mut text);
+            let _ = sender.send(text);
+        });
+    }
+
+    let mut stdout = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        // Only the adapter has this pipe: it ends with the interpreter.
+        pipe.read_to_end(&mut stdout)?;
+    }
+
+    // Before the interpreter is reaped: its PID may then be reused. An error means that the group no longer exists.
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+
+    Ok(Output {
+        status: child.wait()?,
+        stdout,
+        stderr: stderr.recv_timeout(STDERR_GRACE_PERIOD).unwrap_or_default(),
+    })
 }
 
 fn cannot_start(spec: &PythonSpec, error: io::Error) -> Error {

@@ -135,6 +135,11 @@ fn numbered(count: usize) -> Vec<Bytes> {
     (0..count).map(item).collect()
 }
 
+/// Whether a process exists and is not a zombie.
+fn is_running(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 fn usage_error(spec: PythonSpec) -> Error {
     let error = Transform::new().python(spec).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
@@ -457,9 +462,7 @@ def f(item):
 
     let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(500);
-    while std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.contains(") Z "))
-    {
+    while is_running(&pid) {
         assert!(Instant::now() < deadline, "{pid} is still running");
         tokio::task::yield_now().await;
     }
@@ -526,6 +529,24 @@ fn an_import_that_hangs_ends_with_the_timeout() {
             .ends_with("the import took longer than 0.5 s"),
         "{error}"
     );
+}
+
+#[test]
+fn processes_that_an_import_starts_do_not_outlive_it() {
+    let folder = Folder::new(
+        "import os, subprocess
+child = subprocess.Popen(['sleep', '1000'])
+with open(os.path.dirname(__file__) + '/pid', 'w') as file: file.write(str(child.pid))
+def f(item): return item",
+    );
+    Transform::new().python(folder.spec()).unwrap();
+
+    let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(500);
+    while is_running(&pid) {
+        assert!(Instant::now() < deadline, "{pid} is still running");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
