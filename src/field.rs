@@ -99,6 +99,7 @@ fields! {
     SourceEnvironment "source environment"
     TargetEnvironment "target environment"
     TargetTable "target table"
+    DeleteExtra "delete_extra"
 
     // Overrides
     Overrides "overrides"

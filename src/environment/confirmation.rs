@@ -44,6 +44,15 @@ impl Confirmation {
             .is_some_and(|accepted| accepted.iter().any(is_about))
     }
 
+    /// Whether it allows deleting items of the table.
+    #[must_use]
+    pub fn covers_deleting_items(&self, table: &str) -> bool {
+        let is_about = |question: &Question| matches!(question, Question::DeleteItems { table: named } if named == table);
+        self.tables
+            .get(table)
+            .is_some_and(|accepted| accepted.iter().any(is_about))
+    }
+
     /// Whether everything that `approval` asks for was confirmed: each of its tables, with at least its risks.
     #[must_use]
     pub fn covers_approval(&self, approval: &Approval) -> bool {

@@ -8,8 +8,9 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::keys::{self, KeySet};
 use super::lines::{LineError, logical_lines};
-use super::{Sourced, ValueSource, keys, placeholder};
+use super::{Sourced, ValueSource, placeholder};
 use crate::error::{Error, Result};
 use crate::limits::ENV_FILE_BYTES;
 
@@ -17,24 +18,28 @@ use crate::limits::ENV_FILE_BYTES;
 /// `Debug`.
 pub(crate) struct EnvFile {
     display_path: PathBuf,
+    keys: KeySet,
     entries: BTreeMap<&'static str, EnvEntry>,
 }
 
 struct EnvEntry {
     line: usize,
+    /// The key as the file writes it.
+    name: &'static str,
     value: String,
 }
 
 impl EnvFile {
-    /// Reads the file at `path`, which is called `display_path` in errors and sources.
-    pub(crate) fn read(path: &Path, display_path: &Path) -> Result<Self> {
-        Self::parse(&read_text(path, display_path)?, display_path)
+    /// Reads these keys of the file at `path`, which is called `display_path` in errors and sources.
+    pub(crate) fn read_keys(path: &Path, display_path: &Path, keys: KeySet) -> Result<Self> {
+        Self::parse(&read_text(path, display_path)?, display_path, keys)
     }
 
     /// Parses the text of an env file.
-    pub(crate) fn parse(text: &str, display_path: &Path) -> Result<Self> {
+    pub(crate) fn parse(text: &str, display_path: &Path, keys: KeySet) -> Result<Self> {
         let mut file = Self {
             display_path: display_path.to_owned(),
+            keys,
             entries: BTreeMap::new(),
         };
         for line in logical_lines(text).map_err(|error| file.line_error(&error))? {
@@ -52,8 +57,13 @@ impl EnvFile {
             .filter(|entry| !entry.value.is_empty())?;
         Some(Sourced {
             value: entry.value.clone(),
-            source: self.source(key, entry.line),
+            source: self.source(entry.name, entry.line),
         })
+    }
+
+    /// Whether `key` has a value.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.get(key).is_some()
     }
 
     /// Checks that no key has an empty value.
@@ -65,16 +75,16 @@ impl EnvFile {
         // The error names the first line in the order of the file, not of the keys.
         let first = self
             .entries
-            .iter()
-            .filter(|(_, entry)| entry.value.is_empty())
-            .min_by_key(|(_, entry)| entry.line);
+            .values()
+            .filter(|entry| entry.value.is_empty())
+            .min_by_key(|entry| entry.line);
 
-        let Some((key, entry)) = first else {
+        let Some(entry) = first else {
             return Ok(());
         };
 
         Err(self
-            .source(key, entry.line)
+            .source(entry.name, entry.line)
             .error("is empty")
             .with_hint("fill in the value, or delete the line"))
     }
@@ -85,29 +95,29 @@ impl EnvFile {
         let (Some(Ok((key, value))), None) = (parsed.next(), parsed.next()) else {
             let key = text
                 .split_once('=')
-                .and_then(|(key, _)| keys::recognized(key.trim_start_matches("export").trim()));
+                .and_then(|(key, _)| self.keys.find(key.trim_start_matches("export").trim()));
             return Err(self.line_error(&LineError {
                 number: line,
-                key,
+                key: key.map(|(_, name)| name),
                 reason: "is not KEY=value".to_owned(),
             }));
         };
 
-        if let Some(key) = keys::recognized(&key) {
-            return self.insert(key, line, value);
+        if let Some(found) = self.keys.find(&key) {
+            return self.insert(found, line, value);
         }
 
         let at = format!("{} line {line}", self.display_path.display());
         // Keys of other programs are ignored, except names that were most likely meant for this
         // program.
-        if let Some(meant) = keys::canonical_name(&key) {
+        if let Some(meant) = self.keys.meant_by(&key) {
             return Err(Error::environment(format!(
                 "{at}: unsupported key {key}; did you mean {meant}?"
             ))
             .with_hint(format!("rename {key} to {meant}, or delete the line")));
         }
 
-        if keys::has_own_prefix(&key) {
+        if self.keys == KeySet::Environment && keys::has_own_prefix(&key) {
             return Err(Error::environment(format!("{at}: unknown key {key}"))
                 .with_hint(keys::own_key_hint(&key)));
         }
@@ -115,8 +125,13 @@ impl EnvFile {
         Ok(())
     }
 
-    fn insert(&mut self, key: &'static str, line: usize, value: String) -> Result<()> {
-        let source = self.source(key, line);
+    fn insert(
+        &mut self,
+        (key, name): (&'static str, &'static str),
+        line: usize,
+        value: String,
+    ) -> Result<()> {
+        let source = self.source(name, line);
         if let Some(first) = self.entries.get(key) {
             return Err(source
                 .error(format!("was already set on line {}", first.line))
@@ -133,7 +148,7 @@ impl EnvFile {
                 .with_hint("fill in the real value, or delete the line"));
         }
 
-        self.entries.insert(key, EnvEntry { line, value });
+        self.entries.insert(key, EnvEntry { line, name, value });
 
         Ok(())
     }
@@ -208,7 +223,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<EnvFile> {
-        EnvFile::parse(text, Path::new("envs/.env.x"))
+        EnvFile::parse(text, Path::new("envs/.env.x"), KeySet::Environment)
     }
 
     fn error(text: &str) -> Error {
@@ -333,7 +348,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         let message = |path: &Path| {
-            EnvFile::read(path, Path::new("f"))
+            EnvFile::read_keys(path, Path::new("f"), KeySet::Environment)
                 .err()
                 .unwrap()
                 .to_string()
@@ -352,7 +367,7 @@ mod tests {
             "f is larger than 1048576 bytes: not an env file"
         );
         put(&b"#".repeat(usize::try_from(ENV_FILE_BYTES).unwrap()));
-        assert!(EnvFile::read(&path, Path::new("f")).is_ok());
+        assert!(EnvFile::read_keys(&path, Path::new("f"), KeySet::Environment).is_ok());
     }
 
     proptest! {

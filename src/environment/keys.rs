@@ -158,6 +158,106 @@ const KEYS: [(&str, &[&str]); 18] = [
     (SAMPLE, &[]),
 ];
 
+pub(crate) const TABLES_TO_MIGRATE: &str = "TABLES_TO_MIGRATE";
+pub(crate) const SOURCE_PREFIX: &str = "SRC_PREFIX";
+pub(crate) const TARGET_PREFIX: &str = "DEST_PREFIX";
+
+/// The keys of a file for both sides of a copy: the key that each stands for, its name for the source and for the target.
+const SIDE_KEYS: [(&str, &str, &str); 7] = [
+    (
+        ACCESS_KEY_ID,
+        "SRC_AWS_ACCESS_KEY_ID",
+        "DEST_AWS_ACCESS_KEY_ID",
+    ),
+    (
+        SECRET_ACCESS_KEY,
+        "SRC_AWS_SECRET_ACCESS_KEY",
+        "DEST_AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        SESSION_TOKEN,
+        "SRC_AWS_SESSION_TOKEN",
+        "DEST_AWS_SESSION_TOKEN",
+    ),
+    (REGION, "SRC_AWS_REGION", "DEST_AWS_REGION"),
+    (PROFILE, "SRC_AWS_PROFILE", "DEST_AWS_PROFILE"),
+    (ENDPOINT, "SRC_AWS_ENDPOINT_URL", "DEST_AWS_ENDPOINT_URL"),
+    (
+        PROTECTED,
+        "SRC_DYNADUMP_PROTECTED",
+        "DEST_DYNADUMP_PROTECTED",
+    ),
+];
+
+/// The keys that a file may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeySet {
+    /// Those of an env file.
+    Environment,
+    /// Those of the source in a file for both sides of a copy.
+    Source,
+    /// Those of the target in such a file.
+    Target,
+    /// Those of neither side in such a file.
+    Tables,
+}
+
+impl KeySet {
+    /// The key that `name` stands for, and the name itself; `None` if it is not one of these keys.
+    pub(crate) fn find(self, name: &str) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Environment => recognized(name).map(|key| (key, key)),
+            Self::Source | Self::Target => self.names().find(|(_, own)| *own == name),
+            Self::Tables => [TABLES_TO_MIGRATE, SOURCE_PREFIX, TARGET_PREFIX]
+                .into_iter()
+                .find(|key| *key == name)
+                .map(|key| (key, key)),
+        }
+    }
+
+    /// The name of a key on a side of a copy.
+    pub(crate) fn name_of(self, key: &'static str) -> &'static str {
+        self.names()
+            .find(|(own, _)| *own == key)
+            .map_or(key, |(_, name)| name)
+    }
+
+    /// The key of this set that `name` most likely means.
+    pub(crate) fn meant_by(self, name: &str) -> Option<&'static str> {
+        let prefix = match self {
+            Self::Environment => return canonical_name(name),
+            Self::Source => "SRC_",
+            Self::Target => "DEST_",
+            Self::Tables => return None,
+        };
+
+        let start = name.get(..prefix.len())?;
+        let rest = &name[prefix.len()..];
+        let key = canonical_name(rest).or_else(|| recognized(rest))?;
+        let named = self.name_of(key);
+        (start.eq_ignore_ascii_case(prefix) && named != key && named != name).then_some(named)
+    }
+
+    fn names(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        SIDE_KEYS
+            .into_iter()
+            .filter_map(move |(key, source, target)| match self {
+                Self::Source => Some((key, source)),
+                Self::Target => Some((key, target)),
+                Self::Environment | Self::Tables => None,
+            })
+    }
+}
+
+/// The key that a name stands for on either side of a copy; other names are returned as they are.
+pub(crate) fn without_side(name: &str) -> &str {
+    let found = SIDE_KEYS
+        .into_iter()
+        .find(|(_, source, target)| [*source, *target].contains(&name));
+
+    found.map_or(name, |(key, _, _)| key)
+}
+
 /// Prefix of this program's own keys. An unknown key with this prefix is a misspelling.
 const OWN_PREFIX: &str = "DYNADUMP_";
 

@@ -13,6 +13,7 @@
 //! line of an env file.
 
 mod confirmation;
+mod copy_file;
 mod credentials;
 mod endpoint;
 mod file;
@@ -34,6 +35,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt};
+pub use copy_file::{CopyFile, CopySide, SideInFile};
 pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;

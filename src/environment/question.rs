@@ -26,6 +26,11 @@ pub enum Question {
         /// Losses in addition to the items, each as a fragment (`its 2 tags`).
         losses: Vec<String>,
     },
+    /// Items that the source does not have are deleted.
+    DeleteItems {
+        /// The table.
+        table: String,
+    },
     /// Any other risk, as a statement: `the dump in x is complete, this one would not be`.
     OtherRisk(String),
 }
@@ -47,6 +52,10 @@ impl fmt::Display for Question {
                     losses.join(", ")
                 )
             }
+            Self::DeleteItems { table } => write!(
+                f,
+                "items of table {table:?} that the source does not have will be deleted"
+            ),
             Self::OtherRisk(risk) => f.write_str(risk),
         }
     }

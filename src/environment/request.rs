@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::SideInFile;
+
 /// Name of the environment without an env file.
 pub const NO_ENV_NAME: &str = "no-env";
 
@@ -19,6 +21,8 @@ pub struct EnvironmentRequest {
     pub no_env: bool,
     /// `--envs-dir`: the folder of env files, relative to the working directory.
     pub envs_dir: Option<PathBuf>,
+    /// The side of a copy in a file for both sides, instead of the env file of `name`.
+    pub side: Option<SideInFile>,
     /// Where the search for the folder `envs` starts, and the base of relative paths in flags. Must
     /// be absolute, because the search goes up to the root.
     pub working_dir: PathBuf,
@@ -40,7 +44,9 @@ impl EnvironmentRequest {
     /// Name of the requested environment.
     #[must_use]
     pub fn environment_name(&self) -> &str {
-        if self.no_env {
+        if let Some(side) = &self.side {
+            side.side.environment_name()
+        } else if self.no_env {
             NO_ENV_NAME
         } else {
             self.name.as_deref().unwrap_or(LOCAL)

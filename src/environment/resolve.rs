@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::file::EnvFile;
 use super::inputs::{Inputs, from_field};
+use super::keys::KeySet;
 use super::locate::{EnvFileLocation, locate};
 use super::request::LOCAL;
 use super::{
@@ -43,19 +44,14 @@ impl<'a> UnresolvedEnvironment<'a> {
     ) -> Result<Self> {
         check_flags(request)?;
         let name = request.environment_name();
-        let located = if request.no_env {
-            None
-        } else {
-            Some(locate(
-                name,
-                request.envs_dir.as_deref(),
-                &request.working_dir,
-            )?)
-        };
-
+        let located = locate_file(request, name)?;
+        let keys = request
+            .side
+            .as_ref()
+            .map_or(KeySet::Environment, |side| side.side.keys());
         let file = located
             .as_ref()
-            .map(|found| EnvFile::read(&found.path, &found.display_path))
+            .map(|found| EnvFile::read_keys(&found.path, &found.display_path, keys))
             .transpose()?;
         let project_dir = located
             .as_ref()
@@ -144,6 +140,23 @@ impl Environment {
     }
 }
 
+/// The env file of the requested environment, if it has one.
+fn locate_file(request: &EnvironmentRequest, name: &str) -> Result<Option<EnvFileLocation>> {
+    if let Some(side) = &request.side {
+        return Ok(Some(EnvFileLocation {
+            path: request.working_dir.join(&side.path),
+            display_path: side.path.clone(),
+            project_dir: request.working_dir.clone(),
+        }));
+    }
+
+    if request.no_env {
+        return Ok(None);
+    }
+
+    locate(name, request.envs_dir.as_deref(), &request.working_dir).map(Some)
+}
+
 fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     if request.no_env && request.name.is_some() {
         return Err(Error::usage(format!(
@@ -155,8 +168,10 @@ fn check_flags(request: &EnvironmentRequest) -> Result<()> {
     }
 
     // Without a selected environment, the default one is local.
-    let nothing_names_a_place =
-        request.name.is_none() && !request.no_env && request.endpoint_url.is_none();
+    let nothing_names_a_place = request.name.is_none()
+        && request.side.is_none()
+        && !request.no_env
+        && request.endpoint_url.is_none();
     let meant_for_aws = [
         (Field::Profile, &request.profile),
         (Field::Region, &request.region),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::keys;
 use crate::error::Error;
 use crate::field::Field;
 
@@ -47,7 +48,7 @@ impl ValueSource {
     /// Whether the value was set under this key, in the env file or the process environment.
     pub(crate) fn is_key(&self, wanted: &str) -> bool {
         match self {
-            Self::File { key, .. } | Self::Process(key) => *key == wanted,
+            Self::File { key, .. } | Self::Process(key) => keys::without_side(key) == wanted,
             Self::Field(_) | Self::Profile { .. } | Self::Default => false,
         }
     }

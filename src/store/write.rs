@@ -25,11 +25,13 @@ struct BatchWriteItemResponse<'a> {
     consumed_capacity: Option<Vec<ConsumedCapacity>>,
 }
 
+/// One request of a batch.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct WriteRequest<'a> {
+enum WriteRequest<'a> {
     #[serde(borrow)]
-    put_request: PutRequest<'a>,
+    PutRequest(PutRequest<'a>),
+    #[serde(borrow)]
+    DeleteRequest(DeleteRequest<'a>),
 }
 
 #[derive(Deserialize)]
@@ -37,6 +39,34 @@ struct WriteRequest<'a> {
 struct PutRequest<'a> {
     #[serde(borrow)]
     item: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteRequest<'a> {
+    #[serde(borrow)]
+    key: &'a RawValue,
+}
+
+impl WriteRequest<'_> {
+    /// JSON with the key of the item, and its other attributes if it is put.
+    fn with_key(&self) -> &[u8] {
+        let json = match self {
+            Self::PutRequest(put) => put.item,
+            Self::DeleteRequest(delete) => delete.key,
+        };
+
+        json.get().as_bytes()
+    }
+}
+
+/// What is done with the items of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchAction {
+    /// They are put into the table.
+    Put,
+    /// The items with their keys are deleted.
+    Delete,
 }
 
 /// The write requests of each table. Unlike a map, it keeps duplicate table names.
@@ -82,12 +112,12 @@ struct FailedGroup {
 }
 
 impl Client {
-    /// Writes a batch. Items that DynamoDB rejects are isolated by splitting the batch in half
+    /// Writes or deletes a batch. Items that DynamoDB rejects are isolated by splitting the batch in half
     /// repeatedly.
     pub(crate) async fn write(
         &self,
-        table: &str,
-        key: &KeySchema,
+        action: BatchAction,
+        (table, key): (&str, &KeySchema),
         items: Vec<Bytes>,
         key_range: Option<KeyRange>,
     ) -> Result<WriteOutcome> {
@@ -100,8 +130,8 @@ impl Client {
                 mut remaining,
             }) = self
                 .write_group(
-                    table,
-                    key,
+                    action,
+                    (table, key),
                     std::mem::take(&mut group),
                     key_range,
                     &mut written,
@@ -138,8 +168,8 @@ impl Client {
     /// were not written.
     async fn write_group(
         &self,
-        table: &str,
-        key: &KeySchema,
+        action: BatchAction,
+        (table, key): (&str, &KeySchema),
         mut group: Vec<Bytes>,
         key_range: Option<KeyRange>,
         written: &mut WriteOutcome,
@@ -155,7 +185,7 @@ impl Client {
                 .await;
             retries.record_call();
             let (sent, bytes) = (prefix.items, text_bytes(&group[..prefix.items]));
-            let error = match self.write_once(table, key, &group[..sent]).await {
+            let error = match self.write_once(action, (table, key), &group[..sent]).await {
                 Ok(result) => {
                     let remaining = result.unprocessed.len();
                     written.items += (sent - remaining) as u64;
@@ -207,12 +237,13 @@ impl Client {
 
     async fn write_once(
         &self,
-        table: &str,
-        key: &KeySchema,
+        action: BatchAction,
+        (table, key): (&str, &KeySchema),
         group: &[Bytes],
     ) -> Result<BatchResult, RequestError> {
         #[cfg(feature = "embedded")]
-        if let Some(bulk) = &self.bulk
+        if action == BatchAction::Put
+            && let Some(bulk) = &self.bulk
             && let Some(write_units) = bulk.write(table, group).await
         {
             return Ok(BatchResult {
@@ -222,12 +253,12 @@ impl Client {
             });
         }
 
+        let body = match action {
+            BatchAction::Put => batch_body(table, group),
+            BatchAction::Delete => deletion_body(table, key, group)?,
+        };
         let answer = self
-            .send_to_table(
-                ApiOperation::BATCH_WRITE_ITEM,
-                table,
-                batch_body(table, group),
-            )
+            .send_to_table(ApiOperation::BATCH_WRITE_ITEM, table, body)
             .await?;
         match batch_result(&answer.text, table, key, group) {
             Ok((unprocessed, write_units)) => Ok(BatchResult {
@@ -287,14 +318,10 @@ fn unprocessed(
         }
 
         for write in writes {
-            let hash = key
-                .hash128(write.put_request.item.get().as_bytes())
-                .map_err(|error| {
-                    RequestError::not_dynamodb(
-                        "the response returns an unprocessed item without a key",
-                    )
+            let hash = key.hash128(write.with_key()).map_err(|error| {
+                RequestError::not_dynamodb("the response returns an unprocessed item without a key")
                     .with_source(error)
-                })?;
+            })?;
 
             // Counting an item twice would hide one that was lost.
             if !returned.insert(hash) {
@@ -351,6 +378,26 @@ pub(crate) fn batch_body(table: &str, items: &[Bytes]) -> Bytes {
     body.put_slice(br#"]},"ReturnConsumedCapacity":"TOTAL"}"#);
 
     body.freeze()
+}
+
+/// Builds the body of a `BatchWriteItem` call that deletes the items with the keys of `items` from `table`.
+fn deletion_body(table: &str, key: &KeySchema, items: &[Bytes]) -> Result<Bytes, RequestError> {
+    let mut requests = Vec::with_capacity(items.len());
+    for item in items {
+        let key = key.extract(item).map_err(|error| {
+            RequestError::damaged_response("an item to delete has no key").with_source(error)
+        })?;
+        requests.push(format!(
+            r#"{{"DeleteRequest":{{"Key":{}}}}}"#,
+            key.to_json()
+        ));
+    }
+
+    Ok(Bytes::from(format!(
+        r#"{{"RequestItems":{{{}:[{}]}},"ReturnConsumedCapacity":"TOTAL"}}"#,
+        json_string(table),
+        requests.join(",")
+    )))
 }
 
 fn text_bytes(items: &[Bytes]) -> u64 {

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::limiter::write_ranges::KeyRange;
 use super::reader::Reader;
 use super::tables::CreatedTable;
+use super::write::BatchAction;
 use crate::environment::Confirmation;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
@@ -130,7 +131,31 @@ impl Writer {
         items: Vec<Bytes>,
     ) -> Result<WriteOutcome> {
         self.check_confirmed(table)?;
-        self.client().write(table, key, items, self.key_range).await
+        self.client()
+            .write(BatchAction::Put, (table, key), items, self.key_range)
+            .await
+    }
+
+    /// Deletes up to 25 items with different keys, until each is acknowledged or rejected. Only their keys are sent. `key` is the
+    /// table's.
+    ///
+    /// # Errors
+    /// Not confirmed; there was no progress for [`Reader::give_up_after`].
+    pub async fn delete_items(
+        &self,
+        table: &str,
+        key: &KeySchema,
+        items: Vec<Bytes>,
+    ) -> Result<WriteOutcome> {
+        if !self.confirmation.covers_deleting_items(table) {
+            return Err(Error::not_confirmed(format!(
+                "deleting items of {table} was not confirmed"
+            )));
+        }
+
+        self.client()
+            .write(BatchAction::Delete, (table, key), items, self.key_range)
+            .await
     }
 
     /// Writes one item unless the table has an item with its key. `key` is the table's.

@@ -180,6 +180,7 @@ impl EnvironmentArgs {
             name: self.env,
             no_env: self.no_env,
             envs_dir: self.envs_dir,
+            side: None,
             working_dir: working_dir()?,
             // A list, as in DYNAMODB_TABLE.
             table: (!self.table.is_empty()).then(|| self.table.join(",")),

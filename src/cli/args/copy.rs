@@ -1,5 +1,7 @@
 //! Command-line arguments of `copydb`.
 
+use std::num::NonZeroUsize;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
@@ -8,6 +10,7 @@ use super::flags::flag_of_copy;
 use super::mapping::MappingArgs;
 use super::overrides::OverrideArgs;
 use super::scan::ScanArgs;
+use super::scope::ScopeArgs;
 use super::settings::SettingArgs;
 use super::sides::{SideArgs, Sides};
 use super::target::TargetArgs;
@@ -21,13 +24,16 @@ use crate::field::Field;
 use crate::ops::PreviewOptions;
 use crate::ops::copy::TableScan;
 use crate::ops::restore::{RestoreRequest, RestoreSource};
-use crate::ops::set::TableMapping;
+use crate::ops::set::copy::CopySetRequest;
+use crate::ops::set::runner::PARALLEL_TABLES;
+use crate::ops::set::{RunOptions, Scope, SelectionOptions, TableMapping};
 
 const EXAMPLES: &str = "\
 EXAMPLES
   copydb --from=prod --to=dev --table films
   copydb --from=prod --to=dev --dry-run              show what a copy would do, and the cost
   copydb --from=dev --to=dev --table films --map films=films-copy
+  copydb --from=prod --to=dev --table 'prod-*' --map 'prod-*=dev-*' --yes
   copydb --from=prod --to=dev --sample 5% --mask rules.toml --billing-mode on-demand --yes
   copydb --from=prod --to=staging --replace          delete and recreate the target table
   copydb --from-profile a --from-region eu-west-1 --to-profile b --to-region eu-west-1 --table films
@@ -49,7 +55,24 @@ pub(crate) struct CopyArgs {
     sides: SideArgs,
 
     #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
     mapping: MappingArgs,
+
+    /// Stop all tables when one fails
+    #[arg(long, hide_short_help = true, help_heading = "Several tables")]
+    fail_fast: bool,
+
+    #[arg(
+        long,
+        value_name = "N",
+        hide_short_help = true,
+        help_heading = "Several tables",
+        default_value_t = PARALLEL_TABLES,
+        help = "Number of tables in parallel"
+    )]
+    parallel_tables: NonZeroUsize,
 
     #[command(flatten)]
     copy: CopyOnlyArgs,
@@ -84,6 +107,11 @@ struct CopyOnlyArgs {
     #[command(flatten)]
     target: TargetArgs,
 
+    /// After the copy, delete the items of the target that the source does not have; both tables are
+    /// read again for this
+    #[arg(long, conflicts_with_all = ["limit", "filter_expression", "sample", "condition", "schema_only", "if_missing", "if_empty"])]
+    delete_extra: bool,
+
     /// Resume an interrupted copy, or start a new one
     #[arg(long)]
     resume: bool,
@@ -100,7 +128,9 @@ pub(crate) struct CopyCommand {
     /// Without the names of the tables.
     pub(crate) request: RestoreRequest,
     scan: TableScan,
+    selection: SelectionOptions,
     mapping: TableMapping,
+    options: RunOptions,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -139,37 +169,39 @@ impl Arguments<CopyCommand> for CopyArgs {
             selection: scan.selection()?,
         };
         let Sides {
-            source,
+            mut source,
             target: environment,
+            file,
         } = sides;
+        source.table = source.table.or(file.tables);
+        let mut mapping = self.mapping.resolve()?;
+        if mapping.is_identity() {
+            mapping.strip_prefix = file.source_prefix;
+            mapping.add_prefix = file.target_prefix;
+        }
 
         let mut common = resolve_with(environment, self.run, self.confirm);
         common.max_total_write_units = target.max_total_wcu;
 
         Ok(CopyCommand {
             request: RestoreRequest {
-                existing: target.existing_table(),
-                create: !target.no_create,
-                content: target.content(),
-                schema: target.schema,
                 overrides: settings.overrides,
                 settings: settings.choice,
                 apply_settings: settings.apply,
-                boost: target.boost_write_capacity,
-                batch_size: usize::from(target.batch_size),
-                on_conflict: target.on_conflict,
-                strict: target.strict,
-                allow_empty: target.allow_empty,
+                delete_extra: self.copy.delete_extra,
                 resume: self.copy.resume,
-                max_write_units: target.max_wcu,
                 max_read_units: scan.max_read_units,
-                verify: target.verify,
                 transform,
                 state_dir: state_dir(),
-                ..RestoreRequest::new(RestoreSource::Table(scan.clone()))
+                ..target.request(RestoreSource::Table(scan.clone()))
             },
             scan,
-            mapping: self.mapping.resolve()?,
+            selection: self.scope.into_options(),
+            mapping,
+            options: RunOptions {
+                parallel_tables: self.parallel_tables,
+                fail_fast: self.fail_fast,
+            },
             source,
             is_one_environment,
             common,
@@ -179,21 +211,47 @@ impl Arguments<CopyCommand> for CopyArgs {
 }
 
 impl CopyCommand {
-    /// The request for a copy of the table of the source environment.
+    /// The tables to copy.
     ///
     /// # Errors
-    /// No table is named, or several; the environment of the target does not allow the preview.
-    pub(crate) fn request(
-        &self,
-        source: &Environment,
-        target: &Environment,
-    ) -> Result<RestoreRequest> {
+    /// The selection is not valid; an environment does not allow the preview.
+    pub(crate) fn scope(&self, source: &Environment, target: &Environment) -> Result<Scope> {
         // A preview shows items of the source.
         check_preview(self.preview, source)?;
         check_preview(self.preview, target)?;
 
-        let table = source.single_table()?.map(ToOwned::to_owned);
-        let table = table.ok_or_else(|| {
+        Scope::resolve(source, &self.selection)
+    }
+
+    /// The request for copies of these tables.
+    ///
+    /// # Errors
+    /// The mapping is not valid for them.
+    pub(crate) fn set_request(&self, tables: &[String]) -> Result<CopySetRequest> {
+        if self.preview.items > 0 {
+            return Err(Error::usage("--show applies to one table")
+                .with_hint("name one table with --table, or omit --show"));
+        }
+
+        Ok(CopySetRequest {
+            tables: self.mapping.targets(tables)?,
+            scan: self.scan.clone(),
+            each: self.request.clone(),
+            options: self.options,
+        })
+    }
+
+    /// The request for a copy of `table`.
+    ///
+    /// # Errors
+    /// No table is named; the mapping is not valid.
+    pub(crate) fn request(
+        &self,
+        table: Option<&str>,
+        source: &Environment,
+        target: &Environment,
+    ) -> Result<RestoreRequest> {
+        let table = table.map(ToOwned::to_owned).ok_or_else(|| {
             Error::usage("no table to copy is named").with_hint(format!(
                 "pass {table}, or set DYNAMODB_TABLE in the env file of {}",
                 source.name(),

@@ -69,6 +69,7 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::SourceEnvironment => "--from",
         Field::TargetEnvironment => "--to",
         Field::TargetTable => "--map",
+        Field::DeleteExtra => "--delete-extra",
 
         Field::Overrides => "--set",
         Field::BillingMode => "--billing-mode",

@@ -142,31 +142,20 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             .transform
             .resolve_unless_schema_only(restore.target.schema_only)?;
 
+        let source = restore.source(&common.environment);
+
         Ok(RestoreCommand {
             request: RestoreRequest {
-                source: restore.source(&common.environment).into(),
-                table: None,
-                existing: restore.target.existing_table(),
-                create: !restore.target.no_create,
-                content: restore.target.content(),
-                schema: restore.target.schema,
                 overrides: settings.overrides,
                 settings: settings.choice,
                 apply_settings: settings.apply,
-                boost: restore.target.boost_write_capacity,
-                batch_size: usize::from(restore.target.batch_size),
-                on_conflict: restore.target.on_conflict,
-                strict: restore.target.strict,
                 salvage: restore.salvage,
-                allow_empty: restore.target.allow_empty,
-                allow_in_memory: false,
                 accept_incomplete: restore.accept_incomplete,
                 resume: restore.resume,
-                max_write_units: restore.target.max_wcu,
                 max_read_units: restore.max_rcu,
-                verify: restore.target.verify,
                 transform,
                 state_dir: state_dir(),
+                ..restore.target.request(source.into())
             },
             common,
             set: self.set.resolve()?,

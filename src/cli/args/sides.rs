@@ -1,12 +1,12 @@
 //! Options that name the two environments of a copy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::working_dir;
-use crate::environment::EnvironmentRequest;
+use crate::environment::{CopyFile, CopySide, EnvironmentRequest, SideInFile};
 use crate::error::{Error, Result};
 
 /// Where the source and the target are.
@@ -27,11 +27,20 @@ pub(super) struct SideArgs {
 
     #[arg(
         long,
+        value_name = "FILE",
+        conflicts_with = "envs_dir",
+        help = "File with the keys of both sides (SRC_AWS_ACCESS_KEY_ID, DEST_AWS_ACCESS_KEY_ID, …)"
+    )]
+    env_file: Option<PathBuf>,
+
+    #[arg(
+        long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
-        help = "Table to copy [default: DYNAMODB_TABLE of the source environment]"
+        help = "Tables to copy: a name, a list or patterns such as 'prod-*'; repeatable [default: \
+                DYNAMODB_TABLE of the source environment]"
     )]
-    table: Option<String>,
+    table: Vec<String>,
 
     /// Profile of the AWS configuration for the source; without --from, no env file is used
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -75,6 +84,18 @@ pub(super) struct SideArgs {
 pub(crate) struct Sides {
     pub(crate) source: EnvironmentRequest,
     pub(crate) target: EnvironmentRequest,
+    /// The rest of the file for both sides.
+    pub(crate) file: CopyFile,
+}
+
+/// The flags of one side.
+struct SideFlags {
+    side: CopySide,
+    name: Option<String>,
+    profile: Option<String>,
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    role_arn: Option<String>,
 }
 
 impl Sides {
@@ -82,7 +103,7 @@ impl Sides {
     pub(crate) fn are_one_environment(&self) -> bool {
         let place = |side: &EnvironmentRequest| {
             (
-                side.name.clone(),
+                (side.name.clone(), side.side.clone()),
                 side.profile.clone(),
                 side.region.clone(),
                 side.endpoint_url.clone(),
@@ -98,70 +119,108 @@ impl SideArgs {
     /// The requests for both environments.
     ///
     /// # Errors
-    /// A side is not named.
+    /// A side is not named; the file for both sides cannot be read, or has no credentials for a side.
     pub(super) fn resolve(self) -> Result<Sides> {
-        let working_dir = working_dir()?;
-        let side = |name: Option<String>,
-                    [profile, region, endpoint_url, role_arn]: [Option<String>; 4],
-                    table| {
-            EnvironmentRequest {
-                no_env: name.is_none(),
-                name,
-                envs_dir: self.envs_dir.clone(),
-                working_dir: working_dir.clone(),
-                table,
-                profile,
-                region,
-                endpoint_url,
-                role_arn,
-                allow_insecure_endpoint: self.allow_insecure_endpoint,
-            }
+        let source = SideFlags {
+            side: CopySide::Source,
+            name: self.from,
+            profile: self.from_profile,
+            region: self.from_region,
+            endpoint_url: self.from_endpoint_url,
+            role_arn: self.from_role_arn,
+        };
+        let target = SideFlags {
+            side: CopySide::Target,
+            name: self.to,
+            profile: self.to_profile,
+            region: self.to_region,
+            endpoint_url: self.to_endpoint_url,
+            role_arn: self.to_role_arn,
         };
 
-        let source = [
-            self.from_profile,
-            self.from_region,
-            self.from_endpoint_url,
-            self.from_role_arn,
-        ];
-        let target = [
-            self.to_profile,
-            self.to_region,
-            self.to_endpoint_url,
-            self.to_role_arn,
-        ];
-        check_side("source", "from", self.from.as_ref(), &source)?;
-        check_side("target", "to", self.to.as_ref(), &target)?;
+        if self.env_file.is_some() && source.name.is_some() && target.name.is_some() {
+            return Err(Error::usage(
+                "--env-file has no effect if --from and --to name both sides",
+            )
+            .with_hint("omit --env-file, or the side that it contains"));
+        }
+
+        let working_dir = working_dir()?;
+        let file = self.env_file.as_deref();
+        let common = EnvironmentRequest {
+            envs_dir: self.envs_dir,
+            working_dir: working_dir.clone(),
+            allow_insecure_endpoint: self.allow_insecure_endpoint,
+            ..EnvironmentRequest::default()
+        };
+        let source = source.request(file, &common)?;
 
         Ok(Sides {
-            source: side(self.from, source, self.table),
-            target: side(self.to, target, None),
+            source: EnvironmentRequest {
+                // A list, as in DYNAMODB_TABLE.
+                table: (!self.table.is_empty()).then(|| self.table.join(",")),
+                ..source
+            },
+            target: target.request(file, &common)?,
+            file: match file {
+                Some(file) => CopyFile::read(file, &working_dir)?,
+                None => CopyFile::default(),
+            },
         })
     }
 }
 
-/// Refuses a side that nothing names. The default chain of AWS may lead to any account.
-fn check_side(
-    side: &str,
-    flag: &str,
-    name: Option<&String>,
-    [profile, _, endpoint_url, role_arn]: &[Option<String>; 4],
-) -> Result<()> {
-    if [
-        name,
-        profile.as_ref(),
-        endpoint_url.as_ref(),
-        role_arn.as_ref(),
-    ]
-    .iter()
-    .any(Option::is_some)
-    {
-        return Ok(());
+impl SideFlags {
+    /// The request for this side, which `file` describes unless an environment is named.
+    fn request(
+        self,
+        file: Option<&Path>,
+        common: &EnvironmentRequest,
+    ) -> Result<EnvironmentRequest> {
+        let file = file.filter(|_| self.name.is_none());
+        let side = file.map(|file| SideInFile {
+            path: file.to_owned(),
+            side: self.side,
+        });
+        match &side {
+            Some(side) if self.profile.is_none() => side.check(&common.working_dir)?,
+            Some(_) => {}
+            None => self.check()?,
+        }
+
+        Ok(EnvironmentRequest {
+            no_env: self.name.is_none() && side.is_none(),
+            name: self.name,
+            side,
+            profile: self.profile,
+            region: self.region,
+            endpoint_url: self.endpoint_url,
+            role_arn: self.role_arn,
+            ..common.clone()
+        })
     }
 
-    Err(
-        Error::usage(format!("the {side} of the copy is not named")).with_hint(format!(
-            "pass --{flag} ENVIRONMENT, or --{flag}-profile and --{flag}-region"
-        )),
-    )
+    /// Refuses a side that nothing names. The default chain of AWS may lead to any account.
+    fn check(&self) -> Result<()> {
+        let named = [
+            &self.name,
+            &self.profile,
+            &self.endpoint_url,
+            &self.role_arn,
+        ];
+        if named.into_iter().any(Option::is_some) {
+            return Ok(());
+        }
+
+        let (side, flag) = match self.side {
+            CopySide::Source => ("source", "from"),
+            CopySide::Target => ("target", "to"),
+        };
+
+        Err(
+            Error::usage(format!("the {side} of the copy is not named")).with_hint(format!(
+                "pass --{flag} ENVIRONMENT, --{flag}-profile and --{flag}-region, or --env-file FILE"
+            )),
+        )
+    }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::value::{boost, cap};
 use crate::limits::BATCH_WRITE_ITEMS;
-use crate::ops::restore::{ExistingTable, OnConflict, VerifyMode};
+use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, RestoreSource, VerifyMode};
 use crate::ops::{Cap, ContentScope};
 use crate::schema::Boost;
 
@@ -91,7 +91,25 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    pub(super) fn content(&self) -> ContentScope {
+    /// The request with these options.
+    pub(super) fn request(self, source: RestoreSource) -> RestoreRequest {
+        RestoreRequest {
+            existing: self.existing_table(),
+            create: !self.no_create,
+            content: self.content(),
+            schema: self.schema,
+            boost: self.boost_write_capacity,
+            batch_size: usize::from(self.batch_size),
+            on_conflict: self.on_conflict,
+            strict: self.strict,
+            allow_empty: self.allow_empty,
+            max_write_units: self.max_wcu,
+            verify: self.verify,
+            ..RestoreRequest::new(source)
+        }
+    }
+
+    fn content(&self) -> ContentScope {
         if self.schema_only {
             ContentScope::SchemaOnly
         } else if self.data_only {
@@ -101,7 +119,7 @@ impl TargetArgs {
         }
     }
 
-    pub(super) fn existing_table(&self) -> ExistingTable {
+    fn existing_table(&self) -> ExistingTable {
         if self.if_missing {
             ExistingTable::Keep
         } else if self.if_empty {

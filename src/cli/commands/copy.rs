@@ -2,6 +2,7 @@
 
 use chrono::Utc;
 
+use super::copy_set;
 use crate::cli::args::CopyCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -15,6 +16,7 @@ use crate::ops;
 use crate::ops::copy::SourceStore;
 use crate::ops::guard;
 use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary};
+use crate::ops::set::Scope;
 use crate::store::{MissingDatabase, Reader, Writer};
 
 /// Executes a resolved `copydb` command line.
@@ -25,7 +27,7 @@ pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<Comman
     let common = &command.common;
     let source_environment = session.requested_environment(&command.source).await?;
     let environment = session.environment(common).await?;
-    let request = command.request(&source_environment, &environment)?;
+    let scope = command.scope(&source_environment, &environment)?;
 
     let source_store = session
         .open(&source_environment, common, MissingDatabase::Refuse)
@@ -45,12 +47,33 @@ pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<Comman
             .await?
     };
 
-    let plan = plan_copy(source, (&store, &environment), request, &command, &session).await?;
+    match scope {
+        Scope::Many(selection) => {
+            let target = (store, &environment);
+            copy_set::run(&command, source, target, &selection, &session).await
+        }
+        Scope::One(table) => {
+            let request = command.request(table.as_deref(), &source_environment, &environment)?;
+            run_one(&command, source, (store, &environment), request, &session).await
+        }
+    }
+}
+
+/// Copies one table.
+async fn run_one(
+    command: &CopyCommand,
+    source: SourceStore<'_>,
+    (store, environment): (Reader, &Environment),
+    request: RestoreRequest,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let common = &command.common;
+    let plan = plan_copy(source, (&store, environment), request, command, session).await?;
     let rows = plan::restore(&plan, Utc::now());
     session.show_plan(&rows, &plan.warnings, plan.approval(), common);
 
     if common.dry_run {
-        return dry_run(&plan, &command, &session).await;
+        return dry_run(&plan, command, session).await;
     }
 
     let approval = plan.approval();
@@ -74,7 +97,7 @@ pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<Comman
 
     let store = if store.is_temporary() {
         session
-            .open(&environment, common, MissingDatabase::Create)
+            .open(environment, common, MissingDatabase::Create)
             .await?
     } else {
         store
@@ -87,7 +110,7 @@ pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<Comman
         .map_err(|error| resume::with_resume_hint(error, resume_hint))?;
     session.progress.end();
 
-    show_summary(&summary, &command, &session)
+    show_summary(&summary, command, session)
 }
 
 /// Plans the copy. Asks before whether to resume an interrupted one, if the options do not decide it.

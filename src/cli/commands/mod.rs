@@ -1,6 +1,7 @@
 //! Execution of each command: from resolved arguments to an outcome.
 
 pub(crate) mod copy;
+mod copy_set;
 pub(crate) mod diff;
 pub(crate) mod dump;
 mod dump_set;

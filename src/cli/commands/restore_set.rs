@@ -119,7 +119,7 @@ fn planned_table(table: &PlannedMember) -> Result<Value> {
 }
 
 /// The outcome of a run that has ended, with each table.
-fn finished(
+pub(super) fn finished(
     mut summary: Value,
     members: &[RestoredMember],
     resume_hint: Option<String>,

@@ -103,7 +103,7 @@ fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
 }
 
 /// The steps of a transform.
-fn transform_rows(rows: &mut Rows, steps: &[String]) {
+pub(super) fn transform_rows(rows: &mut Rows, steps: &[String]) {
     rows.group("Transform")
         .list("steps", steps.iter().map(|step| one_line(step)));
 }
@@ -152,6 +152,13 @@ fn write_rows(group: &mut RowGroup, plan: &RestorePlan) {
     // The dump's items are an upper bound: a transform or `--on-conflict skip` may write fewer.
     if let Some(cost) = &plan.write_cost_at_most {
         cost::rows(group, cost, "up to ");
+    }
+
+    if plan.deletes_extra() {
+        group.row(
+            "deletes",
+            "items that the source does not have; both tables are read again to find them",
+        );
     }
 
     // A table that is kept is not written, so nothing is verified.
@@ -318,7 +325,7 @@ fn is_counted(items: u64, local: bool) -> bool {
 }
 
 /// Approximate number of items in a table.
-fn item_estimate(items: u64, local: bool) -> String {
+pub(super) fn item_estimate(items: u64, local: bool) -> String {
     if is_counted(items, local) {
         format!("~{}", format::items(items))
     } else {

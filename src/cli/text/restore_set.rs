@@ -89,7 +89,7 @@ fn planned(preview: &RestorePreview, now: DateTime<Utc>) -> String {
 }
 
 /// `films`, or `prod-films → films`.
-fn name(source: &str, target: &str) -> String {
+pub(super) fn name(source: &str, target: &str) -> String {
     if source == target {
         source.to_owned()
     } else {
@@ -98,7 +98,7 @@ fn name(source: &str, target: &str) -> String {
 }
 
 /// One row for each table. Without details, a long list is shortened.
-fn list_tables(group: &mut RowGroup, tables: Vec<(String, String)>) {
+pub(super) fn list_tables(group: &mut RowGroup, tables: Vec<(String, String)>) {
     let count = tables.len();
     for (position, (table, text)) in tables.into_iter().enumerate() {
         group.named(&table, text, position >= MAX_TABLES);
@@ -163,8 +163,15 @@ fn headline(members: &[RestoredMember], environment: &str, seconds: f64) -> Stri
         _ => 0,
     });
 
+    let is_copied = |member: &RestoredMember| matches!(&member.result, RestoredTable::Restored(summary) if summary.source_read_units.is_some());
+    let action = if members.iter().any(is_copied) {
+        "Copied"
+    } else {
+        "Restored"
+    };
+
     format!(
-        "Restored {} of {} to {environment} in {}: {}{}.",
+        "{action} {} of {} to {environment} in {}: {}{}.",
         format::count(restored),
         format::counted(members.len() as u64, "table"),
         format::seconds(seconds),

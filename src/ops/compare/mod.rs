@@ -6,6 +6,7 @@
 //! the table. The few items that are shown are read again afterwards; from a table, only their pages are read.
 
 mod attributes;
+mod extra;
 mod partitions;
 mod side;
 mod source_side;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use extra::ExtraItems;
 pub(crate) use side::Side;
 pub(crate) use source_side::SourceSide;
 pub(crate) use table_side::TableSide;

@@ -113,6 +113,21 @@ pub(crate) fn compare_records(
     Ok(comparison)
 }
 
+/// The records of the target whose keys the source does not have, in one partition.
+pub(crate) fn extra_records(
+    source: &ScratchRecords,
+    target: &ScratchRecords,
+    partition: usize,
+) -> Result<Vec<Record>> {
+    let expected: HashSet<u128> = read_records(source, partition)?
+        .map(|record| record.map(|record| record.key))
+        .collect::<Result<_>>()?;
+    let mut extra = records_by_key(target, partition)?;
+    extra.retain(|key, _| !expected.contains(key));
+
+    Ok(extra.into_values().collect())
+}
+
 /// Records of one partition that are expected in the target.
 struct ExpectedRecords {
     records: HashMap<u128, Record>,

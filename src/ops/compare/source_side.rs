@@ -26,6 +26,9 @@ use crate::ops::transform_stage::TransformStage;
 use crate::place::read_rejects;
 use crate::transform::Transform;
 
+/// Pages of a live source in memory. Few, because the allocator has not returned all memory of the copy.
+const MAX_PAGES: usize = 6;
+
 /// A source whose items can be read from the beginning more than once.
 pub(crate) trait ReadItems: Send + Sync {
     /// Where the parts of the source start.
@@ -62,7 +65,9 @@ impl ReadItems for Arc<ScannedTable> {
     }
 
     fn read_all(&self) -> Result<ChunkStream<SegmentProgress>> {
-        let scan = self.source(&self.first_positions())?;
+        let scan = self
+            .source(&self.first_positions())?
+            .with_max_pages(MAX_PAGES);
         Ok(scan.start(&CancellationToken::new()))
     }
 }

@@ -64,6 +64,46 @@ impl<S: ScanPages> TableSide<S> {
     }
 }
 
+impl<S: ScanPages> TableSide<S> {
+    /// Reads the wanted items of one chunk again.
+    pub(crate) async fn reread_chunk(
+        &self,
+        location: &ChunkLocation<SegmentProgress>,
+        wanted: &HashMap<u128, u32>,
+        context: &CompareContext,
+        scan_key: &Arc<KeySchema>,
+        reread: &mut RereadItems,
+    ) -> Result<()> {
+        let mut request = self.reread_request(location, scan_key);
+        let mut remaining = location.items;
+
+        // With a limit on read units, the same items may now arrive in several smaller pages.
+        loop {
+            let page = self.store.scan(&request).await?;
+            reread.read_units += page.read_units;
+            reread.wire += page.wire;
+
+            for item in page.items.iter() {
+                let key = hash_key(&context.key, item, &self.table)?;
+                if wanted.contains_key(&key) {
+                    // Copied, because a slice would keep the memory of the whole page.
+                    reread.items.insert(key, Bytes::copy_from_slice(item));
+                }
+            }
+
+            remaining = remaining.saturating_sub(page.items.len());
+
+            match page.next {
+                Some(next) if remaining > 0 => {
+                    request.start = Some(next);
+                    request.previous_keys = page.keys;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
 impl<S: ScanPages> Side for TableSide<S> {
     type Position = SegmentProgress;
 
@@ -105,33 +145,8 @@ impl<S: ScanPages> Side for TableSide<S> {
             .filter_map(|number| chunks.get(usize::try_from(number).ok()?));
 
         for location in locations {
-            let mut request = self.reread_request(location, &scan_key);
-            let mut remaining = location.items;
-
-            // With a limit on read units, the same items may now arrive in several smaller pages.
-            loop {
-                let page = self.store.scan(&request).await?;
-                reread.read_units += page.read_units;
-                reread.wire += page.wire;
-
-                for item in page.items.iter() {
-                    let key = hash_key(&context.key, item, &self.table)?;
-                    if wanted.contains_key(&key) {
-                        // Copied, because a slice would keep the memory of the whole page.
-                        reread.items.insert(key, Bytes::copy_from_slice(item));
-                    }
-                }
-
-                remaining = remaining.saturating_sub(page.items.len());
-
-                match page.next {
-                    Some(next) if remaining > 0 => {
-                        request.start = Some(next);
-                        request.previous_keys = page.keys;
-                    }
-                    _ => break,
-                }
-            }
+            self.reread_chunk(location, wanted, context, &scan_key, &mut reread)
+                .await?;
         }
 
         Ok(reread)

@@ -152,6 +152,12 @@ impl RestorePlan {
         self.prepared.identity.is_some() && self.prepared.journal.is_some()
     }
 
+    /// Whether items of the table are deleted that the source does not have.
+    #[must_use]
+    pub fn deletes_extra(&self) -> bool {
+        self.prepared.request.delete_extra && !self.action.creates() && !self.action.keeps()
+    }
+
     /// Number of unreadable pieces of a damaged dump, which are rejected.
     pub(crate) fn unreadable(&self) -> u64 {
         self.source.salvage.map_or(0, |salvage| salvage.unreadable)

@@ -71,6 +71,8 @@ pub struct RestoreRequest {
     pub allow_in_memory: bool,
     /// Whether a source that says it is incomplete may be restored.
     pub accept_incomplete: bool,
+    /// Whether to delete the items of the target that the source, a live table, does not have.
+    pub delete_extra: bool,
     /// Whether to resume an interrupted restore of the same dump into the same table.
     pub resume: bool,
     /// Limit of consumed write units per second.
@@ -107,6 +109,7 @@ impl RestoreRequest {
             allow_empty: false,
             allow_in_memory: false,
             accept_incomplete: false,
+            delete_extra: false,
             resume: false,
             max_write_units: None,
             max_read_units: None,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply_boost::RevertReport;
 use super::apply_settings::SettingsApplier;
 use super::boost::TemporaryBoost;
+use super::extra_items::{DeletedItems, delete_extra};
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{EnsuredTable, TargetTable, wait_interrupted};
@@ -266,6 +267,7 @@ async fn revert_boost(
 #[derive(Debug)]
 struct WrittenData {
     totals: TransferTotals,
+    deleted: Option<DeletedItems>,
     verified: Verified,
 }
 
@@ -281,6 +283,7 @@ async fn write_items(
     let Some(transfer) = transfer else {
         return Ok(WrittenData {
             totals: TransferTotals::default(),
+            deleted: None,
             verified: Verified::None,
         });
     };
@@ -301,6 +304,8 @@ async fn write_items(
     check_stream_complete(plan, &totals, reporter.as_ref())?;
     totals.check(plan.source.items.map(|items| items + plan.unreadable()))?;
     plan.prepared.source.check_not_recreated().await?;
+    let deleting = delete_extra(store, plan, &key, &totals, reporter, cancel);
+    let deleted = Box::pin(deleting).await?;
 
     // If every item was rejected, skipped or filtered out, there is nothing to verify.
     let is_nothing_written = totals.counts.read > 0 && totals.counts.written == 0;
@@ -314,7 +319,11 @@ async fn write_items(
         Verification::Acknowledged => Verified::Acknowledged,
     };
 
-    Ok(WrittenData { totals, verified })
+    Ok(WrittenData {
+        totals,
+        deleted,
+        verified,
+    })
 }
 
 /// Checks that standard input is complete, which is known only at its end. If it is not, the journal remains.
@@ -392,6 +401,7 @@ impl WrittenData {
             kept_because: plan.action.keep_reason(),
             source_read_units: plan.source.scan.as_ref().map(|_| read_units),
             source_noun: plan.source.noun(),
+            deleted: self.deleted,
             source: plan.source.path,
             target: plan.target,
             table,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::boost::BoostOutcome;
+use super::extra_items::DeletedItems;
 use super::resume::ResumePoint;
 use super::settings::{SettingOutcome, SettingResult};
 use super::source_facts::Salvage;
@@ -107,6 +108,9 @@ pub struct RestoreSummary {
     pub source_complete: bool,
     /// The readable part of a damaged dump.
     pub salvaged: Option<Salvage>,
+    /// The items of the table that were deleted because the source does not have them, if that was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<DeletedItems>,
     /// Bytes of item text written.
     pub data_bytes: u64,
     /// Write units that DynamoDB reports as consumed.
@@ -156,6 +160,10 @@ impl RestoreSummary {
                 .is_none_or(|boost| boost.not_reverted.is_none())
             && self.failed_settings().next().is_none()
             && self.items_rejected == 0
+            && self
+                .deleted
+                .as_ref()
+                .is_none_or(|deleted| deleted.prevented.is_none())
             && self.collisions + self.items_overwritten == 0
     }
 

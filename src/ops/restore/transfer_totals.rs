@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::RestoreRequest;
 use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::counted;
 use crate::ops::sink::table::{AcknowledgedKeys, RestoreCounts, TableSink};
 
 /// Totals of this run and of the interrupted runs that it resumes.
@@ -97,6 +98,28 @@ impl TransferTotals {
             .to_owned();
 
         stopped.with_hint(hint).with_source(error)
+    }
+
+    /// Why the table may lack items that the source has, or have them under other keys; `None` if each is written.
+    pub(crate) fn unwritten_reason(&self) -> Option<String> {
+        let RestoreCounts {
+            rejected,
+            skipped,
+            filtered,
+            ..
+        } = self.counts;
+        let reasons = [
+            (rejected, "rejected"),
+            (skipped, "skipped"),
+            (filtered, "filtered out"),
+        ];
+        let (count, reason) = reasons.into_iter().find(|(count, _)| *count > 0)?;
+
+        Some(format!(
+            "{} of the source {} {reason}",
+            counted(count, "item"),
+            if count == 1 { "was" } else { "were" }
+        ))
     }
 
     /// The files of rejected and skipped items.

@@ -1,5 +1,6 @@
 //! Several tables in one run: which ones a command is about, the names of their targets, and the operations on them.
 
+pub mod copy;
 pub mod dump;
 mod grouping;
 mod list;

@@ -44,6 +44,7 @@ pub struct TableScan {
 }
 
 /// A live table whose items are read. Its `Display` names it.
+#[derive(Clone)]
 pub(crate) struct ScannedTable {
     pub(crate) store: Reader,
     pub(crate) location: TableLocation,
@@ -95,6 +96,17 @@ impl ScannedTable {
             location,
             scan,
         })
+    }
+
+    /// The same table with strongly consistent reads.
+    pub(crate) fn with_consistent_reads(&self) -> Self {
+        Self {
+            scan: TableScan {
+                consistent_read: true,
+                ..self.scan.clone()
+            },
+            ..self.clone()
+        }
     }
 
     /// The position of each segment at the beginning.

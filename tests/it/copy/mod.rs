@@ -1,6 +1,9 @@
 //! Copies of tables: `copydb`.
 
+mod delete_extra;
+mod env_file;
 mod resume;
+mod sets;
 mod tables;
 mod transform;
 

@@ -267,6 +267,36 @@ impl World {
         );
     }
 
+    /// Source and target have the same faults.
+    fn copy(&mut self, name: &str, rules: Vec<Rule>) {
+        let size = of_size(self.segments());
+        let proxy = self.behind([rules, vec![size]].concat());
+        self.engine.client().delete_if_there("copy");
+        let arguments = [
+            "--from=dev",
+            "--to=dev",
+            "--map=films=copy",
+            "--batch-size=5",
+            "--verify=full",
+            PATIENCE,
+            "--json",
+            "--yes",
+        ];
+
+        let run = self.project.copydb(arguments).exits(0);
+        went_wrong(name, &proxy, &run);
+        assert!(
+            self.engine.client().items("copy") == self.items,
+            "{name}: other items\n{run}"
+        );
+        let summary = run.report()["summary"].clone();
+        for field in ["items_read", "items_written"] {
+            assert_eq!(summary[field], ITEMS, "{name}: {field}\n{run}");
+        }
+
+        assert_eq!(summary["verified"]["equal"], ITEMS, "{name}: {run}");
+    }
+
     /// A table against its dump, and two tables.
     fn verify(&mut self, name: &str, rules: Vec<Rule>) {
         let size = of_size(self.segments());
@@ -410,6 +440,12 @@ fn a_dump_through_each_fault() {
 fn a_restore_through_each_fault() {
     let mut world = World::new();
     each(RESTORING, |name, rules| world.restore(name, rules));
+}
+
+#[test]
+fn a_copy_through_each_fault() {
+    let mut world = World::new();
+    each(RESTORING, |name, rules| world.copy(name, rules));
 }
 
 #[test]

@@ -76,6 +76,25 @@ fn a_hundred_thousand_items_out_and_in() {
     peaks(100_000);
 }
 
+#[test]
+fn a_hundred_thousand_items_from_table_to_table() {
+    const ITEMS: usize = 100_000;
+
+    let engine = filled(ITEMS, 216);
+    let project = Project::on(&engine, "films");
+    let arguments = [
+        "--from=local",
+        "--to=local",
+        "--map=films=copy",
+        "--verify=full",
+        "--json",
+    ];
+    let copy = project.copydb(arguments).exits(0);
+    let summary = &copy.report()["summary"];
+    assert_eq!(summary["verified"]["equal"], ITEMS, "{copy}");
+    flat(&copy);
+}
+
 /// Takes minutes; `.ci/run` runs it.
 #[test]
 #[ignore = "takes minutes; run by .ci/run"]

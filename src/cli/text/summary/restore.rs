@@ -33,6 +33,7 @@ pub(crate) fn restore(
             source_rows(group, summary);
             existing_item_rows(group, summary);
             write_rows(group, summary);
+            deletion_rows(group, summary);
             verification_rows(group, &summary.verified, summary);
             group.list("full check", full_check);
         }
@@ -178,6 +179,37 @@ fn write_rows(group: &mut RowGroup, summary: &RestoreSummary) {
     }
 }
 
+/// Why items that the source does not have were not deleted.
+fn prevented_deletion(summary: &RestoreSummary) -> Option<String> {
+    let reason = summary.deleted.as_ref()?.prevented.as_ref()?;
+
+    Some(format!(
+        "Items that the source does not have were not deleted: {reason}"
+    ))
+}
+
+/// Items that were deleted because the source does not have them. A deletion that was prevented is a problem, see [`problems`].
+fn deletion_rows(group: &mut RowGroup, summary: &RestoreSummary) {
+    let Some(deleted) = summary
+        .deleted
+        .as_ref()
+        .filter(|deleted| deleted.prevented.is_none())
+    else {
+        return;
+    };
+
+    let items = format::items(deleted.items);
+    group.row("deleted", format!("{items} that the source does not have"));
+    let (reads, writes) = (
+        format::units(deleted.consumed_read_units),
+        format::units(deleted.consumed_write_units),
+    );
+    group.detail(
+        "consumed",
+        format!("{reads} read units and {writes} write units by the deletion"),
+    );
+}
+
 /// The result of the verification. Differences are problems, see [`problems`].
 fn verification_rows(group: &mut RowGroup, verified: &Verified, summary: &RestoreSummary) {
     let Verified::Full {
@@ -306,6 +338,7 @@ pub(crate) fn problems(summary: &RestoreSummary) -> Vec<String> {
         problems.extend(rejected_by_index(summary));
     }
 
+    problems.extend(prevented_deletion(summary));
     problems.extend(key_collisions(summary.collisions, &summary.collided));
 
     if let Verified::Full {
@@ -426,6 +459,7 @@ mod tests {
         RestoreSummary {
             source: "./prod-backup".to_owned(),
             source_noun: "dump",
+            deleted: None,
             source_read_units: None,
             target: location(),
             table: TableOutcome::Created,

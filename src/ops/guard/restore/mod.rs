@@ -38,6 +38,7 @@ type Rule = fn(&RestoreFacts<'_>) -> Option<Finding>;
 const REFUSALS: &[Rule] = &[
     target::memory_is_lost,
     source::stream_is_read_twice,
+    source::part_decides_what_is_deleted,
     unfinished::cannot_be_resumed,
     target::deletion_protection,
     target::global_table_is_replaced,
@@ -75,6 +76,7 @@ const QUESTIONS: &[Rule] = &[
     source::cross_environment,
     target::remote,
     target::replacement,
+    target::deletion_of_items,
     source::incomplete_replacement,
 ];
 

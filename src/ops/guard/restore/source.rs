@@ -69,6 +69,32 @@ pub(super) fn has_no_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
     })
 }
 
+/// With a part of the source, items that it has would be deleted.
+pub(super) fn part_decides_what_is_deleted(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let request = facts.request;
+    if !request.delete_extra {
+        return None;
+    }
+
+    let scan = request.scan();
+    let field = if scan.is_none_or(|scan| scan.limit.is_some()) {
+        Field::Limit
+    } else if scan.is_some_and(|scan| scan.selection.filter().is_some()) {
+        Field::FilterExpression
+    } else if !request.content.includes_items() {
+        Field::SchemaOnly
+    } else {
+        request.transform.selections().next()?.0
+    };
+
+    let error = Error::usage(format!(
+        "{} cannot be combined with {field}: items that are not read would be deleted",
+        Field::DeleteExtra
+    ))
+    .with_hint("omit one of them");
+    Some(Finding::Refusal(error))
+}
+
 pub(super) fn incomplete(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let source = facts.source.known()?;
     if source.facts.complete {

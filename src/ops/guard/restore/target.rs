@@ -184,6 +184,16 @@ pub(super) fn remote(facts: &RestoreFacts<'_>) -> Option<Finding> {
     })
 }
 
+pub(super) fn deletion_of_items(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let target = facts.existing_target()?;
+    let is_deleted = facts.request.delete_extra && !target.action.creates();
+    is_deleted.then(|| {
+        Finding::Question(Question::DeleteItems {
+            table: target.place.table.clone(),
+        })
+    })
+}
+
 pub(super) fn replacement(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.target.known()?;
     let existing = target.existing?;

@@ -15,9 +15,10 @@ use crate::ops::guard::{
 };
 use crate::ops::journal::{RestoreIdentity, RestoreJob, WrittenItems};
 use crate::ops::restore::{
-    ExistingTable, KeepReason, OnConflict, RestoreRequest, Salvage, SourceFacts, TableAction,
-    TableTtl, VerifyMode,
+    ExistingTable, KeepReason, OnConflict, RestoreRequest, RestoreSource, Salvage, SourceFacts,
+    TableAction, TableTtl, VerifyMode,
 };
+use crate::ops::source::TableScan;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{KeyMismatch, OverriddenSchema, Overrides, TableSchema, differences};
 use crate::transform::{CommandSpec, Transform};
@@ -344,6 +345,31 @@ const REFUSED: &[Row] = &[
             scene.request.salvage = true;
         },
         &["refused (Usage): `salvage` needs a file: standard input can be read only once"],
+    ),
+    (
+        "a copy of a limited number of items deletes what the source does not have",
+        |scene| {
+            scene.request.source = RestoreSource::Table(TableScan {
+                limit: Some(5),
+                ..TableScan::default()
+            });
+            scene.request.delete_extra = true;
+        },
+        &[
+            "refused (Usage): `delete_extra` cannot be combined with `limit`: items that are not read would be deleted",
+        ],
+    ),
+    (
+        "a copy of a sample deletes what the source does not have",
+        |scene| {
+            scene.request.source = RestoreSource::Table(TableScan::default());
+            scene.request.delete_extra = true;
+            let transform = Transform::new().condition("where", ".a");
+            scene.request.transform = transform.expect("a condition");
+        },
+        &[
+            "refused (Usage): `delete_extra` cannot be combined with `where`: items that are not read would be deleted",
+        ],
     ),
     (
         "--resume, and the interrupted restore does not fit",
@@ -777,6 +803,18 @@ const RESTORED_ELSEWHERE: &str = "refused (Failed): table films is not complete:
     finished (dynadump:restoring: now on build-7)";
 
 const ASKED: &[Row] = &[
+    (
+        "a copy deletes what the source does not have",
+        |scene| {
+            scene.exists(&json!({}));
+            scene.request.source = RestoreSource::Table(TableScan::default());
+            scene.request.delete_extra = true;
+        },
+        &[
+            OVERWRITES,
+            "question: items of table \"films\" that the source does not have will be deleted",
+        ],
+    ),
     (
         "the environments differ",
         |scene| scene.source.environment = Some("prod".to_owned()),

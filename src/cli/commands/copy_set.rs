@@ -1,0 +1,127 @@
+//! Execution of `copydb` for several tables: one plan, one confirmation, one copy for each table.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::restore_set;
+use crate::cli::args::CopyCommand;
+use crate::cli::exit;
+use crate::cli::report::{CommandOutcome, error_report, to_value};
+use crate::cli::resume;
+use crate::cli::session::Session;
+use crate::cli::terminal::prompt;
+use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::{self, copy_set};
+use crate::environment::Environment;
+use crate::error::Result;
+use crate::ops::copy::SourceStore;
+use crate::ops::set::copy::{self, CopySetPlan, PlannedCopy};
+use crate::ops::set::{TableSelection, select};
+use crate::store::{MissingDatabase, Reader, Writer};
+
+/// Copies the selected tables. Failures of tables are part of the outcome.
+///
+/// # Errors
+/// The error to print; its kind decides the exit code.
+pub(super) async fn run(
+    command: &CopyCommand,
+    source: SourceStore<'_>,
+    (store, environment): (Reader, &Environment),
+    selection: &TableSelection,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let common = &command.common;
+    let selecting = Box::pin(select(source.store, source.environment, selection));
+    let tables = unless_cancelled(&session.cancel, selecting).await?;
+    let request = command.set_request(&tables)?;
+    let reporter = session.set_reporter();
+    let planning = copy::plan(
+        source,
+        &store,
+        environment,
+        request,
+        Arc::clone(&reporter),
+        &session.cancel,
+    );
+    let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
+
+    let rows = copy_set::plan(&plan);
+    session.show_plan(&rows, &plan.warnings, plan.approval(), common);
+    if common.dry_run {
+        return planned(&plan);
+    }
+
+    let confirmation = prompt::confirm(
+        &session.console,
+        plan.approval(),
+        &common.answers,
+        false,
+        &session.cancel,
+    )
+    .await?;
+    let resume_hint = plan
+        .can_be_resumed()
+        .then(|| resume::resume_hint(&resume::resume_command()));
+    if let Some(resume_hint) = &resume_hint {
+        let _ = session.abort_hint.set(format!(
+            "Tables and items written so far stay. {resume_hint}"
+        ));
+    }
+
+    let store = if store.is_temporary() {
+        session
+            .open(environment, common, MissingDatabase::Create)
+            .await?
+    } else {
+        store
+    };
+
+    let started = Instant::now();
+    let facts = json!({
+        "source": plan.source.environment,
+        "target": plan.target.environment,
+    });
+    let store = Writer::new(store, confirmation);
+    let copied = copy::run(&store, plan, reporter, &session.cancel, |_| {}).await;
+    session.progress.end();
+
+    let seconds = started.elapsed().as_secs_f64();
+    let summary = text::restore_set::summary(&copied, environment.name(), seconds);
+    session.console.outcome(&summary);
+
+    restore_set::finished(facts, &copied, resume_hint, session)
+}
+
+/// The outcome of a dry run. Tables that cannot be copied decide the exit code.
+fn planned(plan: &CopySetPlan) -> Result<CommandOutcome> {
+    let errors = plan
+        .tables
+        .iter()
+        .filter_map(|table| table.plan.as_ref().err());
+    let codes = errors.map(|error| exit::of_error(error.kind()).code);
+    let exit_code = exit::of_tables(codes, false);
+    let tables: Result<Vec<Value>> = plan.tables.iter().map(planned_table).collect();
+
+    Ok(CommandOutcome::PlannedTables {
+        exit_code,
+        plan: json!({
+            "source": to_value(&plan.source)?,
+            "target": to_value(&plan.target)?,
+            "tables": tables?,
+            "warnings": plan.warnings,
+        }),
+    })
+}
+
+fn planned_table(table: &PlannedCopy) -> Result<Value> {
+    let mut fields = json!({ "source": table.table.source, "target": table.table.target });
+    let (name, value) = match &table.plan {
+        Ok(plan) => ("plan", to_value(plan)?),
+        Err(error) => ("error", error_report(error)?),
+    };
+    fields[name] = value;
+
+    Ok(fields)
+}

@@ -1,0 +1,163 @@
+//! Copies of several tables.
+
+use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
+use serde_json::Value;
+
+use super::Scene;
+use crate::support::client::{attribute, numbered, partition};
+use crate::support::project::REGION;
+
+/// Tables `prod-00`, `prod-01` and so on in the source, with as many items as their number.
+fn with_tables(count: usize) -> Scene {
+    let scene = Scene::new(3, 10);
+    for number in 0..count {
+        let table = format!("prod-{number:02}");
+        scene.source.create_simple(&table);
+        scene.source.put(&table, numbered(number));
+    }
+
+    scene
+}
+
+/// The outcome of a table in a report.
+fn outcome<'a>(report: &'a Value, target: &str) -> &'a Value {
+    let tables = report["summary"]["tables"].as_array().expect("tables");
+    let table = tables.iter().find(|table| table["target"] == target);
+    table.unwrap_or_else(|| panic!("{target} is not in {report:#}"))
+}
+
+#[test]
+fn forty_tables_with_a_prefix_get_another_one() {
+    let scene = with_tables(40);
+    let run = scene
+        .copy(&[
+            "--table=prod-*",
+            "--map=prod-*=dev-*",
+            "--transform=.copied = {BOOL: true}",
+            "--billing-mode=on-demand",
+        ])
+        .exits(0)
+        .says("Copied 40 of 40 tables to there");
+    let report = run.report();
+    assert_eq!(report["outcome"], "done", "{report:#}");
+    for number in 0..40 {
+        let target = format!("dev-{number:02}");
+        assert_eq!(scene.target.items(&target).len(), number, "{target}");
+        let table = outcome(&report, &target);
+        assert_eq!(table["summary"]["verified"]["equal"], number, "{table:#}");
+    }
+
+    assert!(scene.target.describe("films").is_none());
+    assert!(scene.target.describe("prod-00").is_none());
+}
+
+#[test]
+fn a_table_that_fails_does_not_stop_the_others() {
+    let scene = with_tables(6);
+    scene.target.create("prod-02", |table| {
+        table
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("other", ScalarAttributeType::S))
+            .key_schema(partition("other"))
+    });
+    let run = scene.copy(&["--table=prod-*"]).exits(13);
+    let report = run.report();
+    assert_eq!(outcome(&report, "prod-02")["exit_code"], 13, "{report:#}");
+    for number in [0, 1, 3, 4, 5] {
+        let table = format!("prod-{number:02}");
+        assert_eq!(
+            scene.target.items(&table),
+            scene.source.items(&table),
+            "{table}"
+        );
+    }
+
+    // The plan already knows that it fails.
+    scene.target.delete_if_there("prod-01");
+    scene.copy(&["--table=prod-*", "--fail-fast"]).exits(13);
+    assert!(scene.target.describe("prod-01").is_none());
+}
+
+#[test]
+fn selections_and_mappings_are_checked_before_anything_is_written() {
+    let scene = with_tables(3);
+    for (options, code, message) in [
+        (
+            &["--table=prd-*"][..],
+            11,
+            "no table of environment here matches",
+        ),
+        (
+            &["--table=prod-*", "--map=prod-*=same"],
+            2,
+            "several tables would have the same target",
+        ),
+        (
+            &["--table=prod-*", "--map=other-*=x-*"],
+            11,
+            "no table matches \"other-*\"",
+        ),
+        (
+            &["--table=prod-00", "--exclude=prod-01"],
+            2,
+            "names one table",
+        ),
+    ] {
+        scene.copy(options).exits(code).says(message);
+    }
+
+    let plan = scene
+        .copy(&["--all-tables", "--exclude=films", "--dry-run"])
+        .exits(0)
+        .report();
+    assert_eq!(
+        plan["plan"]["tables"].as_array().map(Vec::len),
+        Some(3),
+        "{plan:#}"
+    );
+    assert!(scene.target.describe("prod-00").is_none());
+    assert_eq!(scene.source_proxy.count("Scan"), 0);
+}
+
+#[test]
+fn several_tables_of_a_protected_environment_are_confirmed_by_its_name() {
+    let scene = with_tables(3);
+    let project = scene
+        .project
+        .environment("prod", scene.target_proxy.url(), "films");
+    let copy = ["--from=here", "--to=prod", "--table=prod-*", "--yes"];
+    project.copydb(copy).exits(4).says("--confirm=prod");
+    project
+        .copydb(copy.iter().chain(&["--confirm=prod-00"]))
+        .exits(4);
+    assert!(scene.target.describe("prod-00").is_none());
+    project
+        .copydb(copy.iter().chain(&["--confirm=prod"]))
+        .exits(0);
+    assert_eq!(scene.target.items("prod-02"), scene.source.items("prod-02"));
+}
+
+#[test]
+fn the_tables_may_be_listed_in_the_file_for_both_sides() {
+    let scene = with_tables(3);
+    let side = |side: &str, url: &str| {
+        format!(
+            "{side}_AWS_ACCESS_KEY_ID=test\n{side}_AWS_SECRET_ACCESS_KEY=test\n{side}_AWS_REGION={REGION}\n{side}_AWS_ENDPOINT_URL={url}\n"
+        )
+    };
+    let text = side("SRC", scene.source_proxy.url())
+        + &side("DEST", scene.target_proxy.url())
+        + "TABLES_TO_MIGRATE=prod-01,prod-02\nSRC_PREFIX=prod-\nDEST_PREFIX=staging-\n";
+    scene.project.write(".env", text);
+    scene
+        .project
+        .copydb(["--env-file=.env", "--yes"])
+        .exits(0)
+        .says("Copied 2 of 2 tables to dest");
+    for number in ["01", "02"] {
+        assert_eq!(
+            scene.target.items(&format!("staging-{number}")),
+            scene.source.items(&format!("prod-{number}"))
+        );
+    }
+}
