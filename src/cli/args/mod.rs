@@ -16,6 +16,7 @@ mod scan;
 mod scope;
 #[cfg(feature = "embedded")]
 mod serve;
+mod set_tables;
 mod settings;
 mod sides;
 mod target;

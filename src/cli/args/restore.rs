@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
 use super::overrides::OverrideArgs;
 use super::restore_set::{RestoreSetArgs, SetOptions};
+use super::set_tables::table_and_set;
 use super::settings::SettingArgs;
 use super::target::TargetArgs;
 use super::transform::{TransformArgs, check_preview};
@@ -186,7 +187,7 @@ impl RestoreCommand {
     /// A target table is named; the source is standard input, but options for a set are given; the set is damaged.
     pub(crate) fn set_request(&self) -> Result<Option<RestoreSetRequest>> {
         let RestoreSource::Dump(SourceSpec::Path(source)) = &self.request.source else {
-            return if self.set.need_set() {
+            return if self.set.tables.are_selected() {
                 Err(Error::usage(
                     "--from-table and the options that name target tables need a folder with several tables, not standard input",
                 ))
@@ -195,22 +196,18 @@ impl RestoreCommand {
             };
         };
         let is_set = DumpSet::find(source)?.is_some();
-        if !is_set && !self.set.need_set() {
+        if !is_set && !self.set.tables.are_selected() {
             return Ok(None);
         }
 
         if is_set && self.common.environment.table.is_some() {
-            return Err(Error::usage(format!(
-                "--table names the target of one dump, but `{}` contains dumps of several tables",
-                source.display()
-            ))
-            .with_hint("select tables with --from-table, and name their targets with --map"));
+            return Err(table_and_set(source));
         }
 
         Ok(Some(RestoreSetRequest {
             source: source.clone(),
-            from_tables: self.set.from_tables.clone(),
-            mapping: self.set.mapping.clone(),
+            from_tables: self.set.tables.from_tables.clone(),
+            mapping: self.set.tables.mapping.clone(),
             each: self.request.clone(),
             options: self.set.run,
         }))

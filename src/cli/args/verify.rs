@@ -7,16 +7,19 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{CallArgs, EnvironmentArgs, OutputArgs, default_folder, resolve_read_only};
 use super::overrides::OverrideArgs;
+use super::scope::ScopeArgs;
+use super::set_tables::{SetTables, SetTablesArgs, table_and_set};
 use super::transform::StepArgs;
 use super::value::{cap, sample};
 use super::{Arguments, CommonOptions};
-use crate::backup::SourceSpec;
+use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
-use crate::environment::EnvironmentRequest;
+use crate::environment::{Environment, EnvironmentRequest};
 use crate::error::{Error, Result};
 use crate::item::Sample;
 use crate::ops::Cap;
+use crate::ops::set::{Scope, SelectionOptions, TableSelection};
 use crate::ops::verify::CompareOptions;
 use crate::schema::Overrides;
 
@@ -30,7 +33,9 @@ EXAMPLES
   verifydb -s ./prod-backup -e staging --sample 1%
   verifydb -s ./prod-backup -e staging --transform-python migrate.py:rekey
                                                       after a restore with this step
+  verifydb -s ./prod-set -e dev --map 'prod-*=dev-*'  compare the tables of a set
   verifydb -e prod --against-env=staging              compare two tables
+  verifydb -e prod --against-env=dev --table 'prod-*' --map 'prod-*=dev-*'
   verifydb -e prod --against-env=staging --schema-only
   verifydb -e dev --table films --against-table copy";
 
@@ -52,6 +57,12 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     verify: VerifyOnlyArgs,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+
+    #[command(flatten)]
+    set: SetTablesArgs,
 
     #[command(flatten)]
     steps: StepArgs,
@@ -181,6 +192,9 @@ pub(crate) struct VerifyCommand {
     pub(crate) common: CommonOptions,
     pub(crate) task: VerifyTask,
     pub(crate) options: CompareOptions,
+    /// Filters of the tables that are compared with those of another environment.
+    pub(crate) selection: SelectionOptions,
+    pub(crate) set: SetTables,
     source: Option<PathBuf>,
 }
 
@@ -196,6 +210,8 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             dump,
             environment,
             verify,
+            scope,
+            set,
             steps,
             overrides,
             calls,
@@ -244,6 +260,8 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             common: resolve_read_only(environment, calls)?,
             task,
             options,
+            selection: scope.into_options(),
+            set: set.resolve()?,
             source,
         })
     }
@@ -305,6 +323,56 @@ impl VerifyCommand {
         let source = self.source.clone();
 
         SourceSpec::Path(source.unwrap_or_else(|| default_folder(&self.common.environment)))
+    }
+
+    /// The folder of the set to compare tables with, if the source is one, or if it must be one.
+    ///
+    /// # Errors
+    /// A table is named; the set is damaged.
+    pub(crate) fn set_source(&self) -> Result<Option<PathBuf>> {
+        let SourceSpec::Path(source) = self.source() else {
+            return Ok(None);
+        };
+        let is_set = DumpSet::find(&source)?.is_some();
+        if is_set && self.common.environment.table.is_some() {
+            return Err(table_and_set(&source));
+        }
+
+        Ok((is_set || self.set.are_selected()).then_some(source))
+    }
+
+    /// The tables to compare with those of another environment; `None` if it is one table that keeps its name.
+    ///
+    /// # Errors
+    /// The selection is not valid; several tables are selected, but an option needs one.
+    pub(crate) fn selected_tables(
+        &self,
+        environment: &Environment,
+        second: &SecondTable,
+    ) -> Result<Option<TableSelection>> {
+        let selection = match Scope::resolve(environment, &self.selection)? {
+            Scope::Many(selection) => selection,
+            Scope::One(Some(table)) if !self.set.mapping.is_identity() => TableSelection {
+                include: vec![table.parse()?],
+                ..TableSelection::default()
+            },
+            Scope::One(_) => return Ok(None),
+        };
+
+        let unusable = [
+            (
+                second.table.is_some(),
+                "--against-table names one table; rename several with --map",
+            ),
+            (
+                second.schema_only,
+                "--schema-only compares one table at a time",
+            ),
+        ];
+        match unusable.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, message)) => Err(Error::usage(message)),
+            None => Ok(Some(selection)),
+        }
     }
 
     /// The environment of the second table. Flags such as `--region` and `--profile` apply to the first table only, unless both

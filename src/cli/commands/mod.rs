@@ -1,5 +1,6 @@
 //! Execution of each command: from resolved arguments to an outcome.
 
+mod compare_set;
 pub(crate) mod copy;
 mod copy_set;
 pub(crate) mod diff;

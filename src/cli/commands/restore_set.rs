@@ -1,5 +1,6 @@
 //! Execution of `restoredb` for a set: one plan, one confirmation, many tables.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
@@ -11,13 +12,15 @@ use crate::cli::report::{CommandOutcome, error_report, to_value};
 use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
+use crate::cli::terminal::set_progress::SetProgress;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::restore_set;
 use crate::error::{ErrorKind, Result};
-use crate::ops::set;
+use crate::ops::restore::RestoreSummary;
 use crate::ops::set::restore::{
     MemberPlan, PlannedMember, RestoreSetPlan, RestoreSetRequest, RestoredMember, RestoredTable,
 };
+use crate::ops::set::{self, SetReporter, TableResult};
 use crate::store::{MissingDatabase, Writer};
 
 /// Restores a set.
@@ -76,9 +79,17 @@ pub(crate) async fn run(
         "environment": environment.name(),
     });
     let store = Writer::new(store, confirmation);
-    let restoring = set::restore::run(&store, plan, &session.cancel, |_| {});
-    let members = Box::pin(restoring).await?;
-    session.progress.end();
+    let progress = SetProgress::start(Arc::clone(&session.console), plan.tables_to_restore());
+    let progress = Arc::new(progress);
+    let reporter = Arc::clone(&progress) as Arc<dyn SetReporter>;
+    let done = |result: &TableResult<Box<RestoreSummary>>| {
+        progress.finished(&result.table, restore_set::line(&result.outcome));
+    };
+    let restoring = set::restore::run(&store, plan, reporter, &session.cancel, done);
+    let members = Box::pin(restoring).await;
+    progress.end();
+
+    let members = members?;
 
     let seconds = started.elapsed().as_secs_f64();
     let text = restore_set::summary(&members, environment.name(), seconds);

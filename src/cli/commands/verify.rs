@@ -1,6 +1,6 @@
 //! Execution of `verifydb`. It only reads, so there is neither a plan nor a confirmation.
 
-use super::{diff, verify_set};
+use super::{compare_set, diff, verify_set};
 use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::args::{CommonOptions, ExpectedSchema, SecondTable, VerifyCommand, VerifyTask};
 use crate::cli::report::CommandOutcome;
@@ -11,6 +11,8 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::guard;
 use crate::ops::restore::{self, RestoreRequest};
+use crate::ops::set;
+use crate::ops::set::compare::LiveTables;
 use crate::ops::verify::{self, Comparison, DumpCheckOptions, LiveTable};
 use crate::store::{MissingDatabase, Reader};
 
@@ -86,6 +88,14 @@ async fn schema(
 
 /// Compares a table's items with the dump.
 async fn table(command: &VerifyCommand, session: &Session) -> Result<CommandOutcome> {
+    if let Some(set) = command.set_source()? {
+        let tables = &command.set;
+        let source = set::compare::tables_of_set(&set, &tables.from_tables, &tables.mapping)?;
+        let (environment, store) = open_environment(&command.common, session).await?;
+        let target = LiveTables { environment, store };
+        return compare_set::run(source, target, &command.options, session).await;
+    }
+
     let (environment, store) = open_environment(&command.common, session).await?;
     let table = live_table(&environment, &store)?;
     let work = verify::table_with_dump(
@@ -114,6 +124,18 @@ async fn tables(
         None => (session.environment(&second_options).await?, store.clone()),
         Some(_) => open_environment(&second_options, session).await?,
     };
+
+    if let Some(selection) = command.selected_tables(&environment, second)? {
+        let source = LiveTables { environment, store };
+        let target = LiveTables {
+            environment: second_environment,
+            store: second_store,
+        };
+        let mapping = &command.set.mapping;
+        let selecting = set::compare::tables_of_environment(source, &selection, mapping);
+        let source = unless_cancelled(&session.cancel, Box::pin(selecting)).await?;
+        return compare_set::run(source, target, &command.options, session).await;
+    }
 
     let source = live_table(&environment, &store)?;
     let target = live_table(&second_environment, &second_store)?;

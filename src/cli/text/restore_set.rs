@@ -8,9 +8,10 @@ use super::plan::{location_rows, table_action};
 use super::summary::OutcomeText;
 use super::{format, summary};
 use crate::cli::exit;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::layout::{RowGroup, Rows};
-use crate::ops::restore::{RestorePreview, RestoreSummary, TableOutcome};
+use crate::ops::restore::{self, RestorePreview, RestoreSummary};
+use crate::ops::set::TableOutcome;
 use crate::ops::set::restore::{
     FinishedTable, MemberPlan, RestoreSetPlan, RestoredMember, RestoredTable,
 };
@@ -180,14 +181,25 @@ fn headline(members: &[RestoredMember], environment: &str, seconds: f64) -> Stri
     )
 }
 
+/// The line of a table whose restore has ended; `None` if the summary alone says it.
+pub(crate) fn line(outcome: &TableOutcome<Box<RestoreSummary>>) -> Option<Result<String, String>> {
+    match outcome {
+        TableOutcome::Finished(summary) => Some(Ok(result(summary))),
+        TableOutcome::Failed(error) if error.kind() != ErrorKind::Interrupted => {
+            Some(Err(error.to_string()))
+        }
+        TableOutcome::Failed(_) | TableOutcome::NotStarted => None,
+    }
+}
+
 /// What was done with a table.
 fn result(summary: &RestoreSummary) -> String {
     let items = format::items(summary.items_written);
     let action = match summary.table {
-        TableOutcome::Created => "created",
-        TableOutcome::AddedTo => "merged into the existing table",
-        TableOutcome::Replaced => "replaced",
-        TableOutcome::Kept => return "exists and was not changed".to_owned(),
+        restore::TableOutcome::Created => "created",
+        restore::TableOutcome::AddedTo => "merged into the existing table",
+        restore::TableOutcome::Replaced => "replaced",
+        restore::TableOutcome::Kept => return "exists and was not changed".to_owned(),
     };
 
     format!("{action}, {items}")
@@ -212,7 +224,7 @@ fn problems(member: &RestoredMember) -> Vec<String> {
 }
 
 /// An error with its details, causes and hint, as one text.
-fn failure(table: &str, error: &Error) -> String {
+pub(super) fn failure(table: &str, error: &Error) -> String {
     let mut text = format!("table {table}: {error}");
     for detail in error.details() {
         let _ = write!(text, "\n{detail}");
@@ -235,9 +247,7 @@ pub(crate) fn exit_code(result: &RestoredTable) -> Option<u8> {
     match result {
         RestoredTable::Restored(summary) => Some(of_finished(summary.is_whole())),
         RestoredTable::Finished(FinishedTable { is_whole, .. }) => Some(of_finished(*is_whole)),
-        RestoredTable::Failed(error) if error.kind() == crate::error::ErrorKind::Interrupted => {
-            None
-        }
+        RestoredTable::Failed(error) if error.kind() == ErrorKind::Interrupted => None,
         RestoredTable::Failed(error) => Some(exit::of_error(error.kind()).code),
         RestoredTable::NotStarted => None,
     }

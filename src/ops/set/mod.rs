@@ -1,10 +1,12 @@
 //! Several tables in one run: which ones a command is about, the names of their targets, and the operations on them.
 
+pub mod compare;
 pub mod copy;
 pub mod dump;
 mod grouping;
 mod list;
 mod mapping;
+mod members;
 mod pattern;
 mod reporter;
 pub mod restore;

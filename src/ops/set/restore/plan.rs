@@ -13,18 +13,17 @@ use super::member::{FinishedTable, MemberPlan, PlannedMember};
 use crate::backup::{DumpSet, SetMember, SourceSpec};
 use crate::environment::{Approval, Environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::Field;
 use crate::layout::{self, counted};
 use crate::ops::identity::table_id;
 use crate::ops::restore::{self, RestoreRequest};
 use crate::ops::set::grouping::grouped;
 use crate::ops::set::mapping::{MappedTable, TableMapping};
+use crate::ops::set::members;
 use crate::ops::set::pattern::TablePattern;
 use crate::ops::set::reporter::{SetReporter, TableReporter};
 use crate::ops::set::runner::{self, RunOptions, TableJob, TableOutcome, TableResult};
 use crate::ops::table_location::TableLocation;
 use crate::ops::until_cancelled;
-use crate::similar::did_you_mean;
 use crate::store::Reader;
 
 /// Source, targets and options of restoring a set.
@@ -103,8 +102,8 @@ pub async fn plan(
     reporter: Arc<dyn SetReporter>,
     cancel: &CancellationToken,
 ) -> Result<RestoreSetPlan> {
-    let set = find_set(&request)?;
-    let selected = select(&set, &request.from_tables)?;
+    let set = members::open_set(&request.source)?;
+    let selected = members::select(&set, &request.from_tables)?;
     let mapped = request.mapping.targets(&selected)?;
 
     let place = TableLocation::find(store, environment, "", None).await;
@@ -153,14 +152,20 @@ impl RestoreSetPlan {
         self.shared.store.max_total_write_units()
     }
 
+    /// Number of tables that will be restored.
+    #[must_use]
+    pub fn tables_to_restore(&self) -> u64 {
+        let is_work = |table: &&PlannedMember| matches!(table.plan, MemberPlan::Restore(_));
+        self.tables.iter().filter(is_work).count() as u64
+    }
+
     /// Whether any table will be restored.
     #[must_use]
     pub fn has_work(&self) -> bool {
         let is_refused = |table: &PlannedMember| matches!(table.plan, MemberPlan::Refused(_));
-        let is_work = |table: &PlannedMember| matches!(table.plan, MemberPlan::Restore(_));
         let is_stopped = self.options.fail_fast && self.tables.iter().any(is_refused);
 
-        !is_stopped && self.tables.iter().any(is_work)
+        !is_stopped && self.tables_to_restore() > 0
     }
 
     /// The approval for all tables that are changed.
@@ -204,51 +209,6 @@ impl SetFacts {
             tables: manifest.tables.len(),
         }
     }
-}
-
-fn find_set(request: &RestoreSetRequest) -> Result<DumpSet> {
-    DumpSet::find(&request.source)?.ok_or_else(|| {
-        Error::not_found(format!(
-            "`{}` does not contain dumps of several tables",
-            request.source.display()
-        ))
-        .with_hint(format!(
-            "for the dump of one table, name the target with {} only",
-            Field::Table
-        ))
-    })
-}
-
-/// The names of the dumped tables that match a pattern, or all.
-fn select(set: &DumpSet, patterns: &[TablePattern]) -> Result<Vec<String>> {
-    let names: Vec<&String> = set.manifest().tables.keys().collect();
-    let is_unmatched = |pattern: &&TablePattern| !names.iter().any(|name| pattern.matches(name));
-    if let Some(pattern) = patterns.iter().find(is_unmatched) {
-        let error = Error::not_found(format!(
-            "no table of the set in `{}` matches \"{pattern}\"",
-            set.path().display()
-        ));
-        let wanted = pattern.as_str().replace(['*', '?'], "");
-        let similar = did_you_mean(&wanted, names.iter().map(|name| name.as_str()));
-        let all: Vec<String> = names.into_iter().cloned().collect();
-
-        return Err(error.with_hint(
-            similar.unwrap_or_else(|| format!("its tables are {}", layout::names(&all, false))),
-        ));
-    }
-
-    let is_selected = |name: &&String| {
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
-    };
-    let selected: Vec<String> = names.into_iter().filter(is_selected).cloned().collect();
-    if selected.is_empty() {
-        return Err(Error::not_found(format!(
-            "the set in `{}` has no tables",
-            set.path().display()
-        )));
-    }
-
-    Ok(selected)
 }
 
 /// Previews the restore of each table, a few at a time.
@@ -310,7 +270,8 @@ async fn preview_table(
         }
 
         let request = shared.request(table)?;
-        let reporter = Arc::new(shared.reporter(&table.target));
+        let reporter = TableReporter::new(&table.target, Arc::clone(&shared.reporter));
+        let reporter = Arc::new(reporter);
         let preview = restore::preview(&shared.store, &shared.environment, request, reporter);
         Ok(MemberPlan::Restore(Box::new(Box::pin(preview).await?)))
     };
@@ -338,10 +299,6 @@ impl Shared {
             table: Some(table.target.clone()),
             ..self.each.clone()
         })
-    }
-
-    pub(super) fn reporter(&self, table: &str) -> TableReporter {
-        TableReporter::new(table, Arc::clone(&self.reporter))
     }
 }
 

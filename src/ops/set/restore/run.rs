@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::restore::{self, RestorePlan, RestorePreview, RestoreSummary};
 use crate::ops::set::mapping::MappedTable;
-use crate::ops::set::reporter::TableReporter;
+use crate::ops::set::reporter::{SetReporter, TableReporter};
 use crate::ops::set::runner::{self, TableJob, TableOutcome, TableResult};
 use crate::ops::until_cancelled;
 use crate::store::Writer;
@@ -26,18 +26,20 @@ use crate::store::Writer;
 pub async fn run(
     store: &Writer,
     plan: RestoreSetPlan,
+    reporter: Arc<dyn SetReporter>,
     cancel: &CancellationToken,
     done: impl FnMut(&TableResult<Box<RestoreSummary>>),
 ) -> Result<Vec<RestoredMember>> {
     let has_work = plan.has_work();
-    let reporter = plan.shared.reporter(&plan.source.path);
+    let of_set = TableReporter::new(&plan.source.path, Arc::clone(&reporter));
     let journal = match plan.journal {
-        Some(journal) if has_work => journal.open(&reporter)?,
+        Some(journal) if has_work => journal.open(&of_set)?,
         _ => None,
     };
     let running = Arc::new(Running {
         store: store.clone(),
         shared: plan.shared,
+        reporter,
         journal,
     });
 
@@ -67,7 +69,7 @@ pub async fn run(
         };
     }
 
-    running.end(&members, &reporter);
+    running.end(&members, &of_set);
 
     Ok(members)
 }
@@ -122,6 +124,7 @@ struct TableWork {
 struct Running {
     store: Writer,
     shared: Arc<Shared>,
+    reporter: Arc<dyn SetReporter>,
     journal: Option<OpenSetJournal>,
 }
 
@@ -132,7 +135,8 @@ impl Running {
         cancel: &CancellationToken,
     ) -> Result<Box<RestoreSummary>> {
         let table = &work.table;
-        let reporter = Arc::new(self.shared.reporter(&table.target));
+        let reporter = TableReporter::new(&table.target, Arc::clone(&self.reporter));
+        let reporter = Arc::new(reporter);
         let request = self.shared.request(table)?;
         let planning = restore::plan(
             self.store.reader(),
