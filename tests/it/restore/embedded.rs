@@ -78,6 +78,17 @@ fn a_killed_restore_into_a_database_file_is_resumed_without_losing_an_item() {
 #[test]
 fn an_item_that_the_engine_rejects_is_reported_and_all_others_are_written() {
     let project = project();
+    // The index exists before the items, so it cannot be created after them.
+    project
+        .restoredb([
+            "--env=dev",
+            "--schema=schema.json",
+            "--source=items.jsonl",
+            "--schema-only",
+            "--yes",
+        ])
+        .exits(0);
+
     let mut items = String::new();
     for id in 0..100 {
         // The key of the index has the wrong type.

@@ -21,7 +21,7 @@ fn other_commands_are_referred_to_the_url_of_a_served_file() {
     let hint = format!("hint: use {} as the endpoint", served.url());
     let holder = format!("served by servedb, process {} on", served.id());
 
-    let dump = || project.dumpdb(["--no-env", EMBEDDED, "--table=films", "--output=out"]);
+    let dump = || project.dumpdb(["--no-env", EMBEDDED, "--table=films", "--output=again"]);
     dump().exits(1).says(&hint).says(&holder);
     for arguments in [&["--yes"][..], &["--dry-run"]] {
         let all = ["--no-env", EMBEDDED, "--source=out"];
