@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Phase {
     /// Waiting for the endpoint to respond.
     Connecting,
+    /// Waiting until DynamoDB has made a backup.
+    BackingUp,
     /// Reading items from the table into a dump.
     Dumping,
     /// Checking a dump for completeness and damage.

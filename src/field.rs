@@ -80,6 +80,9 @@ fields! {
     ProjectionExpression "projection_expression"
     ExpressionAttributeNames "expression_attribute_names"
     ExpressionAttributeValues "expression_attribute_values"
+    Route "route"
+    BackupName "route: Backup { name }"
+    BackupArn "route: Backup { arn }"
 
     // RestoreRequest
     KeepExisting "existing: Keep"

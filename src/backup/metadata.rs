@@ -17,6 +17,7 @@ use super::index::{Extent, Frame};
 use super::sealed::{is_intact, to_sealed_json};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::schema::TableBackup;
 
 /// Metadata from the caller; the writer adds its counts and checksums.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct MetadataDraft {
     pub endpoint: Option<String>,
     /// How the data was transferred: `scan`, `backup` or `export`.
     pub route: String,
+    /// The on-demand backup that contains the data, for the route `backup`.
+    pub backup: Option<TableBackup>,
     /// When reading began.
     pub started_at: DateTime<Utc>,
     /// When reading ended.
@@ -82,6 +85,9 @@ pub struct Metadata {
     pub endpoint: Option<String>,
     /// How the data was transferred.
     pub route: String,
+    /// The on-demand backup that contains the data, for the route `backup`: the dump has no data file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<TableBackup>,
     /// When reading began.
     pub started_at: DateTime<Utc>,
     /// When reading ended.
@@ -325,6 +331,7 @@ pub(crate) mod tests {
             region: Some("eu-west-1".into()),
             endpoint: None,
             route: "scan".into(),
+            backup: None,
             started_at: at(0),
             finished_at: at(7),
             resumed: 0,
@@ -381,6 +388,7 @@ pub(crate) mod tests {
             region: draft.region,
             endpoint: draft.endpoint,
             route: draft.route,
+            backup: draft.backup,
             started_at: draft.started_at,
             finished_at: draft.finished_at,
             resumed: draft.resumed,

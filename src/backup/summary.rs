@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::format::{METADATA_FILE, SUMMARY_FILE};
 use super::metadata::Metadata;
 use crate::layout::{Line, RowGroup, Rows, count, counted};
+use crate::schema::TableBackup;
 
 /// Tables with fewer items are not compared with the dump: their count is often outdated.
 const MIN_REPORTED_ITEMS: u64 = 1_000;
@@ -15,7 +16,7 @@ const MIN_REPORTED_ITEMS: u64 = 1_000;
 pub(crate) fn few_items_warning(metadata: &Metadata) -> Option<String> {
     let reported = metadata.reported_items?;
     let is_far_less = reported > MIN_REPORTED_ITEMS && metadata.items.saturating_mul(2) < reported;
-    if !metadata.complete || !is_far_less {
+    if !metadata.complete || metadata.backup.is_some() || !is_far_less {
         return None;
     }
 
@@ -33,7 +34,10 @@ pub(crate) fn few_items_warning(metadata: &Metadata) -> Option<String> {
 pub(crate) fn render(metadata: &Metadata) -> String {
     let mut rows = Rows::new();
     table_rows(rows.group("Source"), metadata);
-    content_rows(rows.group("Contents"), metadata);
+    match &metadata.backup {
+        Some(backup) => backup_rows(rows.group("Contents"), metadata, backup),
+        None => content_rows(rows.group("Contents"), metadata),
+    }
     let files = rows.group("Files");
     for (name, entry) in &metadata.files {
         files.row(name, format!("{} bytes", count(entry.bytes)));
@@ -65,8 +69,30 @@ fn table_rows(group: &mut RowGroup, metadata: &Metadata) {
         .list("not captured", &metadata.not_captured);
 }
 
+/// A dump whose data is an on-demand backup.
+fn backup_rows(group: &mut RowGroup, metadata: &Metadata, backup: &TableBackup) {
+    group
+        .row("items", "in an on-demand backup, which DynamoDB keeps")
+        .row("backup", &*backup.name)
+        .row("ARN", &*backup.arn)
+        .row("created", time(&metadata.started_at));
+    if let Some(bytes) = backup.bytes {
+        group.row("size", format!("{} bytes in DynamoDB", count(bytes)));
+    }
+
+    created_by(group, metadata);
+}
+
+fn time(time: &DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn created_by(group: &mut RowGroup, metadata: &Metadata) {
+    let (tool, format) = (&metadata.tool_version, metadata.format_version);
+    group.row("created by", format!("dynadump {tool}, format {format}"));
+}
+
 fn content_rows(group: &mut RowGroup, metadata: &Metadata) {
-    let time = |time: &DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S UTC").to_string();
     let (started, finished) = (time(&metadata.started_at), time(&metadata.finished_at));
     let bytes = format!("{} bytes as JSON", count(metadata.data_bytes));
     let units = format!("{:.1} read units", metadata.consumed_read_units);
@@ -95,8 +121,7 @@ fn content_rows(group: &mut RowGroup, metadata: &Metadata) {
         masked.map(|sha256| format!("by rules with SHA-256 {sha256}")),
     );
     group.list("warning", few_items_warning(metadata));
-    let (tool, format) = (&metadata.tool_version, metadata.format_version);
-    group.row("created by", format!("dynadump {tool}, format {format}"));
+    created_by(group, metadata);
 }
 
 /// The numbers of items that a restore keeps out of an index.

@@ -4,6 +4,7 @@
 //! `dump` and `verify` receive stores that can only read, and so does `copy` for its source. `restore` receives one that can write, which requires a
 //! [`Confirmation`](crate::environment::Confirmation).
 
+mod backup_wait;
 mod cap;
 mod capacity;
 mod chunk;
@@ -29,6 +30,7 @@ mod journal;
 mod lane_permit;
 mod recreated;
 pub mod restore;
+pub mod route;
 #[cfg(feature = "embedded")]
 pub mod sample;
 mod scan_segments;

@@ -61,6 +61,20 @@ pub struct Description {
     pub table_class_summary: Option<TableClassSummary>,
     /// The table class in a `CreateTable` request.
     pub table_class: Option<String>,
+    /// What DynamoDB restored the table from.
+    pub restore_summary: Option<RestoreSummary>,
+}
+
+/// The origin of a table that DynamoDB restores or has restored.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RestoreSummary {
+    /// ARN of the backup.
+    pub source_backup_arn: Option<String>,
+    /// ARN of the backed-up table.
+    pub source_table_arn: Option<String>,
+    /// Whether DynamoDB is still restoring.
+    pub restore_in_progress: Option<bool>,
 }
 
 /// One attribute of a key.

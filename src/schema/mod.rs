@@ -18,6 +18,8 @@ mod overrides;
 mod restoring_tag;
 mod settings;
 mod status;
+mod table_backup;
+mod table_origin;
 #[cfg(test)]
 mod tests;
 mod unknown_fields;
@@ -29,8 +31,8 @@ pub(crate) use arn::any_account;
 pub use create::CreateTable;
 pub use description::{
     AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex,
-    OnDemandThroughput, Projection, ProvisionedThroughput, SseDescription, SseSpecification,
-    StreamSpecification, TableClassSummary, WarmThroughput,
+    OnDemandThroughput, Projection, ProvisionedThroughput, RestoreSummary, SseDescription,
+    SseSpecification, StreamSpecification, TableClassSummary, WarmThroughput,
 };
 pub use diff::{
     Difference, Differences, IndexDifference, KeyMismatch, KeyPart, Subject, differences,
@@ -52,6 +54,9 @@ pub use settings::spec::{LaterIndexes, Setting, SettingCall, SettingChoice, When
 pub(crate) use settings::tags::RESTORING_TAG;
 pub use settings::values::{Billing, Capacity};
 pub(crate) use settings::warm_throughput::NEW_ON_DEMAND;
+pub(crate) use table_backup::BackupPage;
+pub use table_backup::{TableBackup, check_backup_name};
+pub use table_origin::{RestoreTable, TableOrigin};
 
 use serde::Deserialize;
 use serde_json::error::Category;

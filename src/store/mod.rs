@@ -7,6 +7,7 @@
 
 mod account;
 mod apply;
+mod backups;
 mod capture;
 mod client;
 mod clock;

@@ -14,7 +14,7 @@ use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
 use crate::aws::ApiOperation;
 use crate::error::Result;
-use crate::schema::{Captured, Section, Setting, TableSchema};
+use crate::schema::{Captured, Section, Setting, TableBackup, TableSchema};
 
 /// Read access to the tables of one environment. Clones share one client.
 #[derive(Clone)]
@@ -103,6 +103,30 @@ impl Reader {
     /// it.
     pub async fn backup_count(&self, table: &str) -> Option<usize> {
         probe::backup_count(&self.client, table).await
+    }
+
+    /// Requests an on-demand backup of a table. It changes nothing in the table, and may still be `CREATING` on return.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, rejects the request, or has no backups.
+    pub async fn create_backup(&self, table: &str, name: &str) -> Result<TableBackup> {
+        self.client.create_backup(table, name).await
+    }
+
+    /// Describes an on-demand backup; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, rejects the request, or has no backups.
+    pub async fn describe_backup(&self, arn: &str) -> Result<Option<TableBackup>> {
+        self.client.describe_backup(arn).await
+    }
+
+    /// Lists the on-demand backups of a table, or of all tables, in DynamoDB's order.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, rejects the request, or has no backups.
+    pub async fn list_backups(&self, table: Option<&str>) -> Result<Vec<TableBackup>> {
+        self.client.list_backups(table).await
     }
 
     /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if neither the

@@ -13,7 +13,7 @@ use super::write::BatchAction;
 use crate::environment::Confirmation;
 use crate::error::{Error, Result};
 use crate::item::KeySchema;
-use crate::schema::{CreateTable, SettingCall, TableSchema};
+use crate::schema::{CreateTable, RestoreTable, SettingCall, TableSchema};
 
 /// Write access to the tables that a [`Confirmation`] covers. Each method fails for another table.
 #[derive(Clone)]
@@ -76,6 +76,15 @@ impl Writer {
     pub async fn create(&self, table: &str, request: &CreateTable) -> Result<CreatedTable> {
         self.check_confirmed(table)?;
         self.client().create(table, request).await
+    }
+
+    /// Requests that DynamoDB restores a table with its items. It is `CREATING` until DynamoDB has finished.
+    ///
+    /// # Errors
+    /// Not confirmed; the endpoint rejects the request.
+    pub async fn restore_table(&self, table: &str, request: &RestoreTable) -> Result<()> {
+        self.check_confirmed(table)?;
+        self.client().restore_table(table, request).await
     }
 
     /// Applies one setting. The table may still be `UPDATING` on return. Returns the table as the

@@ -61,7 +61,7 @@ pub(crate) fn complete_metadata(
     encoded: Option<EncodedDataFile>,
     data_name: &str,
 ) -> Metadata {
-    if encoded.is_none() {
+    if encoded.is_none() && draft.backup.is_none() {
         draft.partial.insert("schema_only".to_owned(), true.into());
     }
 
@@ -90,6 +90,7 @@ pub(crate) fn complete_metadata(
         region: draft.region,
         endpoint: draft.endpoint,
         route: draft.route,
+        backup: draft.backup,
         started_at: draft.started_at,
         finished_at: draft.finished_at,
         resumed: draft.resumed,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
@@ -14,10 +15,13 @@ use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::field::Field;
 use crate::ops::dump::DumpRequest;
+use crate::ops::route::{BackupRoute, Route};
 use crate::ops::set::SelectionOptions;
 use crate::ops::set::dump::SetDumpRequest;
 use crate::ops::{ContentScope, PreviewOptions};
+use crate::transform::Transform;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -77,6 +81,24 @@ struct DumpOnlyArgs {
     #[arg(long, short, value_name = "DIR|FILE|-")]
     output: Option<PathBuf>,
 
+    /// How the items are transferred: read by this program, or kept in an on-demand backup that DynamoDB makes
+    #[arg(
+        long,
+        value_name = "ROUTE",
+        value_enum,
+        default_value_t,
+        hide_short_help = true
+    )]
+    route: RouteName,
+
+    /// Name of the on-demand backup [default: the table's name and the time]
+    #[arg(long, value_name = "NAME", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    backup_name: Option<String>,
+
+    /// Use this on-demand backup, which exists
+    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new(), conflicts_with = "backup_name")]
+    backup_arn: Option<String>,
+
     /// Format of the items [default: json]
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Option<DataFormat>,
@@ -106,8 +128,16 @@ struct DumpOnlyArgs {
 
     /// List the selected tables, by default all, and dump nothing: items, size, billing, deletion
     /// protection, last dump
-    #[arg(long, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
+    #[arg(long, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "route", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
     list_tables: bool,
+}
+
+/// The routes of `--route`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum RouteName {
+    #[default]
+    Scan,
+    Backup,
 }
 
 /// A resolved `dumpdb` command line.
@@ -148,16 +178,21 @@ impl Arguments<DumpCommand> for DumpArgs {
         }
 
         let selection = dump.scan.selection()?;
+        let route = dump.route()?;
         let transform = self
             .transform
             .resolve_unless_schema_only(dump.schema_only)?;
         dump.scan.check_conditions(&transform)?;
+        if route != Route::Scan {
+            dump.check_backup(&target, &transform)?;
+        }
 
         Ok(DumpCommand {
             common,
             request: DumpRequest {
                 table: None,
                 target,
+                route,
                 format: dump.format(items_only),
                 compression: dump.compression(),
                 segments: dump.scan.segments,
@@ -218,6 +253,52 @@ impl DumpOnlyArgs {
         } else {
             ContentScope::All
         }
+    }
+
+    /// The route, with the options of a backup.
+    fn route(&self) -> Result<Route> {
+        if self.route == RouteName::Backup {
+            return Ok(Route::Backup(BackupRoute {
+                name: self.backup_name.clone(),
+                arn: self.backup_arn.clone(),
+            }));
+        }
+
+        let option = match (&self.backup_name, &self.backup_arn) {
+            (None, None) => return Ok(Route::Scan),
+            (Some(_), _) => Field::BackupName,
+            (None, Some(_)) => Field::BackupArn,
+        };
+
+        Err(
+            Error::usage(format!("{option} needs {} backup", Field::Route))
+                .with_hint(format!("add {} backup", Field::Route)),
+        )
+    }
+
+    /// Rejects options that a backup, which DynamoDB makes of the whole table, does not support.
+    fn check_backup(&self, target: &DumpTarget, transform: &Transform) -> Result<()> {
+        let others = [
+            ("--format", self.format.is_some()),
+            ("--compress", self.compress.is_some()),
+            ("--schema-only", self.schema_only),
+            ("--data-only", self.data_only),
+            ("a transform", !transform.is_empty()),
+            (
+                "a file or standard output as --output",
+                !matches!(target, DumpTarget::Folder(_)),
+            ),
+        ];
+        let other = others.into_iter().find(|(_, is_given)| *is_given);
+        let given = self.scan.given().or(other.map(|(option, _)| option));
+        let Some(option) = given else {
+            return Ok(());
+        };
+
+        Err(Error::usage(format!(
+            "{option} cannot be combined with --route backup: DynamoDB backs up the whole table as it is"
+        ))
+        .with_hint("omit it, or read the items with --route scan"))
     }
 
     /// The folder of the last dumps if tables are listed.
@@ -339,6 +420,13 @@ impl DumpCommand {
     /// The target is not a folder; the options show items of a dry run.
     pub(crate) fn check_set(&self, environment: &Environment) -> Result<()> {
         check_preview(self.preview, environment)?;
+        if self.request.route != Route::Scan {
+            return Err(
+                Error::usage(format!("{} backup dumps one table", Field::Route))
+                    .with_hint("dump each table by itself, or read several with --route scan"),
+            );
+        }
+
         let output = match &self.request.target {
             DumpTarget::Folder(_) => return Ok(()),
             DumpTarget::File(path) => path.display().to_string(),

@@ -53,6 +53,10 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::ExpressionAttributeNames => "--expression-attribute-names",
         Field::ExpressionAttributeValues => "--expression-attribute-values",
 
+        Field::Route => "--route",
+        Field::BackupName => "--backup-name",
+        Field::BackupArn => "--backup-arn",
+
         Field::KeepExisting => "--if-missing",
         Field::ReplaceExisting => "--replace",
         Field::NoCreate => "--no-create",

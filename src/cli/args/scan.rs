@@ -59,6 +59,24 @@ pub(super) struct ScanArgs {
 }
 
 impl ScanArgs {
+    /// The first of these options that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--segments", self.segments.is_some()),
+            ("--limit", self.limit.is_some()),
+            ("--filter-expression", self.filter_expression.is_some()),
+            (
+                "--projection-expression",
+                self.projection_expression.is_some(),
+            ),
+            ("--consistent-read", self.consistent_read),
+            ("--max-rcu", self.max_rcu.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given);
+
+        given.map(|(option, _)| option)
+    }
+
     /// The filter and projection that DynamoDB applies.
     pub(super) fn selection(&self) -> Result<Selection> {
         Selection::parse(&Expressions {

@@ -250,6 +250,7 @@ fn hidden_bar(phase: Phase, total: ExpectedTotal, counts: Arc<Counts>) -> Progre
 pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Connecting => "Waiting for the endpoint",
+        Phase::BackingUp => "Waiting for the backup",
         Phase::Dumping => "Reading items",
         Phase::Checking => "Checking the dump",
         Phase::DryRun => "Reading items for the dry run",

@@ -10,7 +10,7 @@ use super::scan::{Reads, cap_in_words, one_line, scan_rows};
 use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
-use crate::ops::dump::DumpPlan;
+use crate::ops::dump::{DumpPlan, PlannedBackup};
 use crate::ops::restore::{
     KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SourceFacts, TableAction,
     Verification, When,
@@ -42,7 +42,9 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
         target.detail("data file", name);
     }
 
-    if content.includes_items() {
+    if let Some(backup) = &plan.backup {
+        backup_rows(target, backup);
+    } else if content.includes_items() {
         scan_rows(target, &reads_of_dump(plan));
     } else {
         target.row("reads", "no items, only the schema");
@@ -51,6 +53,21 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
     transform_rows(&mut rows, &plan.transform);
 
     rows
+}
+
+/// The on-demand backup that will contain the items.
+fn backup_rows(group: &mut RowGroup, backup: &PlannedBackup) {
+    let action = match &backup.existing {
+        Some(existing) => format!("{} exists ({})", backup.name, existing.arn),
+        None => format!("{} is created by DynamoDB, which keeps it", backup.name),
+    };
+    group.row("backup", action);
+    group.row("reads", "no items: a backup consumes no read units");
+    let left = backup.interrupted.iter();
+    group.list(
+        "interrupted",
+        left.map(|name| format!("backup {name} of an earlier run is not used")),
+    );
 }
 
 /// Number and size of the items by DynamoDB's count.
@@ -112,9 +129,17 @@ pub(super) fn transform_rows(rows: &mut Rows, steps: &[String]) {
 pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     let mut rows = Rows::new();
     let source = rows.group("Source");
-    match &plan.source.scan {
-        Some(scan) => source_table_rows(source, scan),
-        None => source_rows(source, &plan.source, now),
+    match (&plan.source.scan, &plan.restored_from) {
+        (Some(scan), _) => source_table_rows(source, scan),
+        (None, Some(origin)) => {
+            origin_rows(source, &plan.source, now);
+            source.row("backup", origin.arn());
+            source.row("items", "restored by DynamoDB, which may take hours");
+        }
+        (None, None) => {
+            origin_rows(source, &plan.source, now);
+            item_rows(source, &plan.source);
+        }
     }
 
     if let Some(resumed) = &plan.resumes {
@@ -162,7 +187,7 @@ fn write_rows(group: &mut RowGroup, plan: &RestorePlan) {
     }
 
     // A table that is kept is not written, so nothing is verified.
-    if !plan.action.keeps() {
+    if !plan.action.keeps() && plan.restored_from.is_none() {
         group.row("verification", verification_description(plan));
     }
 }
@@ -229,7 +254,7 @@ fn outline_rows(group: &mut RowGroup, outline: &TableOutline) {
 }
 
 /// Origin, age and contents of the dump or file.
-fn source_rows(group: &mut RowGroup, source: &SourceFacts, now: DateTime<Utc>) {
+fn origin_rows(group: &mut RowGroup, source: &SourceFacts, now: DateTime<Utc>) {
     let path = stream_or_path(&source.path, "standard input");
     // The age counts from the end: later changes of the table are certainly not in the dump.
     let finished = source.finished_at.or(source.started_at);
@@ -248,7 +273,10 @@ fn source_rows(group: &mut RowGroup, source: &SourceFacts, now: DateTime<Utc>) {
             .iter()
             .map(|table| format!("{table}{environment}{place}")),
     );
+}
 
+/// The items of the source.
+fn item_rows(group: &mut RowGroup, source: &SourceFacts) {
     if let Some(started) = source.started_at {
         let finished = source.finished_at.unwrap_or(started);
         group.detail("scanned", scan_period(started, finished));
@@ -590,7 +618,10 @@ mod tests {
     #[test]
     fn source_shows_the_age_of_the_dump() {
         assert_eq!(
-            rows(|group| source_rows(group, &facts(), now())),
+            rows(|group| {
+                origin_rows(group, &facts(), now());
+                item_rows(group, &facts());
+            }),
             [
                 "  From     ./prod-backup (dump, created 3 days ago)",
                 "  Table    films (prod) in eu-west-1",
@@ -617,7 +648,10 @@ mod tests {
         };
 
         assert_eq!(
-            rows(|group| source_rows(group, &facts, now())),
+            rows(|group| {
+                origin_rows(group, &facts, now());
+                item_rows(group, &facts);
+            }),
             [
                 "  From   standard input (items)",
                 "  Items  number not known before the end, part of the table"

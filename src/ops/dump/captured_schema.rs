@@ -6,8 +6,9 @@ use super::NotCaptured;
 use super::plan::DumpPlan;
 use crate::backup::DumpTarget;
 use crate::error::{Error, Result};
+use crate::event::{Event, Reporter};
 use crate::ops::recreated;
-use crate::schema::{Captured, Section, TableSchema};
+use crate::schema::{Captured, RESTORING_TAG, Section, TableSchema};
 use crate::store::Reader;
 
 /// Starts to read the settings that `DescribeTable` does not return, concurrently with the items.
@@ -53,6 +54,24 @@ async fn schema_with_settings(
             Error::failed("reading the table's settings stopped unexpectedly").with_source(error),
         ),
     }
+}
+
+/// The schema without the tag of an unfinished restore, which is reported.
+pub(super) fn without_restoring_tag(
+    schema: TableSchema,
+    plan: &DumpPlan,
+    reporter: &dyn Reporter,
+) -> TableSchema {
+    let Some(value) = schema.restoring_tag() else {
+        return schema;
+    };
+
+    reporter.report(Event::Warning(format!(
+        "A restore of table {} has not finished ({RESTORING_TAG}: {value}): the dump may lack items. The tag is not part of the dump.",
+        plan.source.table
+    )));
+
+    schema.without_restoring_tag()
 }
 
 fn not_captured(sections: &[(Section, Captured)]) -> Vec<NotCaptured> {

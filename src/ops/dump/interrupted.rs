@@ -137,8 +137,11 @@ fn find_interrupted(target: &DumpTarget, state_dir: Option<&Path>) -> Result<Opt
         return Ok(None);
     };
 
-    let Job::Dump(job) = Job::parse(&content).map_err(restart)? else {
-        return Err(restart(Error::damaged("the journal is not of a dump")));
+    let job = match Job::parse(&content).map_err(restart)? {
+        Job::Dump(job) => job,
+        // Its data is in DynamoDB.
+        Job::Backup(_) => return Ok(None),
+        Job::Restore(_) => return Err(restart(Error::damaged("the journal is not of a dump"))),
     };
 
     let Some(progress) = job.sound_progress().cloned() else {

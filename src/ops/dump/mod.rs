@@ -8,10 +8,13 @@
 //!
 //! The operation receives a read-only store, so it cannot write items.
 
+mod backup;
+mod backup_plan;
 mod captured_schema;
 mod copy;
 mod dry_run;
 mod interrupted;
+mod output;
 mod plan;
 mod rejects;
 mod run;
@@ -22,19 +25,21 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use backup_plan::PlannedBackup;
 pub use dry_run::dry_run;
 pub use interrupted::{InterruptedDump, items_kept};
+pub(crate) use output::file_access;
 pub use plan::{DumpPlan, plan};
-pub(crate) use run::file_access;
 pub use run::run;
 
 use crate::backup::{Compression, DataFormat, DumpTarget};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Field;
+use crate::ops::route::Route;
 use crate::ops::table_location::TableLocation;
 use crate::ops::{Cap, ContentScope};
-use crate::schema::TableSchema;
+use crate::schema::{TableBackup, TableSchema};
 use crate::store::{Selection, WireBytes};
 use crate::transform::Transform;
 
@@ -45,6 +50,8 @@ pub struct DumpRequest {
     pub table: Option<String>,
     /// The folder, file or stream to write.
     pub target: DumpTarget,
+    /// How the data is transferred.
+    pub route: Route,
     /// Format of the data file.
     pub format: DataFormat,
     /// Compression of the data file.
@@ -77,6 +84,7 @@ impl DumpRequest {
         Self {
             table: Some(table.into()),
             target,
+            route: Route::default(),
             format: DataFormat::default(),
             compression: Compression::default(),
             segments: None,
@@ -126,6 +134,9 @@ pub struct DumpSummary {
     pub source: TableLocation,
     /// The folder or file that was written; `-` for a stream.
     pub target: String,
+    /// The on-demand backup that contains the data, if that is the route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<TableBackup>,
     /// Files, in the order in which they were written.
     pub files: Vec<String>,
     /// Number of items written.

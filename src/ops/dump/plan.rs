@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use chrono::Utc;
 use serde::Serialize;
 
 use super::DumpRequest;
+use super::backup_plan::{PlannedBackup, plan_backup};
 use super::interrupted::{InterruptedDump, SavedDump, dump_origin, find_for_request};
 use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
@@ -13,6 +15,7 @@ use crate::item::read_units;
 use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
+use crate::ops::route::Route;
 use crate::ops::scan_segments::{check_limit, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{TableOutline, TableSchema};
@@ -23,6 +26,9 @@ use crate::store::{Reader, Selection};
 pub struct DumpPlan {
     /// The table to read.
     pub source: TableLocation,
+    /// The on-demand backup that will contain the data, if that is the route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<PlannedBackup>,
     /// Folder or file to write; `-` is standard output.
     pub target: String,
     /// Whether an existing dump is replaced.
@@ -163,6 +169,7 @@ pub async fn plan(
     let max_read_units = AppliedCap::for_reads(request.max_read_units, &location, &schema)?;
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
+    let backup = plan_backup(store, &request, &table, Utc::now()).await?;
     let mut warnings = Vec::new();
     let saved = find_for_request(&request, &mut warnings)?;
     let unfinished = saved.as_ref().map(|saved| {
@@ -190,13 +197,14 @@ pub async fn plan(
         outline: schema.outline(),
         items: schema.description().item_count.unwrap_or(0),
         bytes,
-        read_units: read_units(bytes, request.consistent_read),
+        read_units: scan_read_units(&request, bytes),
         segments,
         limit: request.limit,
         filter: request.selection.filter().map(ToOwned::to_owned),
         projection: request.selection.projection().map(ToOwned::to_owned),
         transform: request.transform.descriptions().collect(),
         selection,
+        backup,
         consistent_read: request.consistent_read,
         max_read_units,
         resumes: false,
@@ -227,6 +235,14 @@ fn bind_to_table(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<
     }))
 }
 
+/// Estimated read units of the dump.
+fn scan_read_units(request: &DumpRequest, bytes: u64) -> f64 {
+    match request.route {
+        Route::Scan => read_units(bytes, request.consistent_read),
+        Route::Backup(_) => 0.0,
+    }
+}
+
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
     if request.limit.is_some() {
         return 1;
@@ -244,7 +260,7 @@ fn target_name(target: &DumpTarget) -> String {
 }
 
 fn data_file(request: &DumpRequest) -> Option<&'static str> {
-    let folder = matches!(request.target, DumpTarget::Folder(_));
+    let folder = matches!(request.target, DumpTarget::Folder(_)) && request.route == Route::Scan;
     (folder && request.content.includes_items()).then(|| {
         DataFile {
             format: request.format,

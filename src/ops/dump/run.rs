@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::captured_schema::{CapturedSchema, final_schema, in_words, spawn_capture};
+use super::captured_schema::{
+    CapturedSchema, final_schema, in_words, spawn_capture, without_restoring_tag,
+};
 use super::copy::{CopiedItems, copy};
 use super::interrupted::dump_origin;
+use super::output::{begin_writer, display_paths, dump_options, report_warnings};
 use super::plan::DumpPlan;
 use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
-use super::{DumpSummary, DumpTransformSummary, NotCaptured, interrupted};
+use super::{DumpSummary, DumpTransformSummary, NotCaptured, backup, interrupted};
 use crate::backup::{
-    DumpOptions, DumpWriter, KeyCollisions, MetadataDraft, ScanProgress, SegmentProgress,
+    DumpWriter, KeyCollisions, Metadata, MetadataDraft, ScanProgress, SegmentProgress,
     TransformCounts, few_items_warning,
 };
 use crate::error::{Error, Result};
@@ -25,10 +28,8 @@ use crate::field::Field;
 use crate::ops::collision_detector::CollisionReport;
 use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
-use crate::ops::table_location::TableLocation;
 use crate::ops::{run_blocking, until_cancelled};
-use crate::place::Access;
-use crate::schema::{RESTORING_TAG, TableSchema};
+use crate::schema::TableSchema;
 use crate::store::Reader;
 
 /// Minimum time between two saves of the progress: each of them syncs the data file.
@@ -40,6 +41,19 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// The table cannot be read to its end; the target cannot be written; the dump to resume is damaged; interrupted.
 pub async fn run(
+    store: &Reader,
+    plan: DumpPlan,
+    reporter: Arc<dyn Reporter>,
+    cancel: CancellationToken,
+) -> Result<DumpSummary> {
+    match plan.backup.clone() {
+        Some(planned) => Box::pin(backup::run(store, plan, planned, reporter, cancel)).await,
+        None => Box::pin(run_scan(store, plan, reporter, cancel)).await,
+    }
+}
+
+/// Reads the items with Scan.
+async fn run_scan(
     store: &Reader,
     mut plan: DumpPlan,
     reporter: Arc<dyn Reporter>,
@@ -87,16 +101,16 @@ pub async fn run(
     let rejects_file = publish_rejects(&plan)?;
     let metadata = finished.metadata;
     report_warnings(few_items_warning(&metadata), reporter.as_ref());
-    let data_file = metadata.files.values().max_by_key(|file| file.bytes);
 
     Ok(DumpSummary {
         transformed: transform_summary(&plan, &progress, found.collisions, rejects_file),
         target: plan.target,
+        backup: None,
         files: display_paths(&finished.paths),
         items: metadata.items,
         data_bytes: metadata.data_bytes,
         wire,
-        file_bytes: data_file.map_or(0, |file| file.bytes),
+        file_bytes: largest_file(&metadata),
         consumed_read_units: progress.consumed_read_units,
         segments: plan.segments,
         resumed: progress.resumed,
@@ -110,37 +124,6 @@ pub async fn run(
         seconds: started.elapsed().as_secs_f64(),
         source: plan.source,
     })
-}
-
-/// The schema without the tag of an unfinished restore, which is reported.
-fn without_restoring_tag(
-    schema: TableSchema,
-    plan: &DumpPlan,
-    reporter: &dyn Reporter,
-) -> TableSchema {
-    let Some(value) = schema.restoring_tag() else {
-        return schema;
-    };
-
-    reporter.report(Event::Warning(format!(
-        "A restore of table {} has not finished ({RESTORING_TAG}: {value}): the dump may lack items. The tag is not part of the dump.",
-        plan.source.table
-    )));
-
-    schema.without_restoring_tag()
-}
-
-fn report_warnings(warnings: impl IntoIterator<Item = String>, reporter: &dyn Reporter) {
-    for warning in warnings {
-        reporter.report(Event::Warning(warning));
-    }
-}
-
-fn display_paths(paths: &[PathBuf]) -> Vec<String> {
-    paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect()
 }
 
 /// Opens the target, and determines the number of segments.
@@ -308,6 +291,12 @@ fn transform_summary(
     })
 }
 
+/// Size of the data file in bytes.
+fn largest_file(metadata: &Metadata) -> u64 {
+    let sizes = metadata.files.values().map(|file| file.bytes);
+    sizes.max().unwrap_or(0)
+}
+
 fn mask_rules_sha256(plan: &DumpPlan) -> Option<String> {
     plan.request
         .transform
@@ -364,13 +353,10 @@ async fn open_writer(
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<DumpWriter> {
-    let (target, options) = (plan.request.target.clone(), dump_options(plan));
     let Some(saved) = plan.resumed_dump().cloned() else {
-        return run_blocking("preparing the target", move || {
-            DumpWriter::begin(&target, &options)
-        })
-        .await;
+        return begin_writer(plan).await;
     };
+    let (target, options) = (plan.request.target.clone(), dump_options(plan));
 
     // The existing data is read again, to continue its digest and to find damage.
     reporter.report(Event::Phase {
@@ -399,25 +385,6 @@ async fn open_writer(
         )
     })
     .await
-}
-
-/// Permissions of a dump. Only the owner may read one of a table that is not on this machine, or is protected.
-pub(crate) fn file_access(source: &TableLocation) -> Access {
-    if source.local && !source.protected {
-        Access::Shared
-    } else {
-        Access::Private
-    }
-}
-
-fn dump_options(plan: &DumpPlan) -> DumpOptions {
-    DumpOptions {
-        format: plan.request.format,
-        compression: plan.request.compression,
-        schema_only: !plan.request.content.includes_items(),
-        access: file_access(&plan.source),
-        state_dir: plan.request.state_dir.clone(),
-    }
 }
 
 fn metadata(
@@ -478,6 +445,7 @@ fn metadata(
         region: plan.source.region.clone(),
         endpoint: plan.source.endpoint.clone(),
         route: "scan".to_owned(),
+        backup: None,
         started_at: progress.started_at,
         finished_at,
         resumed: progress.resumed,

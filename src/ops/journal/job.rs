@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backup_job::BackupJob;
 use super::dump_job::DumpJob;
 use super::restore_job::RestoreJob;
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 pub(crate) enum Job {
     Dump(Box<DumpJob>),
     Restore(Box<RestoreJob>),
+    Backup(Box<BackupJob>),
 }
 
 impl Job {

@@ -20,6 +20,9 @@ pub(crate) struct RestoreJob {
     pub(crate) source: String,
     /// Whether the restore created the table: the next restore then also applies the settings.
     pub(crate) created: bool,
+    /// ARN of the backup from which DynamoDB restores the table and its items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backup_arn: Option<String>,
     /// Whether the table existed and held no items before the restore.
     #[serde(default)]
     pub(crate) was_empty: bool,

@@ -81,7 +81,7 @@ impl Journal {
     pub(crate) fn restore_progress(&self) -> Option<&RestoreProgress> {
         match &self.job {
             Job::Restore(job) => job.progress.as_ref(),
-            Job::Dump(_) => None,
+            Job::Dump(_) | Job::Backup(_) => None,
         }
     }
 
@@ -227,6 +227,7 @@ mod tests {
             since: Utc::now(),
             source: "out".to_owned(),
             created: true,
+            backup_arn: None,
             was_empty: false,
             wrote: WrittenItems::Nothing,
             table_id: None,

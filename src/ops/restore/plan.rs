@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::backup_origin::{BackupRestore, check_target, take_origin};
 use super::boost::TemporaryBoost;
 use super::empty::needs_item;
 use super::identity::restore_identity;
 use super::index_violations::{postpone_indexes, violations};
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
-use super::source_check::{check_before_writing, open_dump};
+use super::source_check::{DataCheck, open_dump};
 use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::{UnitCaps, was_empty};
@@ -19,7 +20,7 @@ use super::{
     ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
     SourceFacts, TableAction, VerifyMode,
 };
-use crate::backup::{CheckSummary, ItemCounter};
+use crate::backup::CheckSummary;
 use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
@@ -32,7 +33,9 @@ use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenI
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
-use crate::schema::{Difference, NotRecreated, SkippedSetting, TableOutline, TableSchema};
+use crate::schema::{
+    Difference, NotRecreated, SkippedSetting, TableOrigin, TableOutline, TableSchema,
+};
 use crate::store::Reader;
 
 /// The plan of a restore.
@@ -42,6 +45,9 @@ pub struct RestorePlan {
     pub source: SourceFacts,
     /// The target table.
     pub target: TableLocation,
+    /// What DynamoDB restores the table from, together with its items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<TableOrigin>,
     /// The action on the table itself.
     pub action: TableAction,
     /// Keys, indexes and billing of the table that will be created; `None` if none is created.
@@ -98,6 +104,8 @@ pub(crate) struct PreparedRestore {
     pub(crate) source: ItemSource,
     pub(crate) settings: Settings,
     pub(crate) boost: Option<TemporaryBoost>,
+    /// If DynamoDB restores the table together with its items.
+    pub(crate) backup: Option<BackupRestore>,
     pub(crate) destination: ItemDestination,
     /// `None` without a state directory.
     pub(crate) journal: Option<TableJournal>,
@@ -186,31 +194,6 @@ pub async fn plan(
     Box::pin(planning).await
 }
 
-/// How much of the dump's data a plan reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DataCheck {
-    /// All, as a restore requires.
-    Whole,
-    /// None: the plan is not for a restore.
-    None,
-}
-
-impl DataCheck {
-    /// Checks the data before the items are written by this action.
-    async fn run(
-        self,
-        source: &ItemSource,
-        (request, action): (&RestoreRequest, &TableAction),
-        counter: ItemCounter,
-        reporter: Arc<dyn Reporter>,
-    ) -> Result<Option<CheckSummary>> {
-        match self {
-            Self::Whole => check_before_writing(source, request, action, counter, reporter).await,
-            Self::None => Ok(None),
-        }
-    }
-}
-
 /// Plans a restore of a dump after this check of its data.
 pub(crate) async fn plan_after(
     check: DataCheck,
@@ -241,6 +224,7 @@ pub(crate) async fn plan_from(
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
     let connection = Connection::new(environment);
+    let origin = take_origin(&mut request, &source)?;
     let table = request.target_table(environment, &source)?;
     postpone_indexes(
         &mut request,
@@ -248,6 +232,7 @@ pub(crate) async fn plan_from(
     );
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
+    check_target(origin.as_ref(), &mut state)?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
     guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
 
@@ -255,6 +240,8 @@ pub(crate) async fn plan_from(
     state.was_empty = was_empty(store, &state).await;
     let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
     reconciliation.complete(store, &request, &state).await;
+
+    let backup = BackupRestore::plan(store, origin, &source, &reconciliation, &state).await?;
 
     // Last, because reading the whole dump may take long.
     let counter = reconciliation.item_counter(&request, &source, &state)?;
@@ -295,14 +282,11 @@ pub(crate) async fn plan_from(
         source: facts,
         target: state.place.clone(),
         action: state.action.clone(),
-        prepared: PreparedRestore::new(
-            request,
-            source,
-            checked,
-            destination,
-            state,
-            reconciliation,
-        ),
+        restored_from: backup.as_ref().map(|backup| backup.origin.clone()),
+        prepared: PreparedRestore {
+            backup,
+            ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
+        },
     })
 }
 
@@ -386,6 +370,7 @@ impl PreparedRestore {
             source,
             settings: reconciliation.settings,
             boost: reconciliation.boost,
+            backup: None,
             destination,
             journal: state.journal,
             run_state: RunState {

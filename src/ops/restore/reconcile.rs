@@ -37,6 +37,8 @@ pub(crate) struct Reconciliation {
     pub(crate) wanted: Option<OverriddenSchema>,
     /// Whether the restore applies the settings of the wanted schema.
     pub(crate) applies_settings: bool,
+    /// Whether the table takes the place of the dumped one.
+    pub(crate) same_table: bool,
     /// The key that items must have.
     pub(crate) key: Option<KeySchema>,
     /// Settings that differ from the wanted schema and are not changed.
@@ -94,6 +96,7 @@ impl Reconciliation {
 
         Ok(Self {
             applies_settings,
+            same_table,
             key: changes.key,
             differences: changes.differences,
             key_mismatch: changes.key_mismatch,

@@ -17,7 +17,7 @@ use super::transfer::{ItemTransfer, TransferOutcome};
 use super::transfer_totals::TransferTotals;
 use super::{
     BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
-    verify,
+    from_backup, verify,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
@@ -39,6 +39,10 @@ pub async fn run(
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<RestoreSummary> {
+    if let Some(restore) = plan.prepared.backup.take() {
+        return Box::pin(from_backup::run(store, plan, restore, reporter, cancel)).await;
+    }
+
     let started = Instant::now();
     let mut journal = plan.open_journal(&reporter)?;
     if let Some(units) = plan
@@ -404,6 +408,7 @@ impl WrittenData {
             deleted: self.deleted,
             source: plan.source.path,
             target: plan.target,
+            restored_from: None,
             table,
             items_read: counts.read,
             items_out: counts.out,

@@ -98,6 +98,7 @@ impl RestorePlan {
             since: Utc::now(),
             source: self.source.path.clone(),
             created: *created,
+            backup_arn: self.restored_from.as_ref().map(|it| it.arn().to_owned()),
             was_empty: *was_empty,
             wrote,
             table_id: table_id.clone(),

@@ -42,11 +42,36 @@ pub(crate) async fn open_dump(
     }
 }
 
+/// How much of the dump's data a plan reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DataCheck {
+    /// All, as a restore requires.
+    Whole,
+    /// None: the plan is not for a restore.
+    None,
+}
+
+impl DataCheck {
+    /// Checks the data before the items are written by this action.
+    pub(crate) async fn run(
+        self,
+        source: &ItemSource,
+        (request, action): (&RestoreRequest, &TableAction),
+        counter: ItemCounter,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Option<CheckSummary>> {
+        match self {
+            Self::Whole => check_before_writing(source, request, action, counter, reporter).await,
+            Self::None => Ok(None),
+        }
+    }
+}
+
 /// Checks the source if its items will be written, and passes them to `counter`.
 ///
 /// # Errors
 /// It is damaged; it is incomplete and that was not accepted. Neither is known of standard input before its end.
-pub(crate) async fn check_before_writing(
+async fn check_before_writing(
     source: &ItemSource,
     request: &RestoreRequest,
     action: &TableAction,

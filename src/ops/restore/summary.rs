@@ -12,6 +12,7 @@ use super::settings::{SettingOutcome, SettingResult};
 use super::source_facts::Salvage;
 use super::table_action::KeepReason;
 use crate::ops::table_location::TableLocation;
+use crate::schema::TableOrigin;
 use crate::store::WireBytes;
 
 /// Result of the verification.
@@ -68,6 +69,9 @@ pub struct RestoreSummary {
     pub source_read_units: Option<f64>,
     /// The target table.
     pub target: TableLocation,
+    /// What DynamoDB restored the table from, together with its items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<TableOrigin>,
     /// The action on the table: `created`, `added-to`, `replaced`, `kept`.
     pub table: TableOutcome,
     /// Why the table was kept.
@@ -149,6 +153,48 @@ pub enum TableOutcome {
 }
 
 impl RestoreSummary {
+    /// A restore that wrote no items itself.
+    pub(crate) fn of_table(source: String, target: TableLocation, table: TableOutcome) -> Self {
+        Self {
+            source,
+            target,
+            restored_from: None,
+            table_id: None,
+            source_noun: "dump",
+            source_read_units: None,
+            table,
+            kept_because: None,
+            items_read: 0,
+            items_out: 0,
+            items_changed: 0,
+            items_left_out: 0,
+            collisions: 0,
+            collided: Vec::new(),
+            items_written: 0,
+            items_already_there: 0,
+            items_superseded: 0,
+            items_overwritten: 0,
+            items_rejected: 0,
+            rejects_file: None,
+            rejected_by_index: BTreeMap::new(),
+            items_skipped: 0,
+            conflicts_file: None,
+            resumed: None,
+            source_complete: true,
+            salvaged: None,
+            data_bytes: 0,
+            consumed_write_units: 0.0,
+            throttled_calls: 0,
+            items_lost: 0,
+            deleted: None,
+            verified: Verified::None,
+            boost: None,
+            settings: Vec::new(),
+            not_restored: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
     /// Whether every item is in the table, every planned setting was applied and no boost remains. `false` means exit code 3.
     #[must_use]
     pub fn is_whole(&self) -> bool {

@@ -10,7 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
 use crate::ops::{guard, until_cancelled};
-use crate::schema::{CreateTable, Progress, RESTORING_TAG, Setting, SettingCall, TableSchema};
+use crate::schema::{
+    CreateTable, Progress, RESTORING_TAG, RestoreTable, Setting, SettingCall, TableSchema,
+};
 use crate::store::{CreatedTable, Writer};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -46,25 +48,14 @@ impl TargetTable<'_> {
         action: &TableAction,
         create: Option<&CreateTable>,
     ) -> Result<EnsuredTable> {
-        let outcome = match action {
-            TableAction::Keep { .. } => {
-                return Ok(EnsuredTable {
-                    outcome: TableOutcome::Kept,
-                    refused: Vec::new(),
-                    is_tagged: false,
-                });
-            }
-            TableAction::Add { .. } => TableOutcome::AddedTo,
-            TableAction::Create => TableOutcome::Created,
-            TableAction::Replace { .. } => {
-                self.delete().await?;
-                TableOutcome::Replaced
-            }
-            TableAction::CreateWhenDeleted => {
-                self.wait_until_deleted().await?;
-                TableOutcome::Created
-            }
-        };
+        let outcome = self.make_room(action).await?;
+        if outcome == TableOutcome::Kept {
+            return Ok(EnsuredTable {
+                outcome,
+                refused: Vec::new(),
+                is_tagged: false,
+            });
+        }
 
         let mut without = CreatedTable::default();
         if let Some(request) = create {
@@ -96,6 +87,45 @@ impl TargetTable<'_> {
             outcome,
             refused: without.refused,
             is_tagged: create.is_some() && without.untagged.is_none(),
+        })
+    }
+
+    /// Lets DynamoDB restore the table as planned, without waiting until it is `ACTIVE`.
+    pub(crate) async fn restore(
+        &self,
+        action: &TableAction,
+        request: &RestoreTable,
+    ) -> Result<TableOutcome> {
+        let outcome = self.make_room(action).await?;
+        self.report_phase(Phase::Creating);
+        let requested = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(wait_interrupted(self.name, "created")),
+            requested = self.store.restore_table(self.name, request) => requested,
+        };
+
+        match requested {
+            Err(error) if outcome == TableOutcome::Replaced => {
+                Err(deleted_but_not_created(self.name, error))
+            }
+            requested => requested.map(|()| outcome),
+        }
+    }
+
+    /// Deletes the table that is replaced, or waits for its deletion. Returns what is done with the table.
+    async fn make_room(&self, action: &TableAction) -> Result<TableOutcome> {
+        Ok(match action {
+            TableAction::Keep { .. } => TableOutcome::Kept,
+            TableAction::Add { .. } => TableOutcome::AddedTo,
+            TableAction::Create => TableOutcome::Created,
+            TableAction::Replace { .. } => {
+                self.delete().await?;
+                TableOutcome::Replaced
+            }
+            TableAction::CreateWhenDeleted => {
+                self.wait_until_deleted().await?;
+                TableOutcome::Created
+            }
         })
     }
 
@@ -167,6 +197,11 @@ impl TargetTable<'_> {
     pub(crate) async fn wait_until_active(&self) -> Result<TableSchema> {
         let limit = self.store.reader().give_up_after();
         self.wait_until_ready(Some(limit), |_| None).await
+    }
+
+    /// Waits until DynamoDB has restored the table, which may take hours.
+    pub(crate) async fn wait_until_restored(&self) -> Result<TableSchema> {
+        self.wait_until_ready(None, |_| None).await
     }
 
     /// Waits until the table is `ACTIVE` after a call. A change that may take hours is waited for as long as it makes progress.

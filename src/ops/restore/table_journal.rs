@@ -185,7 +185,7 @@ impl TableJournal {
         match job {
             None => Ok(None),
             Some(Job::Restore(job)) => Ok(Some(*job)),
-            Some(Job::Dump(_)) => Err(self.read_error()),
+            Some(Job::Dump(_) | Job::Backup(_)) => Err(self.read_error()),
         }
     }
 
@@ -244,6 +244,7 @@ mod tests {
             since: chrono::Utc::now(),
             source: "out".to_owned(),
             created: true,
+            backup_arn: None,
             was_empty: false,
             wrote: WrittenItems::Unknown,
             table_id: Some(id.to_owned()),

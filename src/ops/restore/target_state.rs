@@ -201,10 +201,12 @@ async fn is_of_table(
     table: &str,
     job: &RestoreJob,
 ) -> Result<bool> {
-    match &job.table_id {
-        Some(_) => Ok(job.table_id == table_id(existing)),
-        None if job.created => Ok(!has_items(store, existing, table).await?),
-        None => Ok(true),
+    match (&job.table_id, &job.backup_arn) {
+        (Some(_), _) => Ok(job.table_id == table_id(existing)),
+        // DynamoDB creates it with items.
+        (None, Some(arn)) => Ok(existing.is_restored_from(arn)),
+        (None, None) if job.created => Ok(!has_items(store, existing, table).await?),
+        (None, None) => Ok(true),
     }
 }
 

@@ -9,7 +9,7 @@ use super::lanes::is_unmodified_scan;
 use super::scanned_table::ScannedTable;
 use crate::backup::Source;
 use crate::error::Result;
-use crate::schema::TableSchema;
+use crate::schema::{TableBackup, TableSchema};
 
 /// Where items come from. Its `Display` is the path of the dump, or names the table.
 #[derive(Clone)]
@@ -32,6 +32,14 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => dump.table_name(),
             Self::Table(table) => Some(&table.location.table),
+        }
+    }
+
+    /// The on-demand backup that contains the items of a dump, which has none itself.
+    pub(crate) fn backup(&self) -> Option<&TableBackup> {
+        match self {
+            Self::Dump(dump) => dump.metadata()?.backup.as_ref(),
+            Self::Table(_) => None,
         }
     }
 

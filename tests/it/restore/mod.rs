@@ -1,5 +1,6 @@
 //! Restores: tables, items, settings, interruptions.
 
+mod backup_route;
 mod capacity_boost;
 mod concurrent_changes;
 mod cost;

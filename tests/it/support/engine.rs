@@ -32,6 +32,8 @@ pub(crate) struct Capabilities {
     pub(crate) keeps_settings: bool,
     /// It has the operations for resource policies and Kinesis destinations.
     pub(crate) has_policies: bool,
+    /// It has on-demand backups.
+    pub(crate) has_backups: bool,
 }
 
 /// A running engine.
@@ -185,12 +187,14 @@ fn capabilities(engine: &str) -> Capabilities {
         measures_in_utf8: true,
         keeps_settings: true,
         has_policies: true,
+        has_backups: true,
     };
 
     match engine {
         "ministack" => all,
         "embedded" => Capabilities {
             has_policies: false,
+            has_backups: false,
             ..all
         },
         "dynalite" => Capabilities {
@@ -199,6 +203,7 @@ fn capabilities(engine: &str) -> Capabilities {
             measures_in_utf8: false,
             keeps_settings: false,
             has_policies: false,
+            has_backups: false,
         },
         other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
     }

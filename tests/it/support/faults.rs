@@ -70,6 +70,10 @@ pub(crate) enum Fault {
     Unsigned(fn(&mut Vec<u8>)),
     /// The engine is not asked: this is the answer to the request.
     Answered(fn(&Value) -> Value),
+    /// The engine is not asked: a service with a state of its own answers, or refuses with a code and a message.
+    AnsweredBy(Service),
+    /// The answer of the engine is changed by a service with a state of its own. The first value is the request.
+    ChangedBy(Service),
     /// The engine is not asked: these bytes are the answer, and the connection is closed.
     Raw(&'static [u8]),
     /// The answer comes late.
@@ -78,6 +82,22 @@ pub(crate) enum Fault {
     Gzipped(fn(&mut Vec<u8>)),
     /// The same with the checksum of the text, which AWS does not mean.
     GzippedWithWrongChecksum,
+}
+
+/// An error of a service: its code and message.
+pub(crate) type Refusal = (&'static str, &'static str);
+
+/// What a service makes of a request, and of the answer of the engine if it was asked.
+type Answerer = dyn Fn(&Value, Option<Value>) -> Result<Value, Refusal> + Send + Sync;
+
+/// A service with a state of its own.
+#[derive(Clone)]
+pub(crate) struct Service(pub(crate) Arc<Answerer>);
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
 }
 
 /// Gives a table the size that is read in this many segments: one, nine, or 32.
@@ -545,6 +565,27 @@ impl Shared {
             Fault::Answered(answer) => {
                 let answer = answer(&serde_json::from_slice(&request.body)?);
                 Message::answer(200, serde_json::to_vec(&answer)?)
+            }
+            Fault::AnsweredBy(service) => {
+                match service.0(&serde_json::from_slice(&request.body)?, None) {
+                    Ok(answer) => Message::answer(200, serde_json::to_vec(&answer)?),
+                    Err((code, message)) => refusal(code, message),
+                }
+            }
+            Fault::ChangedBy(service) => {
+                let asked = serde_json::from_slice(&request.body)?;
+                let answer = self.in_the_clear(request).await?;
+                match serde_json::from_slice(&answer.body) {
+                    Ok(found) => match service.0(&asked, Some(found)) {
+                        Ok(changed) => {
+                            let mut answer = answer;
+                            answer.set_body(serde_json::to_vec(&changed)?);
+                            answer
+                        }
+                        Err((code, message)) => refusal(code, message),
+                    },
+                    Err(_) => answer,
+                }
             }
             Fault::Gzipped(change) => self.gzipped(request, change).await?,
             Fault::GzippedWithWrongChecksum => {

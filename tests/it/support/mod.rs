@@ -1,6 +1,7 @@
 //! Shared helpers: engines, an independent client, a project folder, a fault-injecting proxy, processes, a terminal, items.
 
 pub(crate) mod arbitrary;
+pub(crate) mod backups;
 pub(crate) mod bucket;
 pub(crate) mod client;
 pub(crate) mod described;

@@ -9,7 +9,9 @@ use crate::ops::dump::{DumpSummary, DumpTransformSummary, NotCaptured};
 /// The summary of a dump.
 pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText {
     let rows = Rows::plain(|group| {
-        if content.includes_items() {
+        if let Some(backup) = &summary.backup {
+            group.row("backup", &*backup.arn);
+        } else if content.includes_items() {
             item_rows(group, summary);
         }
 
@@ -32,6 +34,13 @@ fn headline(summary: &DumpSummary, content: ContentScope) -> String {
     let table = format!("{} ({})", summary.source.table, summary.source.environment);
     let target = plan::stream_or_path(&summary.target, "standard output");
     let took = format::seconds(summary.seconds);
+    if let Some(backup) = &summary.backup {
+        return format!(
+            "Backed up {table} as {} and dumped its schema to {target} in {took}.",
+            backup.name
+        );
+    }
+
     if !content.includes_items() {
         return format!("Dumped the schema of {table} to {target} in {took}. No items were read.");
     }
@@ -159,6 +168,7 @@ mod tests {
         DumpSummary {
             source: location(),
             target: "backups/dynamodb/local".to_owned(),
+            backup: None,
             files: Vec::new(),
             items: 0,
             data_bytes: 0,

@@ -29,7 +29,7 @@ pub(crate) fn restore(
     }
 
     let rows = Rows::plain(|group| {
-        if content.includes_items() {
+        if content.includes_items() && summary.restored_from.is_none() {
             source_rows(group, summary);
             existing_item_rows(group, summary);
             write_rows(group, summary);
@@ -52,6 +52,10 @@ pub(crate) fn restore(
 
 fn headline(summary: &RestoreSummary, table: &str, content: ContentScope) -> String {
     let took = format::seconds(summary.seconds);
+    if let Some(origin) = &summary.restored_from {
+        return format!("Restored table {table} from {} in {took}.", origin.arn());
+    }
+
     if !content.includes_items() {
         let action = match summary.table {
             TableOutcome::Created => "Created",
@@ -462,6 +466,7 @@ mod tests {
             deleted: None,
             source_read_units: None,
             target: location(),
+            restored_from: None,
             table: TableOutcome::Created,
             kept_because: None,
             items_read: 312,

@@ -139,6 +139,7 @@ impl Scene {
             since: Utc::now(),
             source: "other".to_owned(),
             created: true,
+            backup_arn: None,
             was_empty: false,
             wrote,
             table_id: None,

@@ -1,0 +1,316 @@
+//! A scripted service of on-demand backups in front of an engine that has none: it keeps the items of a table, makes them a new table,
+//! and takes its time for both.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use aws_sdk_dynamodb::types::{
+    BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,
+    ScalarAttributeType,
+};
+use serde_json::{Value, json};
+
+use super::client::{Client, Items, attribute, partition};
+use super::engine::Engine;
+use super::faults::{Fault, Refusal, Rule, Service, always};
+
+/// The service. Clones share its state.
+#[derive(Clone)]
+pub(crate) struct Backups {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    backups: BTreeMap<String, Backup>,
+    /// Restored tables: the ARN of the backup, and how often they are still described as `CREATING`.
+    restored: BTreeMap<String, (String, u32)>,
+    /// How often a backup, and a restored table, is described as `CREATING`.
+    creating: u32,
+    /// The status at the end; `AVAILABLE` unless a test says otherwise.
+    final_status: Option<&'static str>,
+    ignores_overrides: bool,
+    loses_response: bool,
+}
+
+struct Backup {
+    name: String,
+    table: String,
+    items: Items,
+    creating: u32,
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "all operations have one signature"
+)]
+impl Backups {
+    /// A service that describes each backup and each restored table as `CREATING` so many times.
+    pub(crate) fn new(engine: &Engine, creating: u32) -> Self {
+        let state = State {
+            creating,
+            ..State::default()
+        };
+
+        Self {
+            url: engine.url().to_owned(),
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Backups end in this status.
+    pub(crate) fn end_in(&self, status: &'static str) {
+        self.state().final_status = Some(status);
+    }
+
+    /// Restored tables get the capacity of 5 units, whatever was asked for.
+    pub(crate) fn ignore_overrides(&self) {
+        self.state().ignores_overrides = true;
+    }
+
+    /// The response to the next request for a table is lost: a server error comes in its place.
+    pub(crate) fn lose_next_response(&self) {
+        self.state().loses_response = true;
+    }
+
+    /// A restored table is described as `CREATING` again, for two calls.
+    pub(crate) fn is_being_restored(&self, table: &str) {
+        let mut state = self.state();
+        let restored = state.restored.get_mut(table);
+        restored.expect("the table was restored").1 = 2;
+    }
+
+    /// From now on, no backup is `CREATING`.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state();
+        state.creating = 0;
+        for backup in state.backups.values_mut() {
+            backup.creating = 0;
+        }
+    }
+
+    /// Number of backups.
+    pub(crate) fn count(&self) -> usize {
+        self.state().backups.len()
+    }
+
+    /// The rules of a proxy with this service.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let service = |answer: fn(&Self, &Value, Option<Value>) -> Result<Value, Refusal>| {
+            let backups = self.clone();
+            Service(Arc::new(move |request, found| {
+                answer(&backups, request, found)
+            }))
+        };
+        let answered = |answer| Fault::AnsweredBy(service(answer));
+
+        vec![
+            always("CreateBackup", answered(Self::create)),
+            always("DescribeBackup", answered(Self::describe)),
+            always("ListBackups", answered(Self::list)),
+            always("RestoreTableFromBackup", answered(Self::restore)),
+            always(
+                "DescribeTable",
+                Fault::ChangedBy(service(Self::described_table)),
+            ),
+        ]
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no test panics while it holds the backups")
+    }
+
+    /// Talks to the engine. In a thread of its own, because a proxy's task must not wait for a runtime.
+    fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Client) -> T + Send + 'static) -> T {
+        let url = self.url.clone();
+        let asking = thread::spawn(move || ask(&Client::at(&url)));
+        asking.join().expect("the engine answers")
+    }
+
+    fn create(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let table = text(request, "TableName");
+        let name = text(request, "BackupName");
+        let asked = table.clone();
+        let items = self.ask(move |client| client.items(&asked));
+
+        let mut state = self.state();
+        let number = state.backups.len() + 1;
+        let arn =
+            format!("arn:aws:dynamodb:eu-central-1:000000000000:table/{table}/backup/{number}");
+        let creating = state.creating;
+        let backup = Backup {
+            name,
+            table,
+            items,
+            creating,
+        };
+        let details = details(&arn, &backup, "CREATING");
+        state.backups.insert(arn, backup);
+
+        Ok(json!({"BackupDetails": details}))
+    }
+
+    fn describe(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let arn = text(request, "BackupArn");
+        let mut state = self.state();
+        let final_status = state.final_status.unwrap_or("AVAILABLE");
+        let backup = state
+            .backups
+            .get_mut(&arn)
+            .ok_or(("BackupNotFoundException", "Backup not found"))?;
+        let status = if backup.creating > 0 {
+            backup.creating -= 1;
+            "CREATING"
+        } else {
+            final_status
+        };
+
+        Ok(json!({"BackupDescription": {
+            "BackupDetails": details(&arn, backup, status),
+            "SourceTableDetails": {"TableName": backup.table},
+        }}))
+    }
+
+    /// One backup in each page.
+    fn list(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let state = self.state();
+        let table = request["TableName"].as_str();
+        let start = request["ExclusiveStartBackupArn"]
+            .as_str()
+            .unwrap_or_default();
+        let mut found = state.backups.iter().filter(|(arn, backup)| {
+            arn.as_str() > start && table.is_none_or(|table| table == backup.table)
+        });
+
+        let Some((arn, backup)) = found.next() else {
+            return Ok(json!({"BackupSummaries": []}));
+        };
+
+        let mut summary = details(arn, backup, "AVAILABLE");
+        summary["TableName"] = json!(backup.table);
+        let mut page = json!({"BackupSummaries": [summary]});
+        if found.next().is_some() {
+            page["LastEvaluatedBackupArn"] = json!(arn);
+        }
+
+        Ok(page)
+    }
+
+    fn restore(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let arn = text(request, "BackupArn");
+        let target = text(request, "TargetTableName");
+        let items = {
+            let mut state = self.state();
+            let creating = state.creating;
+            let backup = state
+                .backups
+                .get(&arn)
+                .ok_or(("BackupNotFoundException", "Backup not found"))?;
+            let items = backup.items.clone();
+            state
+                .restored
+                .insert(target.clone(), (arn.clone(), creating));
+            items
+        };
+
+        let asked = target.clone();
+        if self.ask(move |client| client.describe(&asked).is_some()) {
+            return Err(("TableAlreadyExistsException", "Table already exists"));
+        }
+
+        let capacity = if self.state().ignores_overrides {
+            [5, 5]
+        } else {
+            capacity_of(&request["ProvisionedThroughputOverride"])
+        };
+        let indexes = request["GlobalSecondaryIndexOverride"].clone();
+        self.ask(move |client| {
+            create_table(client, &target, capacity, &indexes);
+            client.put(&target, items.into_values());
+        });
+
+        if std::mem::take(&mut self.state().loses_response) {
+            return Err(("InternalServerError", "the response is lost"));
+        }
+
+        Ok(json!({"TableDescription": {"TableStatus": "CREATING"}}))
+    }
+
+    /// A restored table names its backup, and is `CREATING` for a while.
+    fn described_table(&self, request: &Value, found: Option<Value>) -> Result<Value, Refusal> {
+        let mut found = found.expect("the engine was asked");
+        let mut state = self.state();
+        let table = text(request, "TableName");
+        if let (Some((arn, creating)), Some(described)) =
+            (state.restored.get_mut(&table), found.get_mut("Table"))
+        {
+            let in_progress = *creating > 0;
+            *creating = creating.saturating_sub(1);
+            described["RestoreSummary"] =
+                json!({"SourceBackupArn": arn, "RestoreInProgress": in_progress});
+            if in_progress {
+                described["TableStatus"] = json!("CREATING");
+            }
+        }
+
+        Ok(found)
+    }
+}
+
+fn text(request: &Value, field: &str) -> String {
+    request[field].as_str().unwrap_or_default().to_owned()
+}
+
+fn details(arn: &str, backup: &Backup, status: &str) -> Value {
+    json!({
+        "BackupArn": arn,
+        "BackupName": backup.name,
+        "BackupStatus": status,
+        "BackupType": "USER",
+        "BackupSizeBytes": 100,
+        "BackupCreationDateTime": 4_000_000_000.5,
+    })
+}
+
+fn capacity_of(throughput: &Value) -> [i64; 2] {
+    ["ReadCapacityUnits", "WriteCapacityUnits"].map(|units| throughput[units].as_i64().unwrap_or(0))
+}
+
+fn throughput([read, write]: [i64; 2]) -> ProvisionedThroughput {
+    ProvisionedThroughput::builder()
+        .read_capacity_units(read)
+        .write_capacity_units(write)
+        .build()
+        .expect("both units are given")
+}
+
+/// A table with the key `id`, and with those of the indexes that are listed, on `genre`.
+fn create_table(client: &Client, table: &str, capacity: [i64; 2], indexes: &Value) {
+    client.create(table, |mut create| {
+        create = create
+            .attribute_definitions(attribute("id", ScalarAttributeType::S))
+            .key_schema(partition("id"));
+        create = match capacity {
+            [0, 0] => create.billing_mode(BillingMode::PayPerRequest),
+            capacity => create.provisioned_throughput(throughput(capacity)),
+        };
+
+        for index in indexes.as_array().into_iter().flatten() {
+            let projection = Projection::builder().projection_type(ProjectionType::All);
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(text(index, "IndexName"))
+                .key_schema(partition("genre"))
+                .projection(projection.build())
+                .provisioned_throughput(throughput(capacity_of(&index["ProvisionedThroughput"])));
+            create = create
+                .attribute_definitions(attribute("genre", ScalarAttributeType::S))
+                .global_secondary_indexes(index.build().expect("name and key are given"));
+        }
+
+        create
+    });
+}
