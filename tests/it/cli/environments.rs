@@ -364,20 +364,6 @@ fn a_local_endpoint_of_a_production_environment_is_pointed_out_once() {
 }
 
 #[test]
-fn a_list_or_pattern_of_tables_is_refused_for_now() {
-    for tables in ["films,books", "film*", "film?"] {
-        let project = Project::empty().environment("local", NOWHERE, tables);
-        let run = dump(&project, &[]).says("name one table with --table");
-        assert!(matches!(run.status.code(), Some(2 | 10)), "{run}");
-        dump(
-            &Project::empty().environment("local", NOWHERE, "films"),
-            &["--table", tables],
-        )
-        .exits(2);
-    }
-}
-
-#[test]
 fn a_profile_is_not_sent_to_the_local_endpoint_by_accident() {
     let project = Project::empty().environment("local", NOWHERE, "films");
     for flag in ["--profile=ops", "--region=eu-west-1"] {
