@@ -19,6 +19,7 @@ use crate::bucket::Bucket;
 use crate::counted::Counters;
 use crate::pages::{Answer, Pages, Place};
 use crate::partitions::{PartitionScan, PartitionedTable};
+use crate::tables::{self, ControlReply, SmallTables};
 
 /// Bytes in pieces.
 pub struct Pieces(VecDeque<Bytes>);
@@ -44,6 +45,8 @@ pub struct Stub {
     pub pages: Pages,
     /// Answers in place of the pages.
     pub partitioned: Option<PartitionedTable>,
+    /// Answers in place of the pages.
+    pub small_tables: Option<SmallTables>,
     pub counters: Arc<Counters>,
     pub gzip: bool,
     pub latency: Duration,
@@ -67,8 +70,13 @@ impl Stub {
                 let report = self.partitioned.as_ref().map(PartitionedTable::report);
                 return Ok(text(report.unwrap_or_else(|| "{}".to_owned())));
             }
+            "/control" => {
+                let report = self.small_tables.as_ref().map(SmallTables::report);
+                return Ok(text(report.unwrap_or_else(|| "{}".to_owned())));
+            }
             "/forget" => {
                 self.counters.forget();
+                self.small_tables.iter().for_each(SmallTables::forget);
                 self.partitioned.iter().for_each(PartitionedTable::forget);
                 return Ok(text("{}".to_owned()));
             }
@@ -96,10 +104,18 @@ impl Stub {
 
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = body.collect().await?.to_bytes();
-        Ok(match operation.as_str() {
-            "Scan" => self.scan(&body, gzip),
-            "BatchWriteItem" => self.batch_write(&body),
-            "DescribeTable" => self.describe(&body),
+        Ok(match (operation.as_str(), &self.small_tables) {
+            ("Scan", Some(_)) => text(tables::scan(&body)),
+            ("BatchWriteItem", _) => self.batch_write(&body),
+            (operation, Some(tables)) => match tables.answer(operation, &body) {
+                ControlReply::Accepted(answer) => text(answer),
+                ControlReply::Refused { kind, message } => {
+                    self.counters.throttled.fetch_add(1, Ordering::Relaxed);
+                    refusal(kind, message)
+                }
+            },
+            ("Scan", None) => self.scan(&body, gzip),
+            ("DescribeTable", None) => self.describe(&body),
             _ => refusal("UnknownOperationException", "the stub does not know it"),
         })
     }

@@ -6,4 +6,5 @@ pub mod counted;
 pub mod items;
 pub mod pages;
 pub mod partitions;
+pub mod tables;
 pub mod timeline;

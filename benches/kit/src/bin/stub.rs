@@ -1,6 +1,7 @@
 //! A stub of DynamoDB: answers `DescribeTable`, `Scan` with prepared pages, and `BatchWriteItem` by forgetting the items. It
 //! costs little beside what is measured, and gives the same bytes in every run. `GET /pages/<n>` is the answer to the Scan of
 //! that page, for whoever only fetches.
+//! With `--tables`, there are many small tables, whose control plane has the rates of AWS; `GET /control` returns its calls.
 //! With `--partitions`, there is one table, whose partitions throttle; `GET /seconds` returns what they served.
 
 use std::error::Error;
@@ -14,6 +15,7 @@ use dynadump_bench::bucket::Bucket;
 use dynadump_bench::counted::{Counted, Counters};
 use dynadump_bench::pages::Pages;
 use dynadump_bench::partitions::{Layout, PartitionedTable};
+use dynadump_bench::tables::SmallTables;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -47,6 +49,12 @@ struct Options {
     /// take at most so many write units per second
     #[arg(long)]
     write_units: Option<f64>,
+    /// Serve this number of small tables in place of the pages, and tables that are created
+    #[arg(long, conflicts_with = "partitions")]
+    tables: Option<u64>,
+    /// Milliseconds for which a new table is CREATING
+    #[arg(long, default_value_t = 0)]
+    creation: u64,
     /// Serve one table with this number of partitions in place of the pages. Requires --items
     #[arg(long, requires = "items")]
     partitions: Option<usize>,
@@ -90,6 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bucket = |units| Bucket::new(units, 1.0);
     let stub = Arc::new(Stub {
         partitioned: options.layout().as_ref().map(PartitionedTable::new),
+        small_tables: options.tables.map(|count| SmallTables::new(count, Duration::from_millis(options.creation))),
         pages: Pages::prepare(options.distinct, options.gzip),
         counters: Arc::new(Counters::default()),
         gzip: options.gzip,
