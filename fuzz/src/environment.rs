@@ -28,7 +28,8 @@ pub const KEYS: [&str; 5] = [
 
 /// Parses `text` as an env file; returns the value of each of [`KEYS`].
 pub fn parse(text: &str) -> Result<Vec<(&'static str, Option<String>)>> {
-    let file = file::EnvFile::parse(text, Path::new("envs/.env.x"))?;
+    let path = Path::new("envs/.env.x");
+    let file = file::EnvFile::parse(text, path, keys::KeySet::Environment)?;
     Ok(KEYS
         .into_iter()
         .map(|key| (key, file.get(key).map(|found| found.value)))

@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use dynadump_fuzz::backup::{
-    DumpTarget, InspectionDepth, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
-    Source, SourceSpec, check, inspect,
+    DumpTarget, InspectionDepth, ItemCounter, ItemReader, LocatedItem, METADATA_FILE, SCHEMA_FILE,
+    SUMMARY_FILE, Source, SourceSpec, check, inspect,
 };
 use dynadump_fuzz::error::{Error, ErrorKind, Result};
 use dynadump_fuzz::item::has_line_breaks;
@@ -109,7 +109,7 @@ fn folder(data: &[u8], own: bool) {
         return;
     };
 
-    match check(&source, None, &mut |_, _| {}) {
+    match check(&source, ItemCounter::default(), &mut |_, _| {}) {
         Ok(checked) => {
             let found = inspect(&source, InspectionDepth::Full, &mut |_, _| {})
                 .expect("what was checked can be looked at");

@@ -10,7 +10,8 @@ use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::set::dump::{DumpedMember, PlannedTable, SetDumpPlan, SetDumpSummary, TableState};
-use crate::ops::set::{TableOutcome, TableResult, grouped};
+use crate::ops::set::grouping::grouped;
+use crate::ops::set::{TableOutcome, TableResult};
 use crate::ops::verify::{DumpVerdict, SetVerdict};
 
 /// Minimum time of reading settings that a plan shows, in seconds.

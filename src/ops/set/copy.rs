@@ -184,7 +184,7 @@ pub async fn run(
 }
 
 impl CopySetPlan {
-    /// The confirmation that [`run`](fn@super::run) requires: for all tables together.
+    /// The confirmation that [`run`](fn@run) requires: for all tables together.
     #[must_use]
     pub fn approval(&self) -> &Approval {
         &self.approval

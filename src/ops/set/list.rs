@@ -88,7 +88,7 @@ pub async fn list(
 
 impl TableList {
     /// The tables that could not be described although they may exist, with the reason.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         let tables = self.tables.iter().filter(|table| !table.is_absent());
         tables.filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
     }
@@ -99,7 +99,8 @@ const ABSENT: &str = "does not exist";
 
 impl ListedTable {
     /// Whether the table does not exist.
-    pub(crate) fn is_absent(&self) -> bool {
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
         self.error.as_deref() == Some(ABSENT)
     }
 

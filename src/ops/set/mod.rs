@@ -3,7 +3,7 @@
 pub mod compare;
 pub mod copy;
 pub mod dump;
-mod grouping;
+pub(crate) mod grouping;
 mod list;
 mod mapping;
 mod members;
@@ -13,7 +13,6 @@ pub mod restore;
 pub mod runner;
 mod selection;
 
-pub(crate) use grouping::grouped;
 pub use list::{ListedTable, TableList, list};
 pub use mapping::{MappedTable, MappingRule, TableMapping};
 pub use pattern::TablePattern;
