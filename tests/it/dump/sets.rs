@@ -157,6 +157,7 @@ fn a_table_that_fails_does_not_stop_the_others_and_keeps_its_dump() {
         "--table=film-a,film-b,film-c,gone",
         "--output=out",
         "--json",
+        "--segments=1",
     ];
     let report = project.dumpdb(dump).exits(11).report();
     assert_eq!(report["outcome"], "partial");
@@ -251,7 +252,7 @@ fn a_table_that_vanishes_or_is_throttled_to_death_does_not_stop_the_others() {
 fn with_fail_fast_the_first_failure_stops_the_others() {
     let (_engine, proxy, project) = tables(&["film-a", "film-b", "film-c"]);
     let denied = Fault::Refused("AccessDeniedException", "not authorized to perform Scan");
-    proxy.set([with_text("Scan", "film-a", denied)]);
+    proxy.set([always("Scan", denied)]);
     let dump = [
         "--all-tables",
         "--output=out",
@@ -263,18 +264,15 @@ fn with_fail_fast_the_first_failure_stops_the_others() {
         .dumpdb(dump)
         .exits(10)
         .says("Stopped because another table failed: 2 tables not finished");
-    assert_eq!(
-        outcomes(&run.report()),
-        [
-            "film-a: failed, 10",
-            "film-b: not-started, 130",
-            "film-c: not-started, 130"
-        ]
-    );
-    assert_eq!(
-        listed(&project, "out"),
-        ["film-a: failed", "film-b: pending", "film-c: pending"]
-    );
+
+    // Which table is the first depends on their sizes.
+    let outcomes = outcomes(&run.report());
+    let ends_in = |texts: &[String], end: &str| texts.iter().filter(|it| it.ends_with(end)).count();
+    assert_eq!(ends_in(&outcomes, "failed, 10"), 1, "{outcomes:?}");
+    assert_eq!(ends_in(&outcomes, "not-started, 130"), 2, "{outcomes:?}");
+    let listed = listed(&project, "out");
+    assert_eq!(ends_in(&listed, "failed"), 1, "{listed:?}");
+    assert_eq!(ends_in(&listed, "pending"), 2, "{listed:?}");
 
     proxy.heal();
     project.dumpdb([&dump[..], &["--resume"]].concat()).exits(0);
@@ -283,17 +281,23 @@ fn with_fail_fast_the_first_failure_stops_the_others() {
 #[test]
 fn an_interrupted_set_is_resumed_without_reading_finished_tables_again() {
     let (engine, proxy, project) = tables(&["film-a", "film-b", "film-c"]);
-    let dump = ["--all-tables", "--output=out", "--parallel-tables=1"];
+    let dump = [
+        "--all-tables",
+        "--output=out",
+        "--parallel-tables=1",
+        "--segments=1",
+    ];
     proxy.hold("Scan", 2..);
     let child = spawn_with_messages(project.command("dumpdb", dump));
     poll("the second table is read", || proxy.seen("Scan") >= 2);
     let (status, messages) = stopped(child, Signal::TERM, &proxy);
     assert_eq!(status.code(), Some(130), "{messages}");
     assert!(messages.contains("Resume with: "), "{messages}");
-    assert_eq!(
-        listed(&project, "out"),
-        ["film-a: dumped", "film-b: pending", "film-c: pending"]
-    );
+    // Which table is the first depends on their sizes.
+    let members = listed(&project, "out");
+    let mut finished = members.iter().filter_map(|it| it.strip_suffix(": dumped"));
+    let first = finished.next().expect("the first table is finished");
+    assert!(finished.next().is_none(), "{members:?}");
     assert_eq!(
         project.json("out/dump-set.json")["finished_at"],
         Value::Null
@@ -316,7 +320,7 @@ fn an_interrupted_set_is_resumed_without_reading_finished_tables_again() {
         .says("1 table finished")
         .says("Dumped 3 tables");
     let after = &proxy.calls()[calls..];
-    let reads_finished = |body: &Value| body["TableName"] == "film-a";
+    let reads_finished = |body: &Value| body["TableName"] == first;
     assert!(!after.iter().any(|call| reads_finished(&call.body)));
     for table in ["film-a", "film-b", "film-c"] {
         contains_table(&engine, &project, "out", table);
