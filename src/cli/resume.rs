@@ -48,6 +48,14 @@ pub(crate) fn resume_hint_with_count(items_kept: u64, command: &str) -> String {
     )
 }
 
+/// The hint how to resume this command, if that is possible. After a second signal, it follows `kept`, which says what remains.
+pub(crate) fn announce_hint(session: &Session, can_be_resumed: bool, kept: &str) -> Option<String> {
+    let hint = can_be_resumed.then(|| resume_hint(&resume_command()))?;
+    let _ = session.abort_hint.set(format!("{kept} {hint}"));
+
+    Some(hint)
+}
+
 /// The command to resume.
 pub(crate) fn resume_hint(command: &str) -> String {
     format!("Resume with: {command}")

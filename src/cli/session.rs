@@ -17,14 +17,16 @@ use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::set_messages::SetMessages;
 use super::terminal::signals::{supervise, unless_cancelled};
-use crate::environment::{Approval, Environment, EnvironmentRequest, ProcessEnvironment};
+use crate::environment::{
+    Approval, Confirmation, Environment, EnvironmentRequest, ProcessEnvironment,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::name_fields_with;
 use crate::layout::{Rows, sentence_case};
 use crate::ops;
 use crate::ops::set::SetReporter;
-use crate::store::{MissingDatabase, Reader, StoreOptions, resolve_environment};
+use crate::store::{MissingDatabase, Reader, StoreOptions, Writer, resolve_environment};
 
 /// Requests need little CPU time; compression and file access have threads of their own.
 const WORKER_THREADS: usize = 2;
@@ -225,6 +227,28 @@ impl Session {
         };
 
         unless_cancelled(&self.cancel, Box::pin(opening)).await
+    }
+
+    /// The confirmed write access to the store of a plan. If that is temporary because the database file is missing, the file is
+    /// created: a refused command must not create it.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    pub(crate) async fn open_writer(
+        &self,
+        planned: Reader,
+        environment: &Environment,
+        common: &CommonOptions,
+        confirmation: Confirmation,
+    ) -> Result<Writer> {
+        let store = if planned.is_temporary() {
+            let created = self.open(environment, common, MissingDatabase::Create);
+            created.await?
+        } else {
+            planned
+        };
+
+        Ok(Writer::new(store, confirmation))
     }
 
     /// The receiver of events.

@@ -17,7 +17,7 @@ use crate::ops::copy::SourceStore;
 use crate::ops::guard;
 use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary};
 use crate::ops::set::Scope;
-use crate::store::{MissingDatabase, Reader, Writer};
+use crate::store::{MissingDatabase, Reader};
 
 /// Executes a resolved `copydb` command line.
 ///
@@ -86,24 +86,14 @@ async fn run_one(
     )
     .await?;
 
-    let resume_hint = plan
-        .can_be_resumed()
-        .then(|| resume::resume_hint(&resume::resume_command()));
-    if let Some(resume_hint) = &resume_hint {
-        let _ = session.abort_hint.set(format!(
-            "Items written so far stay in the table. {resume_hint}"
-        ));
-    }
+    let resume_hint = resume::announce_hint(
+        session,
+        plan.can_be_resumed(),
+        "Items written so far stay in the table.",
+    );
 
-    let store = if store.is_temporary() {
-        session
-            .open(environment, common, MissingDatabase::Create)
-            .await?
-    } else {
-        store
-    };
-
-    let store = Writer::new(store, confirmation);
+    let opening = session.open_writer(store, environment, common, confirmation);
+    let store = opening.await?;
     let copying = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(copying)
         .await

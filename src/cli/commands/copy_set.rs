@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::ops::copy::SourceStore;
 use crate::ops::set::copy::{self, CopySetPlan, PlannedCopy};
 use crate::ops::set::{TableSelection, select};
-use crate::store::{MissingDatabase, Reader, Writer};
+use crate::store::Reader;
 
 /// Copies the selected tables. Failures of tables are part of the outcome.
 ///
@@ -61,29 +61,19 @@ pub(super) async fn run(
         &session.cancel,
     )
     .await?;
-    let resume_hint = plan
-        .can_be_resumed()
-        .then(|| resume::resume_hint(&resume::resume_command()));
-    if let Some(resume_hint) = &resume_hint {
-        let _ = session.abort_hint.set(format!(
-            "Tables and items written so far stay. {resume_hint}"
-        ));
-    }
-
-    let store = if store.is_temporary() {
-        session
-            .open(environment, common, MissingDatabase::Create)
-            .await?
-    } else {
-        store
-    };
+    let resume_hint = resume::announce_hint(
+        session,
+        plan.can_be_resumed(),
+        "Tables and items written so far stay.",
+    );
 
     let started = Instant::now();
     let facts = json!({
         "source": plan.source.environment,
         "target": plan.target.environment,
     });
-    let store = Writer::new(store, confirmation);
+    let opening = session.open_writer(store, environment, common, confirmation);
+    let store = opening.await?;
     let copied = copy::run(&store, plan, reporter, &session.cancel, |_| {}).await;
     session.progress.end();
 

@@ -21,7 +21,7 @@ use crate::ops::set::restore::{
     MemberPlan, PlannedMember, RestoreSetPlan, RestoreSetRequest, RestoredMember, RestoredTable,
 };
 use crate::ops::set::{self, SetReporter, TableResult};
-use crate::store::{MissingDatabase, Writer};
+use crate::store::MissingDatabase;
 
 /// Restores a set.
 ///
@@ -56,29 +56,19 @@ pub(crate) async fn run(
         &session.cancel,
     )
     .await?;
-    let resume_hint = plan
-        .can_be_resumed()
-        .then(|| resume::resume_hint(&resume::resume_command()));
-    if let Some(resume_hint) = &resume_hint {
-        let _ = session.abort_hint.set(format!(
-            "Tables and items written so far stay. {resume_hint}"
-        ));
-    }
-
-    let store = if store.is_temporary() {
-        session
-            .open(&environment, common, MissingDatabase::Create)
-            .await?
-    } else {
-        store
-    };
+    let resume_hint = resume::announce_hint(
+        &session,
+        plan.can_be_resumed(),
+        "Tables and items written so far stay.",
+    );
 
     let started = Instant::now();
     let facts = json!({
         "source": to_value(&plan.source)?,
         "environment": environment.name(),
     });
-    let store = Writer::new(store, confirmation);
+    let opening = session.open_writer(store, &environment, common, confirmation);
+    let store = opening.await?;
     let progress = SetProgress::start(Arc::clone(&session.console), plan.tables_to_restore());
     let progress = Arc::new(progress);
     let reporter = Arc::clone(&progress) as Arc<dyn SetReporter>;

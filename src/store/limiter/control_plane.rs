@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    /// Makes a call for each of so many tables, sixteen at a time. Returns the seconds, the refusals, and the most refusals in a row
+    /// Makes a call for each of `tables` tables, sixteen at a time. Returns the seconds, the refusals, and the most refusals in a row
     /// of one call.
     async fn call_for(tables: usize, kind: EndpointKind, limit: Limit) -> (f64, usize, usize) {
         let control_plane = Arc::new(ControlPlane::new(kind));

@@ -47,7 +47,7 @@ struct Backup {
     reason = "all operations have one signature"
 )]
 impl Backups {
-    /// A service that describes each backup and each restored table as `CREATING` so many times.
+    /// A service that describes each backup and each restored table as `CREATING` in the first `creating` calls.
     pub(crate) fn new(engine: &Engine, creating: u32) -> Self {
         let state = State {
             creating,
