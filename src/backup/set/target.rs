@@ -14,7 +14,7 @@ use crate::backup::folder::{
     TargetContents, find_unpublished, inspect_target, partial_folders, resolve_path,
 };
 use crate::backup::format::FORMAT_VERSION;
-use crate::backup::publish::{cannot_replace, publish_set};
+use crate::backup::publish::{cannot_replace, publish_set, recover};
 use crate::backup::removal::remove_dump;
 use crate::backup::write::lock::lock_dump;
 use crate::error::{Error, Result};
@@ -193,6 +193,7 @@ impl SetTarget {
             base: self.base,
             access,
             selected: draft.tables,
+            state_dir: state_dir.map(Path::to_path_buf),
             _lock: lock,
         };
         writer.write_manifest()?;
@@ -244,6 +245,22 @@ fn discard_unfinished(target: &Path, lock: &LockedJournal) -> Result<()> {
         .try_for_each(|partial| remove_dump(&partial))
 }
 
+/// Removes what a killed run left next to the dump in `folder`, unless another run is writing there.
+fn discard_leftovers_of(folder: &Path, state_dir: Option<&Path>) -> Result<()> {
+    let journal = JournalFile::of_dump(folder, state_dir);
+    let is_left = journal.has_lock_file()
+        || journal.existing_path().is_some()
+        || partial_folders(folder).any(|partial| fs::symlink_metadata(partial).is_ok());
+    if !is_left || journal.holder().is_some() {
+        return Ok(());
+    }
+
+    let lock = lock_dump(folder, journal)?;
+    recover(folder)?;
+
+    lock.remove()
+}
+
 /// A set that is being written, locked until this is dropped.
 #[derive(Debug)]
 pub struct SetWriter {
@@ -252,6 +269,7 @@ pub struct SetWriter {
     manifest: SetManifest,
     access: Access,
     selected: Vec<String>,
+    state_dir: Option<PathBuf>,
     _lock: LockedJournal,
 }
 
@@ -274,6 +292,7 @@ impl SetWriter {
         outcomes: &BTreeMap<String, MemberOutcome>,
         is_interrupted: bool,
     ) -> Result<FinishedSet> {
+        let mut warnings = self.discard_leftovers(outcomes);
         let tables = std::mem::take(&mut self.manifest.tables);
         for (table, member) in tables {
             let member = self.finished_member(&table, member, outcomes.get(&table));
@@ -289,16 +308,29 @@ impl SetWriter {
             .values()
             .all(|outcome| *outcome == MemberOutcome::Dumped);
         let is_published = self.base == self.target || (is_complete && !is_interrupted);
-        let warnings = if is_published && self.base != self.target {
-            publish_set(&self.target, &self.base)?
-        } else {
-            Vec::new()
-        };
+        if is_published && self.base != self.target {
+            warnings.extend(publish_set(&self.target, &self.base)?);
+        }
 
         Ok(FinishedSet {
             is_published,
             warnings,
         })
+    }
+
+    /// Removes the files that a run left next to a dump when it was killed after publishing the dump. A run that resumes it does not
+    /// dump that table again. Returns the problems.
+    fn discard_leftovers(&self, outcomes: &BTreeMap<String, MemberOutcome>) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (table, member) in &self.manifest.tables {
+            if outcomes.get(table) == Some(&MemberOutcome::Dumped) {
+                let folder = self.base.join(&member.folder);
+                let discarded = discard_leftovers_of(&folder, self.state_dir.as_deref());
+                problems.extend(discarded.err().map(|error| error.to_string()));
+            }
+        }
+
+        problems
     }
 
     /// The final entry of a table; `None` if it has no dump and was not selected.

@@ -381,7 +381,12 @@ fn a_set_killed_at_random_moments_is_complete_in_the_end() {
     );
     project.dumpdb(dump).exits(0);
     assert_eq!(project.names(".").len(), 2, "{:?}", project.names("."));
-    assert_eq!(project.names("out").len(), 1 + names.len());
+    assert_eq!(
+        project.names("out").len(),
+        1 + names.len(),
+        "{:?}",
+        project.names("out")
+    );
     for table in names {
         contains_table(&engine, &project, "out", table);
     }

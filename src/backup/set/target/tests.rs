@@ -102,6 +102,27 @@ fn write_dump(folder: &Path, table: &str, items: u64) {
 }
 
 #[test]
+fn files_left_by_a_run_that_was_killed_after_publishing_a_dump_are_removed() {
+    let scene = Scene::new();
+    let writer = scene.begin(&["films"], false);
+    write_dump(&writer.base.join("films"), "films", 3);
+    write_dump(&writer.base.join("films.partial"), "films", 2);
+    let journal = JournalFile::of_dump(&writer.base.join("films"), None);
+    let locked = journal.lock().unwrap();
+    locked.write(b"positions").unwrap();
+    locked.keep_lock_file();
+    drop(locked);
+
+    let finished = writer.finish(&outcomes(&["films"]), false).unwrap();
+    assert!(finished.warnings.is_empty());
+    assert_eq!(scene.listed(), ["films: Dumped, Some(3)"]);
+    let names = fs::read_dir(&scene.set).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["dump-set.json", "films"]);
+}
+
+#[test]
 fn a_set_lists_its_tables_and_opens_their_dumps() {
     let scene = Scene::new();
     let finished = scene.run(&["films", "bad"], 3);
