@@ -27,6 +27,10 @@ memory:
 bench *arguments:
     benches/run {{ arguments }}
 
+# The guide in docs/ as a site in target/book
+book:
+    .ci/run book
+
 lint:
     cargo clippy --all-targets -- -D warnings
 
@@ -43,4 +47,4 @@ snapshots:
 
 # Dump the sample table
 demo:
-    cargo run --release --bin dumpdb -- --env=demo
+    cargo run -- --env=demo

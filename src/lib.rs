@@ -1,10 +1,17 @@
-//! Dump DynamoDB tables to folders of plain files, and restore them.
+//! Dump DynamoDB tables to folders of plain files, restore them, copy and compare them.
 //!
-//! The commands `dumpdb`, `restoredb`, `copydb`, `verifydb` and `servedb` are thin layers over this library. Each
-//! operation consists of two calls: a *plan*, computed without changing anything, and a *run* that
-//! executes it and reports [events](event). Writing requires a
-//! [`Confirmation`](environment::Confirmation), which only the answers to the questions of a plan
-//! can create.
+//! The commands `dumpdb`, `restoredb`, `copydb`, `verifydb` and `servedb` are thin layers over this library. Use it to dump or restore
+//! from your own program, to read dumps without DynamoDB, or to change items with Rust functions on the way.
+//!
+//! * Items are bytes: what DynamoDB sends is what a dump contains. Nothing is decoded that nobody looks into.
+//! * Each operation that changes something has two calls: a *plan*, which changes nothing, and a *run*, which executes it.
+//! * Writing requires a [`Confirmation`](environment::Confirmation), which only the answers to the questions of a plan can create.
+//! * Memory does not grow with the table. Every item is accounted for. Runs can be cancelled and resumed.
+//!
+//! # Quick start
+//!
+//! Restore a dump, and dump the table again. The environment here is the embedded engine with one database file; any other works in the same
+//! way.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -21,7 +28,6 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let dir = tempfile::tempdir().expect("a temporary folder");
-//! // Any environment works; this one is the embedded engine with one database file.
 //! let request = EnvironmentRequest {
 //!     no_env: true,
 //!     endpoint_url: Some("embedded:films.db".to_owned()),
@@ -55,7 +61,108 @@
 //! # fn main() {}
 //! ```
 //!
-//! # A step in Rust
+//! # Connecting
+//!
+//! An [`EnvironmentRequest`](environment::EnvironmentRequest) has what the command line has: the name of an env file or none, profile, region,
+//! endpoint, role. [`resolve_environment`](store::resolve_environment) combines it with the env file, the
+//! [process environment](environment::ProcessEnvironment) and the AWS configuration, and says where each value comes from. It never changes
+//! the process environment.
+//!
+//! | you have | set |
+//! | --- | --- |
+//! | `envs/.env.prod` | `name: "prod"` |
+//! | an AWS profile | `no_env: true`, `profile`, `region` |
+//! | an emulator | `no_env: true`, `endpoint_url: "http://localhost:8000"` |
+//! | nothing, in a test | `no_env: true`, `endpoint_url: "embedded:films.db"` |
+//!
+//! A [`Reader`](store::Reader) can only read: a dump or a comparison cannot change a table. A [`Writer`](store::Writer) is a reader with a
+//! confirmation.
+//!
+//! # Read a dump
+//!
+//! A dump needs neither DynamoDB nor an async runtime. [`Source`](backup::Source) opens dumps, output of `aws dynamodb scan`, JSON Lines and
+//! others, compressed or not:
+//!
+//! ```
+//! use dynadump::backup::{Source, SourceSpec};
+//!
+//! # fn main() -> dynadump::error::Result<()> {
+//! let source = Source::open(&SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample")))?;
+//! assert_eq!(source.table_name(), Some("FilmCatalogue"));
+//!
+//! let mut items = source.items()?;
+//! let mut count = 0;
+//! while let Some(located) = items.next_item()? {
+//!     assert!(located.text.starts_with(b"{"));   // DynamoDB JSON, as DynamoDB sent it
+//!     count += 1;
+//! }
+//! assert_eq!(count, 312);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Check and compare
+//!
+//! [`verify::dump`](ops::verify::dump) checks checksums, counts, items and keys of a dump, [`verify::table_with_dump`](ops::verify::table_with_dump)
+//! compares a table with it, and [`verify::tables`](ops::verify::tables) compares two tables. They change nothing, so they need no plan.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use dynadump::backup::SourceSpec;
+//! use dynadump::event::SilentReporter;
+//! use dynadump::ops::verify::{self, DumpCheckOptions};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> dynadump::error::Result<()> {
+//! let dump = SourceSpec::path(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample"));
+//! let verdict = verify::dump(dump, DumpCheckOptions::default(), Arc::new(SilentReporter)).await?;
+//! assert!(verdict.is_whole(), "{:?}", verdict.findings);
+//! assert_eq!(verdict.items, Some(312));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Progress and cancellation
+//!
+//! Operations print nothing. They report [events](event::Event) to a [`Reporter`](event::Reporter): phases with their expected sizes, progress, warnings, retries.
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use dynadump::event::{Event, Reporter};
+//!
+//! #[derive(Default)]
+//! struct Progress {
+//!     items: AtomicU64,
+//! }
+//!
+//! impl Reporter for Progress {
+//!     fn report(&self, event: Event) {
+//!         match event {
+//!             Event::Phase { .. } => self.items.store(0, Ordering::Relaxed),
+//!             Event::Progress { items, .. } => drop(self.items.fetch_add(items, Ordering::Relaxed)),
+//!             Event::Warning(text) => eprintln!("{text}"),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//!
+//! let progress = Progress::default();
+//! progress.report(Event::Progress { items: 5, bytes: 120 });
+//! assert_eq!(progress.items.into_inner(), 5);
+//! ```
+//!
+//! The last argument of a run is a `CancellationToken` of `tokio_util`; `Default::default()` is one that is never cancelled. A cancelled
+//! operation finishes its requests in flight, saves its progress and returns an error of the kind
+//! [`Interrupted`](error::ErrorKind::Interrupted). The same request with `resume: true` continues it.
+//!
+//! # Copy
+//!
+//! [`copy::plan`](ops::copy::plan) plans a restore whose source is a [live table](ops::copy::TableScan), and
+//! [`restore::run`](ops::restore::run) runs it.
+//!
+//! # Transform items
 //!
 //! A [`Transform`](transform::Transform) is part of a request to dump, restore or compare. Besides jq filters, programs and masks, its steps
 //! can be Rust functions:
@@ -84,11 +191,26 @@
 //! assert!(request.transform.changes_items());
 //! ```
 //!
+//! # Errors
+//!
+//! An [`Error`](error::Error) has a [kind](error::ErrorKind), a message, causes, and usually a hint for the user. Messages contain no
+//! secrets. A rejected item is not an error, unless `strict` is set: it is counted in the summary and listed in a file, and
+//! `is_whole` of the summary is false.
+//!
+//! # Features
+//!
+//! | feature | default | contents |
+//! | --- | --- | --- |
+//! | `cli` | yes | the command line: arguments, prompts, texts |
+//! | `embedded` | yes | the embedded engine (`embedded:` endpoints, `servedb`) |
+//!
+//! A library needs neither: `default-features = false`.
+//!
 //! # Modules
 //!
 //! Each module may use only those before it: [`item`], [`schema`], [`environment`], [`place`],
 //! [`backup`], [`store`], [`transform`], [`ops`], `cli`. All of them may use [`error`], [`event`],
-//! [`field`], `layout`, [`limits`] and `similar`.
+//! [`field`], `layout`, [`limits`] and `similar`. The pages in `docs/` describe formats, options and rules for users.
 
 mod aws;
 pub mod backup;

@@ -18,7 +18,7 @@ pub(crate) struct ApiOperation {
     pub(crate) name: &'static str,
 }
 
-/// The operations that are used, other than those about settings. `README.md` lists the permissions for all of them.
+/// The operations that are used, other than those about settings. `docs/permissions.md` lists the permissions for all of them.
 impl ApiOperation {
     pub(crate) const BATCH_WRITE_ITEM: Self = Self::dynamodb("BatchWriteItem");
     pub(crate) const CREATE_TABLE: Self = Self::dynamodb("CreateTable");

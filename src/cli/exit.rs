@@ -1,6 +1,6 @@
 //! Exit codes. Scripts rely on them: existing codes never change their meaning.
 //!
-//! [`of_error`] is the only table; `--help` is derived from it, and a test compares README.md with it.
+//! [`of_error`] is the only table; `--help` is derived from it, and a test compares docs/report.md with it.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ pub struct ExitCode {
     pub code: u8,
     /// The name of the kind in the `--json` report.
     pub kind: &'static str,
-    /// The meaning, for `--help` and README.md.
+    /// The meaning, for `--help` and docs/report.md.
     pub meaning: &'static str,
 }
 
@@ -150,16 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn readme_lists_the_codes_with_the_words_of_the_help() {
-        let readme = include_str!("../../README.md");
+    fn the_guide_lists_the_codes_with_the_words_of_the_help() {
+        let page = include_str!("../../docs/report.md");
         let mut table = String::new();
         for (code, meaning) in meanings() {
             writeln!(table, "| {code} | {meaning} |").unwrap();
         }
 
         assert!(
-            readme.contains(&format!("| code | meaning |\n| --- | --- |\n{table}\n")),
-            "README.md must contain\n{table}"
+            page.contains(&format!("| code | meaning |\n| --- | --- |\n{table}\n")),
+            "docs/report.md must contain\n{table}"
         );
         assert!(help().starts_with("EXIT CODES\n    0  done\n    1  failed\n    2  usage"));
     }

@@ -10,6 +10,7 @@ mod copy;
 mod dump;
 mod engines;
 mod faults;
+mod guide;
 mod restore;
 mod security;
 mod serve;

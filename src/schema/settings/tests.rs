@@ -102,7 +102,7 @@ mod list {
         }
     }
 
-    /// The row of a setting in the table of README.md.
+    /// The row of a setting in the table of docs/settings.md.
     fn row(spec: &SettingSpec) -> String {
         let when = match spec.when {
             When::Creation => "with the table",
@@ -134,7 +134,8 @@ mod list {
             .map(row)
             .collect();
         let rows = rows.join("\n");
-        assert!(file("README.md").contains(&rows), "README.md lacks\n{rows}");
+        let page = "docs/settings.md";
+        assert!(file(page).contains(&rows), "{page} lacks\n{rows}");
 
         let format = file("docs/FORMAT.md");
         let positions: Vec<_> = Section::all()

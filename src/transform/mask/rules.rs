@@ -102,7 +102,7 @@ impl RuleSource<'_> {
 
     fn error(&self, span: &Range<usize>, what: &str) -> Error {
         Error::usage(format!("{}: {what}", self.position(span)))
-            .with_hint("see docs/TRANSFORM.md for an example")
+            .with_hint("see docs/masking.md for an example")
     }
 }
 

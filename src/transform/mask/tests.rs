@@ -292,7 +292,7 @@ fn a_rule_wants_nothing_of_items_that_it_does_not_match() {
 /// The rules of the example in the documentation, unchanged.
 #[test]
 fn the_rules_of_the_page_hide_what_they_name() {
-    let page = include_str!("../../../docs/TRANSFORM.md");
+    let page = include_str!("../../../docs/masking.md");
     let rules = page
         .split("```toml\n")
         .nth(1)

@@ -1,4 +1,4 @@
-//! The table of permissions in README.md, compared with the sources and with the calls that the commands make.
+//! The table of permissions in docs/permissions.md, compared with the sources and with the calls that the commands make.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -3,6 +3,7 @@
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, always, with_text};
+use crate::support::guide;
 use crate::support::project::{Project, run};
 use crate::support::snapshot::assert_output;
 
@@ -28,8 +29,7 @@ fn help() {
 
 #[test]
 fn the_tables_in_examples_have_names_that_dynamodb_accepts() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let mut texts = vec![std::fs::read_to_string(readme).expect("README.md")];
+    let mut texts: Vec<_> = guide::pages().into_iter().map(|page| page.text).collect();
     for program in ["dumpdb", "restoredb", "copydb", "servedb", "verifydb"] {
         let help = run(Project::empty().command(program, ["--help"]), Vec::new());
         texts.push(String::from_utf8_lossy(&help.stdout).into_owned());

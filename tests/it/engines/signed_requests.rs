@@ -261,7 +261,7 @@ fn add_settings(stage: &Stage) {
 
 #[test]
 #[ignore = "needs ministack with AUTH=true; .ci/run engines"]
-fn the_permissions_in_the_readme_are_enough() {
+fn the_permissions_in_the_guide_are_enough() {
     let stage = Stage::new();
     add_settings(&stage);
     let documented = documented();

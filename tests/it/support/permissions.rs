@@ -1,4 +1,4 @@
-//! The table of permissions in README.md.
+//! The table of permissions in docs/permissions.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,13 +28,10 @@ impl Permissions {
 
 /// The table, by command. What AWS asks for beyond the calls themselves is left out.
 pub(crate) fn documented() -> BTreeMap<String, Permissions> {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(readme).expect("README.md");
-    let section = readme
-        .split("## Permissions")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next());
-    let rows = section.expect("a section on permissions").lines();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.md");
+    let page = fs::read_to_string(page).expect("docs/permissions.md");
+    let section = page.split("\n## ").next();
+    let rows = section.expect("a first section").lines();
     let rows = rows.filter(|line| line.starts_with("| ")).skip(2);
 
     let mut documented: BTreeMap<String, Permissions> = BTreeMap::new();

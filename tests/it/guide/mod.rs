@@ -1,0 +1,7 @@
+//! README.md and the guide in docs/: their length, links and commands, and what they say about messages and reports.
+
+mod commands;
+mod hints;
+mod links;
+mod reports;
+mod seed;
