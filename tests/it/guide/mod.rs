@@ -3,5 +3,6 @@
 mod commands;
 mod hints;
 mod links;
+mod policies;
 mod reports;
 mod seed;

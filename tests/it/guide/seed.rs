@@ -31,6 +31,10 @@ pub(super) fn write_environments(project: &Project) {
         );
         project.write(format!("envs/.env.{name}"), text);
     }
+    for (name, database) in [("old-account", "prod"), ("new-account", "new")] {
+        let text = format!("AWS_REGION=eu-west-1\nLOCAL_AWS_ENDPOINT=embedded:{database}.db\n");
+        project.write(format!("envs/.env.{name}"), text);
+    }
     project.write(
         "envs/.env.local",
         "LOCAL_AWS_ENDPOINT=embedded:local.db\nAWS_REGION=eu-central-1\n",
