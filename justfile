@@ -23,7 +23,7 @@ fuzz:
 memory:
     cargo test --test it -- --ignored memory::
 
-# How fast it is here, beside curl, the SDK's own types, boto3 and the AWS CLI; `just bench --quick` leaves Python out
+# How fast it is here, compared with curl, the SDK's own types, boto3 and the AWS CLI; `just bench --quick` leaves Python out
 bench *arguments:
     benches/run {{ arguments }}
 

@@ -1,20 +1,11 @@
-//! The reports of `--json` match docs/report.schema.json.
-
-use std::fs;
-use std::path::Path;
+//! The reports of `--json` match docs/report.schema.json, which `Run::report` checks in every test.
 
 use serde_json::{Value, json};
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
-use crate::support::json_schema::violations;
+use crate::support::json_schema::{report_schema, violations};
 use crate::support::project::{Project, Run};
-
-fn schema() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
-    let text = fs::read_to_string(path).expect("docs/report.schema.json");
-    serde_json::from_str(&text).expect("JSON")
-}
 
 /// Tables `films` and `films-b`, with the environments `local` and `dev`.
 fn project() -> (Engine, Engine, Project) {
@@ -32,10 +23,7 @@ fn project() -> (Engine, Engine, Project) {
 
 #[track_caller]
 fn matches(run: Run, code: i32) -> Value {
-    let run = run.exits(code);
-    let report = run.report();
-    let found = violations(&schema(), &report);
-    assert!(found.is_empty(), "{}\n{}", run.command, found.join("\n"));
+    let report = run.exits(code).report();
     assert_eq!(report["exit_code"], code, "{report:#}");
 
     report
@@ -119,7 +107,7 @@ fn reports_of_errors_match_the_schema() {
 fn the_validator_finds_each_kind_of_violation() {
     let report = json!({"command": "dumpdb", "version": "1", "outcome": "failed", "exit_code": 1, "warnings": [],
         "error": {"kind": "failed", "message": "m", "causes": [], "hint": null}});
-    assert_eq!(violations(&schema(), &report), [""; 0]);
+    assert_eq!(violations(report_schema(), &report), [""; 0]);
 
     for (pointer, value, expected) in [
         ("/exit_code", json!(5), "/exit_code: 5 is none of"),
@@ -129,7 +117,7 @@ fn the_validator_finds_each_kind_of_violation() {
     ] {
         let mut changed = report.clone();
         *changed.pointer_mut(pointer).expect(pointer) = value;
-        let found = violations(&schema(), &changed);
+        let found = violations(report_schema(), &changed);
         assert!(
             found.iter().any(|one| one.starts_with(expected)),
             "{found:?}"
@@ -138,5 +126,8 @@ fn the_validator_finds_each_kind_of_violation() {
 
     let mut changed = report;
     changed["other"] = json!(1);
-    assert_eq!(violations(&schema(), &changed), [": other is not expected"]);
+    assert_eq!(
+        violations(report_schema(), &changed),
+        [": other is not expected"]
+    );
 }

@@ -1,9 +1,24 @@
 //! A validator for the part of JSON Schema that docs/report.schema.json uses. Any other keyword is an error.
 
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 /// Keywords that do not restrict a value.
 const ANNOTATIONS: [&str; 4] = ["$schema", "$defs", "title", "description"];
+
+/// docs/report.schema.json.
+pub(crate) fn report_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json");
+        let text = fs::read_to_string(path).expect("docs/report.schema.json");
+        serde_json::from_str(&text).expect("JSON")
+    });
+
+    &SCHEMA
+}
 
 /// Why a value does not match a schema, each with its place in the value; empty if it matches.
 pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {

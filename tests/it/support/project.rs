@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::client::numbered;
 use super::engine::Engine;
+use super::json_schema::{report_schema, violations};
 
 /// The region of every environment in the tests.
 pub(crate) const REGION: &str = "eu-central-1";
@@ -380,11 +381,19 @@ impl Run {
             .unwrap_or_else(|error| panic!("standard output is no text: {error}\n{self}"))
     }
 
-    /// Standard output as one JSON document.
+    /// Standard output as one report, which matches docs/report.schema.json.
     #[track_caller]
     pub(crate) fn report(&self) -> Value {
-        serde_json::from_slice(&self.stdout)
-            .unwrap_or_else(|e| panic!("standard output is no JSON document: {e}\n{self}"))
+        let report = serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|e| panic!("standard output is no JSON document: {e}\n{self}"));
+        let found = violations(report_schema(), &report);
+        assert!(
+            found.is_empty(),
+            "the report does not match its schema:\n{}\n{self}",
+            found.join("\n")
+        );
+
+        report
     }
 }
 
