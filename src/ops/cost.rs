@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::prices::{Price, Prices};
 use crate::item::{WRITE_UNIT, for_each_attribute_size, write_units};
 use crate::limits::ITEM_BYTES;
 use crate::schema::{Billing, Description, GlobalIndex, KeyElement, Projection, TableSchema};
@@ -37,6 +38,10 @@ pub struct WriteCost {
     pub seconds: Option<f64>,
     /// Whether the table may already contain some of the items. The figures are those of new items.
     pub may_overwrite: bool,
+    /// Price of the units, without those in other regions; `None` for provisioned capacity, which is paid by the hour, and for local
+    /// engines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// Whether the endpoint is on this machine: local engines seldom enforce a capacity.
     pub local: bool,
 }
@@ -76,6 +81,8 @@ pub(crate) struct WriteCostModel {
     /// Number of replicas in other regions.
     replicas: u64,
     may_overwrite: bool,
+    /// `None` for provisioned capacity.
+    prices: Option<Prices>,
     local: bool,
 }
 
@@ -230,6 +237,11 @@ impl WriteCostModel {
         }
     }
 
+    /// Sets the prices of write requests.
+    pub(crate) fn with_prices(self, prices: Option<Prices>) -> Self {
+        Self { prices, ..self }
+    }
+
     /// Sets whether the table's endpoint is on this machine.
     pub(crate) fn with_local(self, local: bool) -> Self {
         Self { local, ..self }
@@ -313,6 +325,11 @@ impl WriteCostCounter {
             seconds: slowest.as_ref().map(|limit| limit.seconds),
             bottleneck: slowest.map(|limit| limit.bottleneck),
             may_overwrite: self.model.may_overwrite,
+            price: self
+                .model
+                .prices
+                .as_ref()
+                .and_then(|prices| prices.writes(total)),
             local: self.model.local,
         }
     }

@@ -28,9 +28,12 @@ mod invalid_item;
 mod item_formatter;
 mod journal;
 mod lane_permit;
+mod prices;
+mod read_cost;
 mod recreated;
 pub mod restore;
 pub mod route;
+mod route_advice;
 #[cfg(feature = "embedded")]
 pub mod sample;
 mod scan_segments;
@@ -48,6 +51,9 @@ pub use cap::{AppliedCap, Cap, CapReason};
 pub use capacity::{CapacityKind, KnownCapacity};
 pub use cost::{Bottleneck, IndexCost, WriteCost};
 pub use dry_run::{DryRunReport, ItemPreview, PreviewOptions};
+pub use prices::Price;
+pub use read_cost::{ReadCost, ReadLimit};
+pub use route_advice::{AdviceReason, RouteAdvice};
 
 use tokio_util::sync::CancellationToken;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::environment::{Endpoint, Environment, ValueSource};
+use crate::environment::{Address, Endpoint, Environment, ValueSource};
 use crate::schema::TableSchema;
 use crate::store::Reader;
 
@@ -92,6 +92,13 @@ impl TableLocation {
         }
 
         location
+    }
+
+    /// Whether the endpoint belongs to AWS.
+    pub(crate) fn is_aws(&self) -> bool {
+        self.endpoint.as_deref().is_none_or(|endpoint| {
+            Address::from_url(endpoint).is_some_and(|address| address.is_aws())
+        })
     }
 
     /// The account as shown in plans; `None` at a local endpoint without one.

@@ -9,7 +9,23 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, Result};
 use crate::item::{Items, KeyAttribute, KeySchema, KeyType};
 use crate::ops::scan_segments::ScanPages;
+use crate::ops::table_location::TableLocation;
 use crate::store::{PageKey, PageMemoryPermit, ScanPage, ScanRequest, WireBytes};
+
+/// The location of table `films` on AWS.
+pub(crate) fn aws_location(region: &str) -> TableLocation {
+    TableLocation {
+        environment: "dev".to_owned(),
+        table: "films".to_owned(),
+        account: Some("123456789012".to_owned()),
+        region: Some(region.to_owned()),
+        endpoint: None,
+        protected: false,
+        local: false,
+        credentials: "profile default, ~/.aws/credentials".to_owned(),
+        sources: Vec::new(),
+    }
+}
 
 /// Pages that fit in memory.
 pub(crate) const ROOMS: u32 = 8;

@@ -1,13 +1,16 @@
-//! Text of write costs: counted by a dry run, or an upper bound in a plan.
+//! Text of costs: write units counted by a dry run, or an upper bound in a plan; time and price of reads.
 
 use super::format;
 use crate::layout::RowGroup;
-use crate::ops::{Bottleneck, WriteCost};
+use crate::ops::{Bottleneck, Price, ReadCost, ReadLimit, WriteCost};
 
 /// Maximum number of indexes that are listed one by one.
 const MAX_LISTED_INDEXES: usize = 4;
 
-/// Rows for units and time. `bound` is a prefix of each figure: empty, or `up to `.
+/// Time from which a Scan is worth a row without details, in seconds.
+const SHOWN_SECONDS: f64 = 1.0;
+
+/// Rows for units, price and time. `bound` is a prefix of each figure: empty, or `up to `.
 pub(crate) fn rows(group: &mut RowGroup, cost: &WriteCost, bound: &str) {
     let total = format::counted(cost.write_units, "write unit");
     // DynamoDB charges for the larger of the old and the new item, and the old one is not known.
@@ -26,6 +29,16 @@ pub(crate) fn rows(group: &mut RowGroup, cost: &WriteCost, bound: &str) {
             replicated_units(cost)
         ),
     );
+    if let Some(price) = &cost.price {
+        let without = match cost.replicated_write_units {
+            0 => "",
+            _ => ", without the writes in other regions",
+        };
+        group.row(
+            "price",
+            format!("{}{without}", price_in_words(price, bound)),
+        );
+    }
 
     // Without a known capacity, there is no estimate of the time.
     let (Some(slowest), Some(units), Some(seconds)) =
@@ -45,6 +58,55 @@ pub(crate) fn rows(group: &mut RowGroup, cost: &WriteCost, bound: &str) {
     // Local engines accept capacity settings, but few enforce them.
     if cost.local && *slowest != Bottleneck::Cap {
         group.detail("time", format!("{time}, if the engine enforces it"));
+    } else {
+        group.row("time", time);
+    }
+}
+
+/// A price with its region and date. `bound` is a prefix of the amount: `up to `, or empty for an estimate.
+pub(super) fn price_in_words(price: &Price, bound: &str) -> String {
+    match price {
+        Price::Listed {
+            usd, region, date, ..
+        } => {
+            let amount = format::dollars(*usd);
+            let about = match bound {
+                "" if !amount.starts_with("less") => "about ",
+                "up to " if amount.starts_with("less") => "",
+                bound => bound,
+            };
+            format!("{about}{amount} ({region}, list price of {date})")
+        }
+        Price::NotAvailable { not_available } => format!("n/a ({not_available})"),
+    }
+}
+
+/// Rows for the time and price of a Scan. Local engines accept capacity settings, but few enforce them.
+pub(super) fn read_rows(group: &mut RowGroup, cost: &ReadCost, is_local: bool) {
+    if let Some(price) = &cost.price {
+        group.row("price", price_in_words(price, ""));
+    }
+
+    let limit = cost.limited_by.zip(cost.read_units_per_second);
+    let Some((seconds, (limit, units))) = cost.seconds.zip(limit) else {
+        return;
+    };
+
+    let limited_by = match limit {
+        ReadLimit::Cap => "the cap",
+        ReadLimit::Provisioned => "the provisioned capacity",
+        ReadLimit::OnDemandMaximum => "the on-demand maximum",
+        ReadLimit::WarmThroughput => "the warm throughput",
+    };
+    let time = format!(
+        "~{}, limited by {limited_by}: {} per second",
+        format::seconds(seconds),
+        format::count(units)
+    );
+    if is_local && limit != ReadLimit::Cap {
+        group.detail("time", format!("{time}, if the engine enforces it"));
+    } else if seconds < SHOWN_SECONDS {
+        group.detail("time", time);
     } else {
         group.row("time", time);
     }
@@ -144,6 +206,97 @@ mod tests {
             words(&overwriting),
             "  Cost  up to 500 write units, if the table contains none of the items"
         );
+    }
+
+    fn listed(usd: f64) -> Price {
+        Price::Listed {
+            usd,
+            region: "eu-west-1",
+            date: "2026-09-11",
+            source: "https://pricing.example/",
+        }
+    }
+
+    #[test]
+    fn prices_have_a_region_and_a_date() {
+        let price = listed(0.15);
+        assert_eq!(
+            price_in_words(&price, ""),
+            "about $0.15 (eu-west-1, list price of 2026-09-11)"
+        );
+        assert_eq!(
+            price_in_words(&price, "up to "),
+            "up to $0.15 (eu-west-1, list price of 2026-09-11)"
+        );
+        for bound in ["", "up to "] {
+            assert_eq!(
+                price_in_words(&listed(0.0001), bound),
+                "less than $0.01 (eu-west-1, list price of 2026-09-11)"
+            );
+        }
+
+        let unknown = Price::NotAvailable {
+            not_available: "no list price for region eu-south-2 is known".to_owned(),
+        };
+        assert_eq!(
+            price_in_words(&unknown, "up to "),
+            "n/a (no list price for region eu-south-2 is known)"
+        );
+        let replicated = WriteCost {
+            replicated_write_units: 500,
+            price: Some(price),
+            ..cost(0)
+        };
+        assert_eq!(
+            lines(&replicated, "up to ")[1],
+            "  Price  up to $0.15 (eu-west-1, list price of 2026-09-11), without the writes in other regions"
+        );
+    }
+
+    #[test]
+    fn reads_have_a_time_and_a_price() {
+        let rows = |cost: &ReadCost, is_local, details| -> Vec<String> {
+            let rows = Rows::plain(|group| read_rows(group, cost, is_local));
+            let lines = rows.lines(details, usize::MAX).into_iter();
+            lines
+                .map(|line| match line {
+                    Line::Row(text) => text,
+                    Line::Heading(text) => text.to_owned(),
+                })
+                .collect()
+        };
+        let cost = ReadCost {
+            read_units_per_second: Some(12_000),
+            limited_by: Some(ReadLimit::WarmThroughput),
+            seconds: Some(1092.0),
+            price: Some(listed(1.85)),
+        };
+        let time = "  Time   ~18m 12s, limited by the warm throughput: 12,000 per second";
+        assert_eq!(
+            rows(&cost, false, false),
+            [
+                "  Price  about $1.85 (eu-west-1, list price of 2026-09-11)",
+                time
+            ]
+        );
+        let free = ReadCost {
+            price: None,
+            ..cost.clone()
+        };
+        assert!(rows(&free, true, false).is_empty());
+        assert_eq!(
+            rows(&free, true, true),
+            [format!(
+                "{}, if the engine enforces it",
+                time.replace("Time   ", "Time  ")
+            )]
+        );
+        let short = ReadCost {
+            seconds: Some(0.5),
+            ..free
+        };
+        assert!(rows(&short, false, false).is_empty());
+        assert!(rows(&ReadCost::default(), false, true).is_empty());
     }
 
     #[test]

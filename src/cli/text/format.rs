@@ -93,6 +93,21 @@ pub(crate) fn units(count: f64) -> String {
     HumanFloatCount(count).to_string()
 }
 
+/// US dollars: `$0.15`, `$1,234`.
+pub(crate) fn dollars(usd: f64) -> String {
+    match usd {
+        // These limits are where rounding would change the form.
+        little if little < 0.005 => "less than $0.01".to_owned(),
+        some if some < 99.995 => format!("${some:.2}"),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an amount for display"
+        )]
+        much => format!("${}", count(much.round() as u64)),
+    }
+}
+
 /// A duration: `0.42 s`, `12.3 s`, `1m 12s`, `2h 3m 20s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
@@ -184,6 +199,20 @@ mod tests {
             (units(40.0), units(1234.5)),
             ("40".into(), "1,234.5".into())
         );
+    }
+
+    #[test]
+    fn amounts_have_cents_only_if_they_are_small() {
+        for (usd, text) in [
+            (0.0, "less than $0.01"),
+            (0.004, "less than $0.01"),
+            (0.15, "$0.15"),
+            (99.994, "$99.99"),
+            (99.999, "$100"),
+            (1234.5, "$1,235"),
+        ] {
+            assert_eq!(dollars(usd), text);
+        }
     }
 
     #[test]

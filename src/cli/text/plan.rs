@@ -9,13 +9,13 @@ use chrono::{DateTime, Utc};
 use super::scan::{Reads, cap_in_words, one_line, scan_rows};
 use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
-use crate::ops::ContentScope;
 use crate::ops::dump::{DumpPlan, PlannedBackup};
 use crate::ops::restore::{
     KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SourceFacts, TableAction,
     Verification, When,
 };
 use crate::ops::table_location::TableLocation;
+use crate::ops::{AdviceReason, ContentScope, RouteAdvice};
 use crate::schema::TableOutline;
 
 /// The rows of a dump's plan.
@@ -46,6 +46,7 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
         backup_rows(target, backup);
     } else if content.includes_items() {
         scan_rows(target, &reads_of_dump(plan));
+        target.list("alternative", plan.advice.as_ref().map(alternative));
     } else {
         target.row("reads", "no items, only the schema");
     }
@@ -63,11 +64,34 @@ fn backup_rows(group: &mut RowGroup, backup: &PlannedBackup) {
     };
     group.row("backup", action);
     group.row("reads", "no items: a backup consumes no read units");
+    if let Some(price) = &backup.storage_per_month {
+        let price = cost::price_in_words(price, "");
+        group.row("price", format!("{price} per month of storage"));
+    }
+
     let left = backup.interrupted.iter();
     group.list(
         "interrupted",
         left.map(|name| format!("backup {name} of an earlier run is not used")),
     );
+}
+
+/// The better route, with what it costs.
+fn alternative(advice: &RouteAdvice) -> String {
+    let reason = match advice.reason {
+        AdviceReason::LargeTable => "takes minutes, whatever the size of the table",
+        AdviceReason::ProtectedCapacity => "does not use the capacity of the protected table",
+    };
+    let price = advice.storage_per_month.as_ref();
+    let price = price.map_or_else(String::new, |price| {
+        let price = cost::price_in_words(price, "");
+        format!(", price {price} per month of storage")
+    });
+
+    format!(
+        "--route {} {reason}: {} read units{price}; DynamoDB keeps the data",
+        advice.route, advice.read_units
+    )
 }
 
 /// Number and size of the items by DynamoDB's count.
@@ -85,6 +109,8 @@ fn reads_of_dump(plan: &DumpPlan) -> Reads<'_> {
     Reads {
         is_counted: is_counted(plan.items, plan.source.local),
         read_units: plan.read_units,
+        cost: plan.read_cost.as_ref(),
+        is_local: plan.source.local,
         consistent_read: plan.consistent_read,
         cap: plan.max_read_units.as_ref(),
         limit: plan.limit,
@@ -109,6 +135,8 @@ fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
         &Reads {
             is_counted: is_counted(scan.items, location.local),
             read_units: scan.read_units,
+            cost: scan.read_cost.as_ref(),
+            is_local: location.local,
             consistent_read: scan.consistent_read,
             cap: scan.max_read_units.as_ref(),
             limit: scan.limit,
@@ -135,6 +163,8 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
             origin_rows(source, &plan.source, now);
             source.row("backup", origin.arn());
             source.row("items", "restored by DynamoDB, which may take hours");
+            let price = plan.restore_price.as_ref();
+            source.list("price", price.map(|price| cost::price_in_words(price, "")));
         }
         (None, None) => {
             origin_rows(source, &plan.source, now);
@@ -498,6 +528,7 @@ pub(super) fn stream_or_path(path: &str, stream: &str) -> String {
 mod tests {
     use super::*;
     use crate::layout::Line;
+    use crate::ops::Price;
 
     fn location() -> TableLocation {
         TableLocation {
@@ -552,6 +583,34 @@ mod tests {
                 Line::Heading(text) => text.to_owned(),
             })
             .collect()
+    }
+
+    #[test]
+    fn the_alternative_has_its_units_and_its_price() {
+        let advice = |reason| RouteAdvice {
+            reason,
+            route: "backup",
+            read_units: 0,
+            storage_per_month: Some(Price::Listed {
+                usd: 20.0,
+                region: "us-east-1",
+                date: "2026-09-11",
+                source: "https://pricing.example/",
+            }),
+        };
+        assert_eq!(
+            alternative(&advice(AdviceReason::LargeTable)),
+            "--route backup takes minutes, whatever the size of the table: 0 read units, price about $20.00 (us-east-1, \
+             list price of 2026-09-11) per month of storage; DynamoDB keeps the data"
+        );
+        let unknown = RouteAdvice {
+            storage_per_month: None,
+            ..advice(AdviceReason::ProtectedCapacity)
+        };
+        assert_eq!(
+            alternative(&unknown),
+            "--route backup does not use the capacity of the protected table: 0 read units; DynamoDB keeps the data"
+        );
     }
 
     #[test]

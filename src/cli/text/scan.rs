@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::format;
+use super::{cost, format};
 use crate::layout::RowGroup;
-use crate::ops::{AppliedCap, CapReason};
+use crate::ops::{AppliedCap, CapReason, ReadCost};
 
 /// How a table is read.
 pub(super) struct Reads<'a> {
     /// Whether DynamoDB has counted the items.
     pub(super) is_counted: bool,
     pub(super) read_units: f64,
+    pub(super) cost: Option<&'a ReadCost>,
+    pub(super) is_local: bool,
     pub(super) consistent_read: bool,
     pub(super) cap: Option<&'a AppliedCap>,
     pub(super) limit: Option<u64>,
@@ -41,6 +43,10 @@ pub(super) fn scan_rows(group: &mut RowGroup, scan: &Reads<'_>) {
     }
 
     group.row("reads", reads);
+    if let Some(cost) = scan.cost {
+        cost::read_rows(group, cost, scan.is_local);
+    }
+
     group.detail("segments", format::count(scan.segments.into()));
     if let Some(filter) = scan.filter {
         let filter = one_line(filter);

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::plan::location_rows;
 use super::summary::OutcomeText;
-use super::{format, summary, verdict};
+use super::{cost, format, summary, verdict};
 use crate::error::{Error, ErrorKind};
 use crate::layout::{RowGroup, Rows};
-use crate::ops::ContentScope;
 use crate::ops::dump::DumpPlan;
 use crate::ops::set::dump::{DumpedMember, PlannedTable, SetDumpPlan, SetDumpSummary, TableState};
 use crate::ops::set::grouping::grouped;
 use crate::ops::set::{TableOutcome, TableResult};
 use crate::ops::verify::{DumpVerdict, SetVerdict};
+use crate::ops::{ContentScope, Price};
 
 /// Minimum time of reading settings that a plan shows, in seconds.
 const SHOWN_LOOKUP_SECONDS: u64 = 5;
@@ -52,6 +52,8 @@ pub(crate) fn dump_plan(plan: &SetDumpPlan, content: ContentScope, resume: bool)
     };
     target.row("set", format!("{}{replaces}", plan.target));
     target.row("reads", reads(plan, content));
+    let price = content.includes_items().then(|| read_price(plan)).flatten();
+    target.list("price", price);
     if plan.lookup_seconds >= SHOWN_LOOKUP_SECONDS {
         let time = format::seconds(Duration::from_secs(plan.lookup_seconds).as_secs_f64());
         let lookups = format!("take at least ~{time}: AWS allows about 10 calls per second");
@@ -85,6 +87,17 @@ fn reads(plan: &SetDumpPlan, content: ContentScope) -> String {
         ),
         None => format!("~{units} read units"),
     }
+}
+
+/// The price of reading the on-demand tables.
+fn read_price(plan: &SetDumpPlan) -> Option<String> {
+    let prices = plan.tables.iter().filter_map(|table| match &table.state {
+        TableState::Dump(plan) => plan.read_cost.as_ref()?.price.as_ref(),
+        TableState::Finished(_) | TableState::Failed(_) => None,
+    });
+    let total = Price::sum(prices)?;
+
+    Some(cost::price_in_words(&total, ""))
 }
 
 /// Which earlier run is resumed, and what it has finished.

@@ -9,6 +9,7 @@ use super::DumpRequest;
 use crate::backup::{DumpTarget, restart_hint};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::ops::Price;
 use crate::ops::backup_wait::backup_not_found;
 use crate::ops::journal::{BackupJob, Job};
 use crate::ops::route::BackupRoute;
@@ -22,6 +23,9 @@ pub struct PlannedBackup {
     pub name: String,
     /// The backup, if it exists already.
     pub existing: Option<TableBackup>,
+    /// Price of its storage for a month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_per_month: Option<Price>,
     /// A backup that an interrupted dump into the same target requested, and that this dump does not use.
     pub interrupted: Option<String>,
 }
@@ -53,6 +57,7 @@ pub(crate) async fn plan_backup(
             name: found.name.clone(),
             existing: Some(found),
             interrupted: None,
+            storage_per_month: None,
         }));
     }
 
@@ -63,6 +68,7 @@ pub(crate) async fn plan_backup(
         name,
         existing: None,
         interrupted: interrupted.map(|job| job.name),
+        storage_per_month: None,
     }))
 }
 
@@ -91,6 +97,7 @@ async fn use_existing(store: &Reader, arn: &str, table: &str) -> Result<PlannedB
         name: backup.name.clone(),
         existing: Some(backup),
         interrupted: None,
+        storage_per_month: None,
     })
 }
 

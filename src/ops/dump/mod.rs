@@ -120,6 +120,15 @@ impl DumpRequest {
         })
     }
 
+    /// Whether the dump contains the whole table as it is, which a backup could contain, too.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.content == ContentScope::All
+            && matches!(self.target, DumpTarget::Folder(_))
+            && self.limit.is_none()
+            && self.selection.is_empty()
+            && self.transform.is_empty()
+    }
+
     /// Whether a mask changes keys, so that two items could get the same one.
     pub(crate) fn masks_key(&self, schema: &TableSchema) -> bool {
         let key = schema.key_schema();

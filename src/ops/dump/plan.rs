@@ -15,7 +15,10 @@ use crate::item::read_units;
 use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
+use crate::ops::prices::Prices;
+use crate::ops::read_cost::ReadCost;
 use crate::ops::route::Route;
+use crate::ops::route_advice::RouteAdvice;
 use crate::ops::scan_segments::{check_limit, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{TableOutline, TableSchema};
@@ -44,6 +47,11 @@ pub struct DumpPlan {
     pub bytes: u64,
     /// Estimated read units of the scan.
     pub read_units: f64,
+    /// Estimated time and price of the scan; `None` without one, or if DynamoDB has not counted the items.
+    pub read_cost: Option<ReadCost>,
+    /// A route that would be faster or burden the table less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<RouteAdvice>,
     /// Number of scan segments.
     pub segments: u32,
     /// Maximum number of items.
@@ -107,7 +115,12 @@ impl DumpPlan {
         {
             self.resumes = true;
             self.segments = saved.origin.segments;
-            self.read_units = (self.read_units - found.consumed_read_units).max(0.0);
+            let whole = self.read_units;
+            self.read_units = (whole - found.consumed_read_units).max(0.0);
+            self.read_cost = self
+                .read_cost
+                .map(|cost| cost.of_part(self.read_units / whole));
+            self.advice = None;
         }
 
         self
@@ -170,6 +183,15 @@ pub async fn plan(
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
     let backup = plan_backup(store, &request, &table, Utc::now()).await?;
+    let backup = backup.map(|backup| PlannedBackup {
+        storage_per_month: Prices::of(&location, &schema).backup_storage(bytes),
+        ..backup
+    });
+    let read_units = scan_read_units(&request, bytes);
+    // A limit ends the Scan early, at a point that is not known.
+    let is_estimated = read_units > 0.0 && bytes > 0 && request.limit.is_none();
+    let read_cost = (is_estimated && request.content.includes_items())
+        .then(|| ReadCost::new(&location, &schema, max_read_units.as_ref(), read_units));
     let mut warnings = Vec::new();
     let saved = find_for_request(&request, &mut warnings)?;
     let unfinished = saved.as_ref().map(|saved| {
@@ -197,7 +219,11 @@ pub async fn plan(
         outline: schema.outline(),
         items: schema.description().item_count.unwrap_or(0),
         bytes,
-        read_units: scan_read_units(&request, bytes),
+        read_units,
+        advice: read_cost
+            .as_ref()
+            .and_then(|cost| RouteAdvice::new(&location, &schema, cost, request.is_whole())),
+        read_cost,
         segments,
         limit: request.limit,
         filter: request.selection.filter().map(ToOwned::to_owned),

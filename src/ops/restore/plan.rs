@@ -30,6 +30,7 @@ use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
+use crate::ops::prices::{Price, Prices};
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
@@ -73,6 +74,9 @@ pub struct RestorePlan {
     pub max_write_units: Option<AppliedCap>,
     /// Upper bound of the write cost; `None` if it is not known beforehand, or nothing is written.
     pub write_cost_at_most: Option<WriteCost>,
+    /// Price of the restore by DynamoDB; `None` if it restores nothing, or the size of the backup is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_price: Option<Price>,
     /// How the result will be verified.
     pub verify: Verification,
     /// Limit of consumed read units per second, for verification and for existing items that conflict: requested, or the default for a
@@ -274,6 +278,9 @@ pub(crate) async fn plan_from(
         not_restored: reconciliation.settings.not_restored.clone(),
         max_write_units: caps.write,
         write_cost_at_most: destination.cost_at_most(&facts, &request, &state),
+        restore_price: backup
+            .as_ref()
+            .and_then(|found| restore_price(found, &state)),
         verify,
         max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
         warnings,
@@ -288,6 +295,12 @@ pub(crate) async fn plan_from(
             ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
         },
     })
+}
+
+/// The price of the restore of a backup, by its size.
+fn restore_price(found: &BackupRestore, state: &TargetState) -> Option<Price> {
+    let bytes = found.backup.as_ref()?.bytes?;
+    Prices::of(&state.place, &found.wanted).restore(bytes)
 }
 
 /// Warnings of whoever read the source last.
@@ -458,6 +471,7 @@ fn cost_model(
     // A new table gets its replicas after the items.
     let existing = state.existing.as_ref().filter(|_| !state.action.creates());
     let replicas = existing.map_or(0, |table| table.replica_regions().len());
+    let on_demand = table.filter(|table| !table.description().is_provisioned());
 
     table
         .map(WriteCostModel::new)
@@ -465,6 +479,7 @@ fn cost_model(
         .with_cap(write_cap.and_then(|cap| cap.units(boosted.is_some())))
         .with_may_overwrite(!state.action.creates())
         .with_replicas(replicas)
+        .with_prices(on_demand.map(|table| Prices::of(&state.place, table)))
         .with_local(state.place.local)
 }
 

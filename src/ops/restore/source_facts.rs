@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::index_violations::violations;
 use crate::backup::{CheckSummary, Metadata, Source};
 use crate::item::read_units;
-use crate::ops::AppliedCap;
 use crate::ops::source::{ItemSource, ScannedTable};
 use crate::ops::table_location::TableLocation;
+use crate::ops::{AppliedCap, ReadCost};
 use crate::schema::{TableOutline, TableSchema, account_of};
 
 /// Facts about the source.
@@ -69,6 +69,8 @@ pub struct ScanFacts {
     pub bytes: u64,
     /// Estimated read units of the scan.
     pub read_units: f64,
+    /// Estimated time and price of the scan; `None` if DynamoDB has not counted the items.
+    pub read_cost: Option<ReadCost>,
     /// Number of scan segments.
     pub segments: u32,
     /// Maximum number of items.
@@ -88,13 +90,19 @@ impl ScanFacts {
         let description = table.schema.description();
         let bytes = description.table_size_bytes.unwrap_or(0);
         let selection = &table.scan.selection;
+        let read_units = read_units(bytes, table.scan.consistent_read);
+        // A limit ends the Scan early, at a point that is not known.
+        let is_estimated = bytes > 0 && table.scan.limit.is_none();
+        let cap = table.max_read_units.as_ref();
 
         Self {
             location: table.location.clone(),
             outline: table.schema.outline(),
             items: description.item_count.unwrap_or(0),
             bytes,
-            read_units: read_units(bytes, table.scan.consistent_read),
+            read_units,
+            read_cost: is_estimated
+                .then(|| ReadCost::new(&table.location, &table.schema, cap, read_units)),
             segments: table.segments,
             limit: table.scan.limit,
             filter: selection.filter().map(ToOwned::to_owned),
