@@ -116,7 +116,7 @@ pub(crate) fn add_rows(rows: &mut Rows, plan: &DumpPlan, requested: bool, now: D
 /// Progress and age of an interrupted dump.
 fn describe(interrupted: &InterruptedDump, now: DateTime<Utc>) -> String {
     format!(
-        "{}, {}; started {}, interrupted {}",
+        "{}, {} as JSON; started {}, interrupted {}",
         format::items(interrupted.items),
         format::bytes(interrupted.data_bytes),
         format::timestamp(interrupted.started_at),

@@ -29,18 +29,20 @@ mod item_formatter;
 mod journal;
 mod lane_permit;
 mod prices;
-mod read_cost;
 mod recreated;
 pub mod restore;
 pub mod route;
 mod route_advice;
 #[cfg(feature = "embedded")]
 pub mod sample;
+mod scan_cost;
 mod scan_segments;
 pub mod set;
 mod sink;
 mod source;
 pub mod table_location;
+#[cfg(test)]
+mod ten_terabytes;
 #[cfg(test)]
 mod testing;
 mod transfer;
@@ -52,8 +54,8 @@ pub use capacity::{CapacityKind, KnownCapacity};
 pub use cost::{Bottleneck, IndexCost, WriteCost};
 pub use dry_run::{DryRunReport, ItemPreview, PreviewOptions};
 pub use prices::Price;
-pub use read_cost::{ReadCost, ReadLimit};
 pub use route_advice::{AdviceReason, RouteAdvice};
+pub use scan_cost::{ScanCost, ScanLimit};
 
 use tokio_util::sync::CancellationToken;
 

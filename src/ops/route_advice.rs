@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::prices::{Price, Prices};
-use super::read_cost::ReadCost;
+use super::scan_cost::ScanCost;
 use super::table_location::TableLocation;
 use crate::schema::TableSchema;
 
@@ -41,6 +41,7 @@ pub enum AdviceReason {
 
 /// What the advice depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 struct AdviceFacts {
     /// Local engines lack backups, or do not restore them faithfully.
     is_aws: bool,
@@ -55,13 +56,14 @@ struct AdviceFacts {
 }
 
 impl RouteAdvice {
-    /// The advice for a Scan of `table`, if there is a better route. `is_whole`: all items are transferred as they are.
+    /// The advice for a Scan of `table` with this cost, if there is a better route. `is_whole`: all items are transferred as they are.
     pub(crate) fn new(
         location: &TableLocation,
         table: &TableSchema,
-        scan: &ReadCost,
+        scan: Option<&ScanCost>,
         is_whole: bool,
     ) -> Option<Self> {
+        let scan = scan?;
         let bytes = table.description().table_size_bytes.unwrap_or(0);
         let reason = advise(&AdviceFacts {
             is_aws: location.is_aws(),
@@ -126,81 +128,38 @@ mod tests {
     fn a_backup_is_named_where_it_is_better_and_possible() {
         let large = Some(AdviceReason::LargeTable);
         let capacity = Some(AdviceReason::ProtectedCapacity);
+        let changed = |mut facts: AdviceFacts, change: fn(&mut AdviceFacts)| {
+            change(&mut facts);
+            facts
+        };
+        let of_large = |change| changed(LARGE, change);
+        let of_protected = |change| changed(PROTECTED, change);
+
         let rows = [
-            ("a large table", LARGE, large),
-            (
-                "at most 100 GB",
-                AdviceFacts {
-                    bytes: LARGE_TABLE_BYTES,
-                    ..LARGE
-                },
-                None,
-            ),
-            (
-                "a large table that is protected",
-                AdviceFacts {
-                    bytes: LARGE.bytes,
-                    ..PROTECTED
-                },
-                large,
-            ),
-            (
-                "a local engine",
-                AdviceFacts {
-                    is_aws: false,
-                    ..LARGE
-                },
-                None,
-            ),
-            (
-                "a filter or transform",
-                AdviceFacts {
-                    is_whole: false,
-                    ..LARGE
-                },
-                None,
-            ),
-            ("protected capacity", PROTECTED, capacity),
-            (
-                "not protected",
-                AdviceFacts {
-                    is_protected: false,
-                    ..PROTECTED
-                },
-                None,
-            ),
+            ("large", LARGE, large),
+            ("100 GB", of_large(|it| it.bytes = LARGE_TABLE_BYTES), None),
+            ("a local engine", of_large(|it| it.is_aws = false), None),
+            ("a filter", of_large(|it| it.is_whole = false), None),
+            ("protected", PROTECTED, capacity),
+            ("both", of_protected(|it| it.bytes = LARGE.bytes), large),
+            ("open", of_protected(|it| it.is_protected = false), None),
             (
                 "on-demand",
-                AdviceFacts {
-                    is_provisioned: false,
-                    ..PROTECTED
-                },
+                of_protected(|it| it.is_provisioned = false),
                 None,
             ),
             (
-                "a short scan",
-                AdviceFacts {
-                    scan_seconds: Some(59.0),
-                    ..PROTECTED
-                },
+                "short",
+                of_protected(|it| it.scan_seconds = Some(59.0)),
                 None,
             ),
             (
-                "an unknown time",
-                AdviceFacts {
-                    scan_seconds: None,
-                    ..PROTECTED
-                },
+                "unknown time",
+                of_protected(|it| it.scan_seconds = None),
                 None,
             ),
-            (
-                "a transform of protected capacity",
-                AdviceFacts {
-                    is_whole: false,
-                    ..PROTECTED
-                },
-                None,
-            ),
+            ("a transform", of_protected(|it| it.is_whole = false), None),
+            ("another engine", of_protected(|it| it.is_aws = false), None),
         ];
 
         for (case, facts, expected) in rows {
@@ -219,7 +178,7 @@ mod tests {
         });
         let table = TableSchema::parse(document.to_string().as_bytes()).unwrap();
         let location = aws_location("us-east-1");
-        let advice = RouteAdvice::new(&location, &table, &ReadCost::default(), true).unwrap();
+        let advice = RouteAdvice::new(&location, &table, Some(&ScanCost::default()), true).unwrap();
         assert_eq!(advice.read_units, 0);
         assert!(
             matches!(advice.storage_per_month, Some(Price::Listed { usd, .. }) if (usd - 20.0).abs() < 1e-9),

@@ -21,6 +21,6 @@ pub use local::files::{Access, replace_file};
 pub use local::lock::{FileLock, LockFailure};
 pub use side_files::{
     LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
-    file_size, partial_path, publish_lines_file, read_rejects, remove_side_file, short_file_name,
-    side_path, side_path_in_state,
+    file_size, frequent_reasons, partial_path, publish_lines_file, read_rejects, remove_side_file,
+    short_file_name, side_path, side_path_in_state,
 };

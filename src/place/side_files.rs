@@ -3,6 +3,7 @@
 //! They are created next to the dump or in the user's state directory, never inside a dump.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,12 @@ use crate::error::{Error, Result};
 /// Bytes of a table name that are kept in a file name. A table name may have 255 bytes, as many as
 /// most file systems allow for a file name.
 const NAME_BYTES: usize = 80;
+
+/// Maximum number of reasons that a summary lists.
+const MAX_REASONS: usize = 3;
+
+/// Maximum number of different reasons that are counted.
+const MAX_COUNTED_REASONS: usize = 1000;
 
 /// The path `<dump>.<name>`, next to a dump or a file of items.
 #[must_use]
@@ -280,17 +287,7 @@ pub fn read_rejects(
     is_transformed: bool,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let file = File::open(path).map_err(|error| io_error("read", path, error))?;
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line.map_err(|error| io_error("read", path, error))?;
-        let rejected: Rejected<'_> = serde_json::from_slice(&line).map_err(|error| {
-            Error::failed(format!(
-                "`{}` was changed while it was written",
-                path.display()
-            ))
-            .with_source(error)
-        })?;
-
+    for_each_rejected(path, |rejected| {
         let items = if is_transformed {
             rejected.output
         } else {
@@ -299,7 +296,48 @@ pub fn read_rejects(
 
         items
             .into_iter()
-            .try_for_each(|item| take(item.get().as_bytes()))?;
+            .try_for_each(|item| take(item.get().as_bytes()))
+    })
+}
+
+/// The most frequent reasons in a file of rejected items, each with its number of lines. Of many different reasons, the first ones
+/// are counted.
+///
+/// # Errors
+/// The file cannot be read, or was changed.
+pub fn frequent_reasons(path: &Path) -> Result<Vec<(String, u64)>> {
+    let mut counts = BTreeMap::new();
+    for_each_rejected(path, |rejected| {
+        let reason = rejected.reason.into_owned();
+        // A reason may quote a value, so each item could have another one: the limit bounds memory.
+        if counts.len() < MAX_COUNTED_REASONS || counts.contains_key(&reason) {
+            *counts.entry(reason).or_default() += 1;
+        }
+
+        Ok(())
+    })?;
+
+    let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+    counts.sort_by(|(one, count), (other, more)| more.cmp(count).then_with(|| one.cmp(other)));
+    counts.truncate(MAX_REASONS);
+
+    Ok(counts)
+}
+
+/// Calls `take` with each line of a file of rejected items.
+fn for_each_rejected(path: &Path, mut take: impl FnMut(Rejected<'_>) -> Result<()>) -> Result<()> {
+    let file = File::open(path).map_err(|error| io_error("read", path, error))?;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(|error| io_error("read", path, error))?;
+        let rejected = serde_json::from_slice(&line).map_err(|error| {
+            Error::failed(format!(
+                "`{}` was changed while it was written",
+                path.display()
+            ))
+            .with_source(error)
+        })?;
+
+        take(rejected)?;
     }
 
     Ok(())
@@ -308,6 +346,8 @@ pub fn read_rejects(
 /// A line of a file of rejected items.
 #[derive(Deserialize)]
 struct Rejected<'a> {
+    #[serde(borrow, default)]
+    reason: Cow<'a, str>,
     #[serde(borrow)]
     item: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -556,6 +596,52 @@ mod tests {
         );
 
         assert!(LazyLinesFile::open(places, 1_000).is_err());
+    }
+
+    #[test]
+    fn the_three_most_frequent_reasons_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LazyLinesFile::open(vec![dir.path().join("rejects.jsonl")], 0).unwrap();
+        for (reason, count) in [("rare", 1), ("\"wrong\" type", 3), ("a", 2), ("b", 2)] {
+            for _ in 0..count {
+                file.append_with_reason(reason, "item", b"{}", None)
+                    .unwrap();
+            }
+        }
+
+        let path = file.finish().unwrap().expect("lines");
+        let reasons = frequent_reasons(&path).unwrap();
+        let counted = |reason: &str, count| (reason.to_owned(), count);
+        assert_eq!(
+            reasons,
+            [
+                counted("\"wrong\" type", 3),
+                counted("a", 2),
+                counted("b", 2)
+            ]
+        );
+    }
+
+    #[test]
+    fn reasons_that_differ_for_each_item_take_bounded_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LazyLinesFile::open(vec![dir.path().join("rejects.jsonl")], 0).unwrap();
+        for number in 0..2 * MAX_COUNTED_REASONS {
+            let reason = format!("{number} is too large");
+            file.append_with_reason(&reason, "unreadable", b"\"\"", None)
+                .unwrap();
+            file.append_with_reason("0 is too large", "item", b"{}", None)
+                .unwrap();
+        }
+
+        let path = file.finish().unwrap().expect("lines");
+        let reasons = frequent_reasons(&path).unwrap();
+        assert_eq!(reasons.len(), MAX_REASONS);
+        let frequent = (
+            "0 is too large".to_owned(),
+            2 * MAX_COUNTED_REASONS as u64 + 1,
+        );
+        assert_eq!(reasons[0], frequent);
     }
 
     #[test]

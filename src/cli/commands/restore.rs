@@ -131,8 +131,8 @@ fn show_summary(
         summary.items_changed == 0 && summary.items_left_out == 0 && summary.salvaged.is_none();
     let needs_check =
         summary.verified == Verified::Acknowledged && is_as_dumped && !command.reads_stdin();
-    let full_check = needs_check.then(|| summary::verify_command(std::env::args_os()));
-    let text = summary::restore(summary, command.request.content, full_check);
+    let next = needs_check.then(|| summary::verify_command(std::env::args_os()));
+    let text = summary::restore(summary, command.request.content, next);
     session.console.outcome(&text);
 
     CommandOutcome::acted(summary, summary.is_whole())

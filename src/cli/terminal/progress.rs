@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output::Console;
@@ -14,8 +15,24 @@ use crate::event::{Event, Phase, Reporter};
 /// Redraw interval of a bar, also without events, so that a long request does not look like a hang.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Interval of progress lines in a log.
-const LOG_INTERVAL: Duration = Duration::from_mins(1);
+/// Minimum interval of progress lines in a log.
+pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The time of a progress line: on a clock that never jumps, and for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) instant: Instant,
+    pub(super) time: DateTime<Utc>,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self {
+            instant: Instant::now(),
+            time: Utc::now(),
+        }
+    }
+}
 
 /// Receives the events of a command and displays them.
 pub(crate) struct ProgressDisplay {
@@ -30,6 +47,7 @@ struct CurrentPhase {
     /// Position, rate and time. In a log, it is hidden.
     bar: ProgressBar,
     counts: Arc<Counts>,
+    started: Instant,
     last_logged: Instant,
 }
 
@@ -71,10 +89,10 @@ impl ExpectedTotal {
     fn template(self) -> &'static str {
         match self {
             Self::Items(_) => {
-                "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len} items  {counts}  {rate} items/s  ETA {eta}"
+                "{spinner} {prefix}  {wide_bar:.cyan}  {percent}%  {human_pos}/{human_len} items  {counts}  {rate} items/s  ETA {eta}"
             }
             Self::Bytes(_) => {
-                "{spinner} {prefix}  {wide_bar:.cyan}  {decimal_bytes}/{decimal_total_bytes}  {counts}  {decimal_bytes_per_sec}  ETA {eta}"
+                "{spinner} {prefix}  {wide_bar:.cyan}  {percent}%  {decimal_bytes}/{decimal_total_bytes}  {counts}  {decimal_bytes_per_sec}  ETA {eta}"
             }
             Self::Calls(_) => "{spinner} {prefix}  {wide_bar:.cyan}  {human_pos}/{human_len}",
             Self::Unknown => "{spinner} {prefix}  {counts}  {elapsed}",
@@ -98,7 +116,7 @@ impl ProgressDisplay {
         };
 
         // The summary of the command has the same counts, so a log needs this line only for long phases.
-        let elapsed = ended.bar.elapsed();
+        let elapsed = ended.started.elapsed();
         let is_worth_a_line = self.console.options().verbose || elapsed >= LOG_INTERVAL;
         if is_worth_a_line && !self.console.draws_bars() && ended.counts.items() > 0 {
             let (phase, counts) = (phase_name(ended.phase), ended.counts_text());
@@ -108,10 +126,11 @@ impl ProgressDisplay {
         }
     }
 
-    fn start(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>) {
+    fn start(&self, phase: Phase, items: Option<u64>, bytes: Option<u64>, now: Instant) {
         // Events do not announce the end of a phase, only the start of the next one.
         self.end();
-        let started = CurrentPhase::new(phase, ExpectedTotal::for_phase(phase, items, bytes));
+        let total = ExpectedTotal::for_phase(phase, items, bytes);
+        let started = CurrentPhase::new(phase, total, now);
         if self.console.draws_bars() {
             // Standard output may carry the items.
             started.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -126,7 +145,7 @@ impl ProgressDisplay {
         *self.current() = Some(started);
     }
 
-    fn advance(&self, items: u64, bytes: u64) {
+    fn advance(&self, items: u64, bytes: u64, now: Moment) {
         let mut current = self.current();
         let Some(current) = current.as_mut() else {
             return;
@@ -134,10 +153,12 @@ impl ProgressDisplay {
 
         current.advance(items, bytes);
 
-        if !self.console.draws_bars() && current.last_logged.elapsed() >= LOG_INTERVAL {
-            current.last_logged = Instant::now();
-            let (phase, counts) = (phase_name(current.phase), current.counts_text());
-            self.console.info(&format!("{phase}: {counts} so far"));
+        let since_last_line = now.instant.duration_since(current.last_logged);
+        if !self.console.draws_bars() && since_last_line >= LOG_INTERVAL {
+            current.last_logged = now.instant;
+            let (time, phase) = (format::timestamp(now.time), phase_name(current.phase));
+            let progress = current.progress_text(now.instant);
+            self.console.info(&format!("{time} {phase}: {progress}"));
         }
     }
 
@@ -153,8 +174,8 @@ impl Reporter for ProgressDisplay {
                 phase,
                 items,
                 bytes,
-            } => self.start(phase, items, bytes),
-            Event::Progress { items, bytes } => self.advance(items, bytes),
+            } => self.start(phase, items, bytes, Instant::now()),
+            Event::Progress { items, bytes } => self.advance(items, bytes, Moment::now()),
             Event::Info(text) => self.console.info(&text),
             Event::Detail(text) => {
                 if self.console.options().verbose {
@@ -185,14 +206,15 @@ impl Counts {
 }
 
 impl CurrentPhase {
-    fn new(phase: Phase, total: ExpectedTotal) -> Self {
+    fn new(phase: Phase, total: ExpectedTotal, now: Instant) -> Self {
         let counts = Arc::new(Counts::default());
         Self {
             phase,
             total,
             bar: hidden_bar(phase, total, Arc::clone(&counts)),
             counts,
-            last_logged: Instant::now(),
+            started: now,
+            last_logged: now,
         }
     }
 
@@ -214,6 +236,56 @@ impl CurrentPhase {
     fn counts_text(&self) -> String {
         counts(self.phase, self.counts.items(), self.counts.bytes())
     }
+
+    /// Counts, percentage, rate and ETA for a log.
+    fn progress_text(&self, now: Instant) -> String {
+        let (items, bytes) = (self.counts.items(), self.counts.bytes());
+        let elapsed = now.duration_since(self.started).as_secs_f64();
+        let rate = format::rate(items, bytes, elapsed);
+        let rate = rate.map_or_else(String::new, |rate| format!(", {rate}"));
+        // The bar grows if the expected total is too low.
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        if total == 0 {
+            return format!("{}{rate}", self.counts_text());
+        }
+
+        let percent = done.saturating_mul(100) / total;
+        match self.total {
+            ExpectedTotal::Calls(calls) => {
+                format!(
+                    "{} of {}",
+                    format::count(items),
+                    format::counted(calls, "call")
+                )
+            }
+            ExpectedTotal::Bytes(_) => format!(
+                "{}, {} of {} ({percent}%){rate}, ETA {}",
+                format::items(items),
+                format::bytes(done),
+                format::bytes(total),
+                eta(done, total, elapsed)
+            ),
+            ExpectedTotal::Items(_) | ExpectedTotal::Unknown => format!(
+                "{} of {} ({percent}%), {} as JSON{rate}, ETA {}",
+                format::count(done),
+                format::items(total),
+                format::bytes(bytes),
+                eta(done, total, elapsed)
+            ),
+        }
+    }
+}
+
+/// Time until the end, if the rate remains what it was.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn eta(done: u64, total: u64, elapsed: f64) -> String {
+    if done == 0 {
+        return "n/a".to_owned();
+    }
+
+    let remaining = total.saturating_sub(done) as f64 / done as f64 * elapsed;
+
+    format::seconds(remaining)
 }
 
 /// A bar that is not drawn yet. Next to its own unit, it shows the other one of `counts`.
@@ -230,7 +302,7 @@ fn hidden_bar(phase: Phase, total: ExpectedTotal, counts: Arc<Counts>) -> Progre
     let other_counts = move |_: &ProgressState, text: &mut dyn Write| {
         let (items, bytes) = (counts.items(), counts.bytes());
         let _ = text.write_str(&match total {
-            ExpectedTotal::Items(_) => format::bytes(bytes),
+            ExpectedTotal::Items(_) => format!("{} as JSON", format::bytes(bytes)),
             ExpectedTotal::Bytes(_) => format::items(items),
             ExpectedTotal::Calls(_) | ExpectedTotal::Unknown => self::counts(phase, items, bytes),
         });
@@ -268,11 +340,15 @@ fn counts(phase: Phase, items: u64, bytes: u64) -> String {
         return format::counted(items, "call");
     }
 
-    format!("{}, {}", format::items(items), format::bytes(bytes))
+    format!("{}, {} as JSON", format::items(items), format::bytes(bytes))
 }
 
 /// The expected total in the first line of a phase. Only counts of a live table are estimates.
 fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
+    let measure = match phase {
+        Phase::Dumping => "in the table",
+        _ => "as JSON",
+    };
     let about = if matches!(phase, Phase::Dumping | Phase::DryRun) {
         "~"
     } else {
@@ -284,9 +360,17 @@ fn expectation(phase: Phase, items: Option<u64>, bytes: Option<u64>) -> String {
         bytes.filter(|bytes| *bytes > 0),
     ) {
         (Some(calls), _) if phase == Phase::Settings => format!(" ({})", counts(phase, calls, 0)),
-        (Some(items), Some(bytes)) => format!(" ({about}{})", counts(phase, items, bytes)),
+        (Some(items), Some(bytes)) => format!(
+            " ({about}{}, {} {measure})",
+            format::items(items),
+            format::bytes(bytes)
+        ),
         (Some(items), None) => format!(" ({about}{})", format::items(items)),
-        (None, Some(bytes)) => format!(" ({about}{})", format::bytes(bytes)),
+        // Only the size of the data file is known.
+        (None, Some(bytes)) if phase == Phase::Checking => {
+            format!(" ({} in the file)", format::bytes(bytes))
+        }
+        (None, Some(bytes)) => format!(" ({about}{} {measure})", format::bytes(bytes)),
         (None, None) => String::new(),
     }
 }
@@ -335,7 +419,7 @@ mod tests {
     fn log_has_a_line_for_the_start_of_each_phase() {
         assert_eq!(
             log(OutputOptions::default()),
-            "[INFO] Creating the table\n[INFO] Writing items (300 items, 2.00 kB)\n\
+            "[INFO] Creating the table\n[INFO] Writing items (300 items, 2.00 kB as JSON)\n\
              [WARNING] Look \\u{7}here\n"
         );
     }
@@ -351,7 +435,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("[INFO] Writing items: 300 items, 2.00 kB in 0.0"),
+            text.contains("[INFO] Writing items: 300 items, 2.00 kB as JSON in 0.0"),
             "{text}"
         );
     }
@@ -382,13 +466,97 @@ mod tests {
             ExpectedTotal::Calls(10),
             ExpectedTotal::Unknown,
         ] {
-            let current = CurrentPhase::new(Phase::Dumping, total);
+            let current = CurrentPhase::new(Phase::Dumping, total, Instant::now());
             current.advance(30, 30);
             current.advance(10, 10);
             assert_eq!(
                 (current.bar.position(), current.bar.length()),
                 (40, total.length().map(|_| 40))
             );
+        }
+    }
+
+    /// Lines of a log for a phase that advances at these seconds after its start.
+    fn timed_log(
+        phase: Phase,
+        (items, bytes): (Option<u64>, Option<u64>),
+        steps: &[(u64, u64, u64)],
+    ) -> Vec<String> {
+        let (console, output) = console(OutputOptions::default(), false);
+        let progress = ProgressDisplay::new(Arc::new(console));
+        let start = Instant::now();
+        let time = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        progress.start(phase, items, bytes, start);
+        for (second, items, bytes) in steps {
+            let passed = Duration::from_secs(*second);
+            let moment = Moment {
+                instant: start + passed,
+                time: time + passed,
+            };
+            progress.advance(*items, *bytes, moment);
+        }
+
+        output.text().lines().skip(1).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_log_has_a_line_with_the_time_at_most_every_ten_seconds() {
+        let steps: Vec<_> = (1..=31).map(|second| (second, 10, 1000)).collect();
+        assert_eq!(
+            timed_log(Phase::Dumping, (Some(400), None), &steps),
+            [
+                "[INFO] 2027-01-15T08:00:10Z Reading items: 100 of 400 items (25%), 10.00 kB as JSON, 10 items/s, 1.00 kB/s, ETA 30.0 s",
+                "[INFO] 2027-01-15T08:00:20Z Reading items: 200 of 400 items (50%), 20.00 kB as JSON, 10 items/s, 1.00 kB/s, ETA 20.0 s",
+                "[INFO] 2027-01-15T08:00:30Z Reading items: 300 of 400 items (75%), 30.00 kB as JSON, 10 items/s, 1.00 kB/s, ETA 10.0 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_of_a_log_show_what_is_known() {
+        let line = |phase, total, steps: &[_]| timed_log(phase, total, steps).concat();
+        let of = |phase, total| line(phase, total, &[(10, 100, 3000)]);
+        assert_eq!(
+            of(Phase::Checking, (None, Some(12_000))),
+            "[INFO] 2027-01-15T08:00:10Z Checking the dump: 100 items, 3.00 kB of 12.00 kB (25%), 10 items/s, 300 B/s, ETA 30.0 s"
+        );
+        assert_eq!(
+            of(Phase::Dumping, (None, None)),
+            "[INFO] 2027-01-15T08:00:10Z Reading items: 100 items, 3.00 kB as JSON, 10 items/s, 300 B/s"
+        );
+        // The expected number was too low.
+        assert_eq!(
+            of(Phase::Dumping, (Some(40), None)),
+            "[INFO] 2027-01-15T08:00:10Z Reading items: 100 of 100 items (100%), 3.00 kB as JSON, 10 items/s, 300 B/s, ETA 0.00 s"
+        );
+        assert_eq!(
+            line(Phase::Settings, (Some(3), None), &[(10, 2, 0)]),
+            "[INFO] 2027-01-15T08:00:10Z Applying settings: 2 of 3 calls"
+        );
+        assert_eq!(
+            line(Phase::Dumping, (Some(40), None), &[(10, 0, 0)]),
+            "[INFO] 2027-01-15T08:00:10Z Reading items: 0 of 40 items (0%), 0 B as JSON, ETA n/a"
+        );
+    }
+
+    #[test]
+    fn expected_sizes_say_what_they_measure() {
+        for (phase, total, text) in [
+            (
+                Phase::Dumping,
+                (Some(3), Some(70)),
+                " (~3 items, 70 B in the table)",
+            ),
+            (
+                Phase::Writing,
+                (Some(3), Some(70)),
+                " (3 items, 70 B as JSON)",
+            ),
+            (Phase::Writing, (Some(3), None), " (3 items)"),
+            (Phase::Checking, (None, Some(70)), " (70 B in the file)"),
+        ] {
+            let (items, bytes) = total;
+            assert_eq!(expectation(phase, items, bytes), text);
         }
     }
 

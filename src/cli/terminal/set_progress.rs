@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Console;
-use super::progress::phase_name;
+use super::progress::{LOG_INTERVAL, Moment, phase_name};
 use crate::cli::text::format;
 use crate::event::{Event, Phase};
 use crate::layout::escape;
@@ -17,9 +17,6 @@ use crate::ops::set::SetReporter;
 
 /// Redraw interval.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Interval of progress lines in a log.
-const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Tables in progress that have a line of their own on a terminal.
 const MAX_LINES: usize = 10;
@@ -126,19 +123,21 @@ impl SetProgress {
         }
     }
 
-    fn log(&self, state: &mut SetState) {
-        if self.console.draws_bars() || state.last_logged.elapsed() < LOG_INTERVAL {
+    fn log(&self, state: &mut SetState, now: Moment) {
+        let since_last_line = now.instant.duration_since(state.last_logged);
+        if self.console.draws_bars() || since_last_line < LOG_INTERVAL {
             return;
         }
 
-        state.last_logged = Instant::now();
+        state.last_logged = now.instant;
         let tables: Vec<String> = state
             .running
             .iter()
             .map(|(table, progress)| format!("{table} ({})", progress.counts()))
             .collect();
         self.console.info(&format!(
-            "{} of {} finished; in progress: {}",
+            "{} {} of {} finished; in progress: {}",
+            format::timestamp(now.time),
             format::count(state.finished),
             format::counted(state.tables, "table"),
             tables.join(", ")
@@ -167,7 +166,7 @@ impl SetReporter for SetProgress {
                 }
 
                 self.draw(&mut state, false);
-                self.log(&mut state);
+                self.log(&mut state, Moment::now());
             }
             Event::Info(text) => self.console.info(&format!("table {table}: {text}")),
             Event::Warning(text) => self.console.warning(&format!("table {table}: {text}")),
@@ -187,7 +186,7 @@ impl TableProgress {
             None => format::items(self.items),
         };
 
-        format!("{items}, {}", format::bytes(self.bytes))
+        format!("{items}, {} as JSON", format::bytes(self.bytes))
     }
 }
 
@@ -208,6 +207,8 @@ fn lines(running: &BTreeMap<String, TableProgress>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
     use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
@@ -239,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn a_log_lists_the_tables_in_progress_at_most_every_ten_seconds() {
+        let (console, output) = console(OutputOptions::default(), false);
+        let progress = SetProgress::start(Arc::new(console), 2);
+        progress.report("films", phase(3));
+        let start = progress.state().last_logged;
+        let time = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for second in 1..=19 {
+            let passed = Duration::from_secs(second);
+            let moment = Moment {
+                instant: start + passed,
+                time: time + passed,
+            };
+            progress.log(&mut progress.state(), moment);
+        }
+
+        assert_eq!(
+            output.text(),
+            "[INFO] 2027-01-15T08:00:10Z 0 of 2 tables finished; in progress: films (0/3 items, 0 B as JSON)\n"
+        );
+    }
+
+    #[test]
     fn a_terminal_has_a_line_for_each_table_in_progress() {
         let progress = |items| TableProgress {
             phase: Phase::Dumping,
@@ -252,7 +275,7 @@ mod tests {
         ];
         assert_eq!(
             lines(&two.into_iter().collect()),
-            "\n  a\\u{1b}  Reading items  1,000/2,000 items, 10 B\n  b  Reading items  0/2,000 items, 10 B"
+            "\n  a\\u{1b}  Reading items  1,000/2,000 items, 10 B as JSON\n  b  Reading items  0/2,000 items, 10 B as JSON"
         );
 
         let many = (0..13).map(|at| (format!("t{at:02}"), progress(at)));

@@ -2,7 +2,7 @@
 
 use super::format;
 use crate::layout::RowGroup;
-use crate::ops::{Bottleneck, Price, ReadCost, ReadLimit, WriteCost};
+use crate::ops::{Bottleneck, Price, ScanCost, ScanLimit, WriteCost};
 
 /// Maximum number of indexes that are listed one by one.
 const MAX_LISTED_INDEXES: usize = 4;
@@ -82,7 +82,7 @@ pub(super) fn price_in_words(price: &Price, bound: &str) -> String {
 }
 
 /// Rows for the time and price of a Scan. Local engines accept capacity settings, but few enforce them.
-pub(super) fn read_rows(group: &mut RowGroup, cost: &ReadCost, is_local: bool) {
+pub(super) fn read_rows(group: &mut RowGroup, cost: &ScanCost, is_local: bool) {
     if let Some(price) = &cost.price {
         group.row("price", price_in_words(price, ""));
     }
@@ -93,17 +93,17 @@ pub(super) fn read_rows(group: &mut RowGroup, cost: &ReadCost, is_local: bool) {
     };
 
     let limited_by = match limit {
-        ReadLimit::Cap => "the cap",
-        ReadLimit::Provisioned => "the provisioned capacity",
-        ReadLimit::OnDemandMaximum => "the on-demand maximum",
-        ReadLimit::WarmThroughput => "the warm throughput",
+        ScanLimit::Cap => "the cap",
+        ScanLimit::Provisioned => "the provisioned capacity",
+        ScanLimit::OnDemandMaximum => "the on-demand maximum",
+        ScanLimit::WarmThroughput => "the warm throughput",
     };
     let time = format!(
         "~{}, limited by {limited_by}: {} per second",
         format::seconds(seconds),
         format::count(units)
     );
-    if is_local && limit != ReadLimit::Cap {
+    if is_local && limit != ScanLimit::Cap {
         group.detail("time", format!("{time}, if the engine enforces it"));
     } else if seconds < SHOWN_SECONDS {
         group.detail("time", time);
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn reads_have_a_time_and_a_price() {
-        let rows = |cost: &ReadCost, is_local, details| -> Vec<String> {
+        let rows = |cost: &ScanCost, is_local, details| -> Vec<String> {
             let rows = Rows::plain(|group| read_rows(group, cost, is_local));
             let lines = rows.lines(details, usize::MAX).into_iter();
             lines
@@ -265,9 +265,9 @@ mod tests {
                 })
                 .collect()
         };
-        let cost = ReadCost {
+        let cost = ScanCost {
             read_units_per_second: Some(12_000),
-            limited_by: Some(ReadLimit::WarmThroughput),
+            limited_by: Some(ScanLimit::WarmThroughput),
             seconds: Some(1092.0),
             price: Some(listed(1.85)),
         };
@@ -279,7 +279,7 @@ mod tests {
                 time
             ]
         );
-        let free = ReadCost {
+        let free = ScanCost {
             price: None,
             ..cost.clone()
         };
@@ -291,12 +291,12 @@ mod tests {
                 time.replace("Time   ", "Time  ")
             )]
         );
-        let short = ReadCost {
+        let short = ScanCost {
             seconds: Some(0.5),
             ..free
         };
         assert!(rows(&short, false, false).is_empty());
-        assert!(rows(&ReadCost::default(), false, true).is_empty());
+        assert!(rows(&ScanCost::default(), false, true).is_empty());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn report(
 /// Counts, costs and reasons of rejections.
 fn outcome_text(trial: &DryRunReport, is_transformed: bool) -> OutcomeText {
     let written = format!(
-        "{} ({})",
+        "{} ({} as JSON)",
         format::items(trial.items_out),
         format::bytes(trial.bytes_out)
     );

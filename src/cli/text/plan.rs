@@ -109,7 +109,7 @@ fn reads_of_dump(plan: &DumpPlan) -> Reads<'_> {
     Reads {
         is_counted: is_counted(plan.items, plan.source.local),
         read_units: plan.read_units,
-        cost: plan.read_cost.as_ref(),
+        cost: plan.scan_cost.as_ref(),
         is_local: plan.source.local,
         consistent_read: plan.consistent_read,
         cap: plan.max_read_units.as_ref(),
@@ -135,7 +135,7 @@ fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
         &Reads {
             is_counted: is_counted(scan.items, location.local),
             read_units: scan.read_units,
-            cost: scan.read_cost.as_ref(),
+            cost: scan.scan_cost.as_ref(),
             is_local: location.local,
             consistent_read: scan.consistent_read,
             cap: scan.max_read_units.as_ref(),

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use super::{cost, format};
 use crate::layout::RowGroup;
-use crate::ops::{AppliedCap, CapReason, ReadCost};
+use crate::ops::{AppliedCap, CapReason, ScanCost};
 
 /// How a table is read.
 pub(super) struct Reads<'a> {
     /// Whether DynamoDB has counted the items.
     pub(super) is_counted: bool,
     pub(super) read_units: f64,
-    pub(super) cost: Option<&'a ReadCost>,
+    pub(super) cost: Option<&'a ScanCost>,
     pub(super) is_local: bool,
     pub(super) consistent_read: bool,
     pub(super) cap: Option<&'a AppliedCap>,

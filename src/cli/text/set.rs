@@ -1,5 +1,6 @@
 //! Rows of plans and summaries of several tables.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::plan::location_rows;
@@ -92,7 +93,7 @@ fn reads(plan: &SetDumpPlan, content: ContentScope) -> String {
 /// The price of reading the on-demand tables.
 fn read_price(plan: &SetDumpPlan) -> Option<String> {
     let prices = plan.tables.iter().filter_map(|table| match &table.state {
-        TableState::Dump(plan) => plan.read_cost.as_ref()?.price.as_ref(),
+        TableState::Dump(plan) => plan.scan_cost.as_ref()?.price.as_ref(),
         TableState::Finished(_) | TableState::Failed(_) => None,
     });
     let total = Price::sum(prices)?;
@@ -149,7 +150,7 @@ fn state(state: &TableState) -> String {
 
 fn planned(plan: &DumpPlan) -> String {
     let items = format!(
-        "~{}, {}",
+        "~{}, {} in the table",
         format::items(plan.items),
         format::bytes(plan.bytes)
     );
@@ -165,17 +166,17 @@ fn planned(plan: &DumpPlan) -> String {
     }
 }
 
-/// The result of one table, for the log: `3 items (1 kB) in 0.1 s`, or what went wrong; `None` if it was not reached.
+/// The result of one table, for the log: `3 items (1 kB as JSON) in 0.1 s`, or what went wrong; `None` if it was not reached.
 pub(crate) fn table_result(outcome: &TableOutcome<DumpedMember>) -> Option<Result<String, String>> {
     match outcome {
         TableOutcome::Finished(DumpedMember::Now(summary)) => Some(Ok(format!(
-            "{} ({}) in {}",
+            "{} ({} as JSON) in {}",
             format::items(summary.items),
             format::bytes(summary.data_bytes),
             format::seconds(summary.seconds)
         ))),
         TableOutcome::Finished(DumpedMember::Before(dump)) => Some(Ok(format!(
-            "{} ({}), dumped before",
+            "{} ({} as JSON), dumped before",
             format::items(dump.items),
             format::bytes(dump.data_bytes)
         ))),
@@ -259,7 +260,11 @@ fn items_in_words(found: &SetVerdict, items: u64, bytes: u64) -> String {
         return " by their checksums (items were not checked)".to_owned();
     }
 
-    format!(", {} ({})", format::items(items), format::bytes(bytes))
+    format!(
+        ", {} ({} as JSON)",
+        format::items(items),
+        format::bytes(bytes)
+    )
 }
 
 /// The summary of a dump of several tables.
@@ -284,7 +289,7 @@ pub(crate) fn dump_summary(
         format!("{} of {all}", format::count(dumped))
     };
     let headline = format!(
-        "Dumped {tables} of {environment} to {} in {}: {} ({}).",
+        "Dumped {tables} of {environment} to {} in {}: {} ({} as JSON).",
         summary.target,
         format::seconds(summary.seconds),
         format::items(items),
@@ -295,6 +300,12 @@ pub(crate) fn dump_summary(
     let rows = Rows::plain(|group| {
         if dumped < summary.tables.len() as u64 && dumped > 0 {
             group.row("next", resume_hint);
+        } else if problems.is_empty() {
+            let target = format::shell_quoted(OsStr::new(&summary.target));
+            group.row(
+                "next",
+                format!("verifydb {target}, or restoredb --source {target}"),
+            );
         }
     });
 
@@ -407,7 +418,7 @@ mod tests {
         let text = dump_summary(&summary, "prod", "Resume with: x --resume");
         assert_eq!(
             text.headline.as_deref(),
-            Some("Dumped 1 of 5 tables of prod to out in 0.50 s: 3 items (3.00 kB).")
+            Some("Dumped 1 of 5 tables of prod to out in 0.50 s: 3 items (3.00 kB as JSON).")
         );
         assert_eq!(
             text.problems,

@@ -43,9 +43,9 @@ fn intact(found: &DumpVerdict) -> String {
     }
 
     let items = found.items.map_or_else(String::new, format::items);
-    let bytes = found
-        .data_bytes
-        .map_or_else(String::new, |bytes| format!(" ({})", format::bytes(bytes)));
+    let bytes = found.data_bytes.map_or_else(String::new, |bytes| {
+        format!(" ({} as JSON)", format::bytes(bytes))
+    });
     let table = found.table.as_ref();
     let table = table.map_or_else(String::new, |table| format!(" of table {table}"));
     format!("The dump {source} is intact: {items}{bytes}{table}, checked in {took}.")

@@ -38,7 +38,7 @@ pub async fn dry_run(
     reporter.report(Event::Phase {
         phase: Phase::DryRun,
         items: Some(plan.items),
-        bytes: Some(plan.bytes),
+        bytes: None,
     });
 
     probe_size(store, plan, cancel).await?;

@@ -207,6 +207,8 @@ pub struct DumpTransformSummary {
     pub items_rejected: u64,
     /// File of the rejected items.
     pub rejects_file: Option<PathBuf>,
+    /// The three most frequent reasons in that file, each with its number of items.
+    pub reject_reasons: Vec<(String, u64)>,
     /// Number of items that have the same key as another item after the transform: in a restore, one would overwrite the other.
     pub collisions: u64,
     /// First collisions: the numbers of both items among the items of this run, counted from 1.

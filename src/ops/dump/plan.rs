@@ -16,9 +16,9 @@ use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
 use crate::ops::prices::Prices;
-use crate::ops::read_cost::ReadCost;
 use crate::ops::route::Route;
 use crate::ops::route_advice::RouteAdvice;
+use crate::ops::scan_cost::ScanCost;
 use crate::ops::scan_segments::{check_limit, segments_for};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{TableOutline, TableSchema};
@@ -48,7 +48,7 @@ pub struct DumpPlan {
     /// Estimated read units of the scan.
     pub read_units: f64,
     /// Estimated time and price of the scan; `None` without one, or if DynamoDB has not counted the items.
-    pub read_cost: Option<ReadCost>,
+    pub scan_cost: Option<ScanCost>,
     /// A route that would be faster or burden the table less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<RouteAdvice>,
@@ -117,8 +117,8 @@ impl DumpPlan {
             self.segments = saved.origin.segments;
             let whole = self.read_units;
             self.read_units = (whole - found.consumed_read_units).max(0.0);
-            self.read_cost = self
-                .read_cost
+            self.scan_cost = self
+                .scan_cost
                 .map(|cost| cost.of_part(self.read_units / whole));
             self.advice = None;
         }
@@ -183,21 +183,12 @@ pub async fn plan(
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
     let backup = plan_backup(store, &request, &table, Utc::now()).await?;
-    let backup = backup.map(|backup| PlannedBackup {
-        storage_per_month: Prices::of(&location, &schema).backup_storage(bytes),
-        ..backup
-    });
-    let read_units = scan_read_units(&request, bytes);
-    // A limit ends the Scan early, at a point that is not known.
-    let is_estimated = read_units > 0.0 && bytes > 0 && request.limit.is_none();
-    let read_cost = (is_estimated && request.content.includes_items())
-        .then(|| ReadCost::new(&location, &schema, max_read_units.as_ref(), read_units));
+    let backup = backup.map(|backup| priced(backup, &location, &schema));
     let mut warnings = Vec::new();
     let saved = find_for_request(&request, &mut warnings)?;
     let unfinished = saved.as_ref().map(|saved| {
         let origin = dump_origin(&location, &schema, &request, segments);
-        let has_segments = request.segments.is_some() || request.limit.is_some();
-        InterruptedDump::new(saved, origin, has_segments)
+        InterruptedDump::new(saved, origin, has_fixed_segments(&request))
     });
     let findings = guard::dump(&DumpFacts {
         request: &request,
@@ -210,8 +201,8 @@ pub async fn plan(
         interrupted: Fact::Known(unfinished.as_ref()),
     })?;
     warnings.extend(findings.warnings);
+    let scan_cost = scan_cost(&request, &location, &schema, max_read_units.as_ref());
 
-    let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
         replaces: matches!(contents, TargetContents::Dump(_) | TargetContents::Set(_)),
@@ -219,11 +210,9 @@ pub async fn plan(
         outline: schema.outline(),
         items: schema.description().item_count.unwrap_or(0),
         bytes,
-        read_units,
-        advice: read_cost
-            .as_ref()
-            .and_then(|cost| RouteAdvice::new(&location, &schema, cost, request.is_whole())),
-        read_cost,
+        read_units: scan_read_units(&request, bytes),
+        advice: RouteAdvice::new(&location, &schema, scan_cost.as_ref(), request.is_whole()),
+        scan_cost,
         segments,
         limit: request.limit,
         filter: request.selection.filter().map(ToOwned::to_owned),
@@ -243,7 +232,39 @@ pub async fn plan(
         questions: findings.questions,
     };
 
-    Ok(if resume { plan.resumed() } else { plan })
+    Ok(if plan.request.resume {
+        plan.resumed()
+    } else {
+        plan
+    })
+}
+
+/// Whether the segments, which a resumed dump must have again, were chosen by the user.
+fn has_fixed_segments(request: &DumpRequest) -> bool {
+    request.segments.is_some() || request.limit.is_some()
+}
+
+/// The backup with the price of its storage.
+fn priced(backup: PlannedBackup, location: &TableLocation, schema: &TableSchema) -> PlannedBackup {
+    let bytes = schema.description().table_size_bytes.unwrap_or(0);
+    PlannedBackup {
+        storage_per_month: Prices::of(location, schema).backup_storage(bytes),
+        ..backup
+    }
+}
+
+/// Estimated time and price of the Scan. A limit ends it early, at a point that is not known.
+fn scan_cost(
+    request: &DumpRequest,
+    location: &TableLocation,
+    schema: &TableSchema,
+    cap: Option<&AppliedCap>,
+) -> Option<ScanCost> {
+    let bytes = schema.description().table_size_bytes.unwrap_or(0);
+    let is_scan = request.route == Route::Scan && request.content.includes_items();
+    let is_estimated = is_scan && bytes > 0 && request.limit.is_none();
+
+    is_estimated.then(|| ScanCost::new(location, schema, cap, scan_read_units(request, bytes)))
 }
 
 /// Gives the table's key to the transform and to the projection, which always includes it.

@@ -29,6 +29,7 @@ use crate::ops::collision_detector::CollisionReport;
 use crate::ops::journal::{DumpJob, Job, Journal};
 use crate::ops::sink::DumpState;
 use crate::ops::{run_blocking, until_cancelled};
+use crate::place::frequent_reasons;
 use crate::schema::TableSchema;
 use crate::store::Reader;
 
@@ -284,6 +285,13 @@ fn transform_summary(
         items_changed: changes.changed,
         items_left_out: changes.left_out,
         items_rejected: changes.rejected,
+        // The lines are on disk: if they cannot be read now, the file is named without its reasons.
+        reject_reasons: rejects_file
+            .as_deref()
+            .map(frequent_reasons)
+            .transpose()
+            .unwrap_or_default()
+            .unwrap_or_default(),
         rejects_file,
         collisions: collisions.count,
         first_collisions: collisions.first,

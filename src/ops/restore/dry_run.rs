@@ -36,7 +36,7 @@ pub async fn dry_run(
     reporter.report(Event::Phase {
         phase: Phase::DryRun,
         items: plan.source.expected_items(),
-        bytes: plan.source.expected_bytes(),
+        bytes: plan.source.bytes,
     });
 
     let source_key = plan

@@ -78,7 +78,7 @@ pub(crate) async fn delete_extra(
     reporter.report(Event::Phase {
         phase: Phase::Verifying,
         items: plan.source.expected_items(),
-        bytes: plan.source.expected_bytes(),
+        bytes: plan.source.bytes,
     });
 
     let source = SourceSide::new(

@@ -249,8 +249,9 @@ pub(crate) async fn plan_from(
 
     // Last, because reading the whole dump may take long.
     let counter = reconciliation.item_counter(&request, &source, &state)?;
-    let inspected = (&request, &state.action);
-    let checked = check.run(&source, inspected, counter, reporter).await?;
+    let checked = check
+        .run(&source, (&request, &state.action), counter, reporter)
+        .await?;
     let facts = SourceFacts::new(&source, checked.as_ref());
     if state.action.creates() && postpone_indexes(&mut request, &facts.index_violations) {
         reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
@@ -278,9 +279,7 @@ pub(crate) async fn plan_from(
         not_restored: reconciliation.settings.not_restored.clone(),
         max_write_units: caps.write,
         write_cost_at_most: destination.cost_at_most(&facts, &request, &state),
-        restore_price: backup
-            .as_ref()
-            .and_then(|found| restore_price(found, &state)),
+        restore_price: restore_price(backup.as_ref(), &state),
         verify,
         max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
         warnings,
@@ -298,8 +297,10 @@ pub(crate) async fn plan_from(
 }
 
 /// The price of the restore of a backup, by its size.
-fn restore_price(found: &BackupRestore, state: &TargetState) -> Option<Price> {
+fn restore_price(found: Option<&BackupRestore>, state: &TargetState) -> Option<Price> {
+    let found = found?;
     let bytes = found.backup.as_ref()?.bytes?;
+
     Prices::of(&state.place, &found.wanted).restore(bytes)
 }
 

@@ -379,7 +379,6 @@ impl WrittenData {
         started: Instant,
     ) -> RestoreSummary {
         let items_overwritten = self.overwritten(&plan);
-        let items_lost = self.verified.lacking();
         let TransferTotals {
             counts,
             is_sent: _,
@@ -389,6 +388,7 @@ impl WrittenData {
             throttled_calls,
             rejects_file,
             conflicts_file,
+            reject_reasons,
             rejected_by_index,
             collisions,
         } = self.totals;
@@ -422,6 +422,7 @@ impl WrittenData {
             items_overwritten,
             items_rejected: counts.rejected,
             rejects_file,
+            reject_reasons,
             rejected_by_index,
             items_skipped: counts.skipped,
             conflicts_file,
@@ -431,7 +432,7 @@ impl WrittenData {
             data_bytes: counts.bytes,
             consumed_write_units: write_units,
             throttled_calls,
-            items_lost,
+            items_lost: self.verified.lacking(),
             verified: self.verified,
             boost,
             settings,

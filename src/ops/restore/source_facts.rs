@@ -11,7 +11,7 @@ use crate::backup::{CheckSummary, Metadata, Source};
 use crate::item::read_units;
 use crate::ops::source::{ItemSource, ScannedTable};
 use crate::ops::table_location::TableLocation;
-use crate::ops::{AppliedCap, ReadCost};
+use crate::ops::{AppliedCap, ScanCost};
 use crate::schema::{TableOutline, TableSchema, account_of};
 
 /// Facts about the source.
@@ -70,7 +70,7 @@ pub struct ScanFacts {
     /// Estimated read units of the scan.
     pub read_units: f64,
     /// Estimated time and price of the scan; `None` if DynamoDB has not counted the items.
-    pub read_cost: Option<ReadCost>,
+    pub scan_cost: Option<ScanCost>,
     /// Number of scan segments.
     pub segments: u32,
     /// Maximum number of items.
@@ -101,8 +101,8 @@ impl ScanFacts {
             items: description.item_count.unwrap_or(0),
             bytes,
             read_units,
-            read_cost: is_estimated
-                .then(|| ReadCost::new(&table.location, &table.schema, cap, read_units)),
+            scan_cost: is_estimated
+                .then(|| ScanCost::new(&table.location, &table.schema, cap, read_units)),
             segments: table.segments,
             limit: table.scan.limit,
             filter: selection.filter().map(ToOwned::to_owned),

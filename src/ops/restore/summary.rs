@@ -100,6 +100,8 @@ pub struct RestoreSummary {
     pub items_rejected: u64,
     /// The rejects file: rejected items with their reasons.
     pub rejects_file: Option<PathBuf>,
+    /// The three most frequent reasons in the rejects file, each with its number of items.
+    pub reject_reasons: Vec<(String, u64)>,
     /// Rejected items by the index that refused them, because they violate its key. A resumed restore counts only its own items.
     pub rejected_by_index: BTreeMap<String, u64>,
     /// Items of the dump that were skipped, fully or partly, because of their keys (`--on-conflict skip`).
@@ -176,6 +178,7 @@ impl RestoreSummary {
             items_overwritten: 0,
             items_rejected: 0,
             rejects_file: None,
+            reject_reasons: Vec::new(),
             rejected_by_index: BTreeMap::new(),
             items_skipped: 0,
             conflicts_file: None,

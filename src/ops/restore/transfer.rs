@@ -261,7 +261,7 @@ impl<P: Position + Clone> SourceTransfer<P> {
                 .map(|items| items.saturating_sub(counts.read - counts.unreadable)),
             bytes: plan
                 .source
-                .expected_bytes()
+                .bytes
                 .map(|all| all.saturating_sub(counts.bytes)),
         });
 

@@ -23,6 +23,8 @@ pub(crate) struct TransferTotals {
     pub(crate) throttled_calls: u64,
     pub(crate) rejects_file: Option<PathBuf>,
     pub(crate) conflicts_file: Option<PathBuf>,
+    /// The most frequent reasons of rejects, each with its number of items.
+    pub(crate) reject_reasons: Vec<(String, u64)>,
     /// Rejected items of this run by the index that refused them.
     pub(crate) rejected_by_index: BTreeMap<String, u64>,
     /// Items of this run that have the same key after the transform.
@@ -45,6 +47,7 @@ impl TransferTotals {
             throttled_calls: result.costs.throttled_calls,
             rejects_file: result.files.rejects,
             conflicts_file: result.files.conflicts,
+            reject_reasons: result.files.reject_reasons,
             rejected_by_index: result.files.rejected_by_index,
             collisions: KeyCollisions::default(),
         };

@@ -33,7 +33,7 @@ pub(crate) async fn verify_all(
     reporter.report(Event::Phase {
         phase: Phase::Verifying,
         items: plan.source.expected_items(),
-        bytes: plan.source.expected_bytes(),
+        bytes: plan.source.bytes,
     });
 
     let table = TableSide {

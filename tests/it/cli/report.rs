@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
+use crate::support::faults::Proxy;
 use crate::support::project::{Project, run};
 use crate::support::pty::Terminal;
 
@@ -118,6 +119,26 @@ fn a_dumb_terminal_gets_plain_text() {
 
         assert_eq!(talk.contains('\u{1b}'), coloured, "{talk:?}");
     }
+}
+
+#[test]
+fn progress_on_a_terminal_has_counts_a_percentage_a_rate_and_an_eta() {
+    let (engine, _, project) = table_of(50);
+    project.dumpdb(["--output=out"]).exits(0);
+    let proxy = Proxy::of(&engine);
+    let project = project.environment("slow", proxy.url(), "copy");
+    proxy.hold("BatchWriteItem", 3..);
+
+    let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];
+    let mut terminal = Terminal::run(project.command("restoredb", restore));
+    terminal.reads("Writing items");
+    for part in ["%  ", "/50 items", "as JSON", "items/s", "ETA"] {
+        terminal.reads(part);
+    }
+
+    proxy.release();
+    terminal.reads("Restored 50 items");
+    terminal.ends(0);
 }
 
 #[test]

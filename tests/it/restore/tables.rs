@@ -477,7 +477,7 @@ fn far_from_here_nothing_is_read_back_unasked() {
     let run = project
         .restoredb(["--env=dev", "--source=items.jsonl", "--yes", "--json"])
         .exits(0);
-    let run = run.says("full check verifydb --env=dev --source=items.jsonl");
+    let run = run.says("next verifydb --env=dev --source=items.jsonl");
     project
         .verifydb(["--env=dev", "--source=items.jsonl"])
         .exits(0);

@@ -1,6 +1,8 @@
 //! Text of a dump's summary.
 
-use super::{OutcomeText, key_collisions};
+use std::ffi::OsStr;
+
+use super::{OutcomeText, key_collisions, reason_lines};
 use crate::cli::text::{format, plan};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
@@ -8,6 +10,7 @@ use crate::ops::dump::{DumpSummary, DumpTransformSummary, NotCaptured};
 
 /// The summary of a dump.
 pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText {
+    let problems = problems(summary);
     let rows = Rows::plain(|group| {
         if let Some(backup) = &summary.backup {
             group.row("backup", &*backup.arn);
@@ -20,36 +23,59 @@ pub(crate) fn dump(summary: &DumpSummary, content: ContentScope) -> OutcomeText 
         for file in &summary.files {
             group.detail("files", file);
         }
+
+        if problems.is_empty() {
+            group.list("next", next(summary, content));
+        }
     });
 
     OutcomeText {
         headline: Some(headline(summary, content)),
-        problems: problems(summary),
+        problems,
         rows,
         ..OutcomeText::default()
     }
 }
 
 fn headline(summary: &DumpSummary, content: ContentScope) -> String {
-    let table = format!("{} ({})", summary.source.table, summary.source.environment);
+    let (table, environment) = (&summary.source.table, &summary.source.environment);
     let target = plan::stream_or_path(&summary.target, "standard output");
     let took = format::seconds(summary.seconds);
     if let Some(backup) = &summary.backup {
         return format!(
-            "Backed up {table} as {} and dumped its schema to {target} in {took}.",
+            "Backed up {table} ({environment}) as {} and dumped its schema to {target} in {took}.",
             backup.name
         );
     }
 
     if !content.includes_items() {
-        return format!("Dumped the schema of {table} to {target} in {took}. No items were read.");
+        return format!(
+            "Dumped the schema of {table} ({environment}) to {target} in {took}. No items were read."
+        );
     }
 
-    let (items, bytes) = (
-        format::items(summary.items),
-        format::bytes(summary.data_bytes),
+    let items = format::items(summary.items);
+    format!("Dumped {items} ({table}, {environment}) to {target} in {took}.")
+}
+
+/// Commands for the new dump: check it, restore it.
+fn next(summary: &DumpSummary, content: ContentScope) -> Option<String> {
+    if summary.target == "-" {
+        return None;
+    }
+
+    let target = format::shell_quoted(OsStr::new(&summary.target));
+    let (check, restore) = (
+        format!("verifydb {target}"),
+        format!("restoredb --source {target}"),
     );
-    format!("Dumped {items} ({bytes}) from {table} to {target} in {took}.")
+    let has_items = summary.backup.is_none() && content.includes_items();
+
+    Some(match (has_items, content.includes_schema()) {
+        (true, true) => format!("{check}, or {restore}"),
+        (true, false) => check,
+        (false, _) => restore,
+    })
 }
 
 /// Settings that could not be read. That a local engine does not have some of them is usual; a refusal is not.
@@ -94,6 +120,8 @@ fn item_rows(group: &mut RowGroup, summary: &DumpSummary) {
         group.list("masked", masked.map(|sha256| plan::masked_by(sha256)));
     }
 
+    let written = format::bytes(summary.data_bytes);
+    group.detail("written", format!("{written} as JSON"));
     if let Some(rate) = format::rate(items, bytes, summary.seconds) {
         group.detail("rate", rate);
     }
@@ -141,8 +169,9 @@ pub(crate) fn problems(summary: &DumpSummary) -> Vec<String> {
         let file = changes.rejects_file.as_ref();
         let file = file.map_or_else(String::new, |file| format!(", see {}", file.display()));
         problems.push(format!(
-            "{} rejected by the transform{file}",
-            format::items(changes.items_rejected)
+            "{} rejected by the transform{file}{}",
+            format::items(changes.items_rejected),
+            reason_lines(&changes.reject_reasons, changes.items_rejected)
         ));
     }
 
@@ -205,21 +234,33 @@ mod tests {
         let text = dump(&summary, ContentScope::All);
         assert_eq!(
             text.headline.as_deref(),
-            Some(
-                "Dumped 312 items (118.00 kB) from films (local) to backups/dynamodb/local in 0.50 s."
-            )
+            Some("Dumped 312 items (films, local) to backups/dynamodb/local in 0.50 s.")
         );
         assert_eq!(
             lines(&text.rows),
             [
                 "Complete  no, part of the table",
+                "Written   118.00 kB as JSON",
                 "Rate      624 items/s, 236.00 kB/s",
                 "Consumed  15.5 read units",
                 "Scanned   1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z (not a point-in-time snapshot)",
                 "Files     backups/dynamodb/local/table-data.json",
                 "backups/dynamodb/local/x",
+                "Next      verifydb backups/dynamodb/local, or restoredb --source backups/dynamodb/local",
             ]
         );
+
+        // Only the kinds of dumps that a command can read.
+        let next = |target: &str, content| {
+            let summary = DumpSummary {
+                target: target.to_owned(),
+                ..schema_dump()
+            };
+            next(&summary, content)
+        };
+        assert_eq!(next("-", ContentScope::All), None);
+        let file = next("a b.jsonl", ContentScope::DataOnly);
+        assert_eq!(file.as_deref(), Some("verifydb 'a b.jsonl'"));
     }
 
     #[test]
@@ -258,6 +299,7 @@ mod tests {
             let expected = [
                 format!("  Not captured  {first}"),
                 format!("{}{second}", " ".repeat(16)),
+                "  Next          restoredb --source backups/dynamodb/local".to_owned(),
             ];
             let rows = dump(&summary, ContentScope::SchemaOnly).rows;
             assert_eq!(
@@ -277,6 +319,10 @@ mod tests {
                 "Dumped the schema of films (local) to backups/dynamodb/local in 0.50 s. No items were read."
             )
         );
-        assert!(text.problems.is_empty() && lines(&text.rows).is_empty());
+        assert!(text.problems.is_empty());
+        assert_eq!(
+            lines(&text.rows),
+            ["Next  restoredb --source backups/dynamodb/local"]
+        );
     }
 }

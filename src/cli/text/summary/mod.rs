@@ -6,7 +6,10 @@ mod restore;
 pub(crate) use dump::{dump, problems as dump_problems};
 pub(crate) use restore::{problems as restore_problems, restore, verify_command};
 
+use std::fmt::Write as _;
+
 use super::format;
+use super::scan::one_line;
 use crate::layout::Rows;
 
 /// The text of a finished command.
@@ -24,6 +27,30 @@ pub(crate) struct OutcomeText {
 
 /// Shown for a setting that was skipped or failed without a recorded reason.
 const NO_REASON: &str = "no reason is known";
+
+/// Lines for the most frequent reasons of `rejected` items, below a problem: `\n  12 × the key is missing`.
+fn reason_lines(reasons: &[(String, u64)], rejected: u64) -> String {
+    let mut lines = String::new();
+    for (reason, items) in reasons {
+        let _ = write!(
+            lines,
+            "\n  {} × {}",
+            format::count(*items),
+            one_line(reason)
+        );
+    }
+
+    let listed: u64 = reasons.iter().map(|(_, items)| items).sum();
+    if !reasons.is_empty() && rejected > listed {
+        let _ = write!(
+            lines,
+            "\n  {} × other reasons",
+            format::count(rejected - listed)
+        );
+    }
+
+    lines
+}
 
 /// A message about items with equal keys; `pairs` are examples by their positions. `None` if there are none.
 pub(crate) fn key_collisions(collisions: u64, pairs: &[(u64, u64)]) -> Option<String> {
@@ -43,6 +70,25 @@ pub(crate) fn key_collisions(collisions: u64, pairs: &[(u64, u64)]) -> Option<St
 
         message
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_have_counts_and_the_rest_is_one_line() {
+        let reasons = [("no key".to_owned(), 1200), ("two\nlines".to_owned(), 3)];
+        assert_eq!(
+            reason_lines(&reasons, 1203),
+            "\n  1,200 × no key\n  3 × two lines"
+        );
+        assert_eq!(
+            reason_lines(&reasons[1..], 5),
+            "\n  3 × two lines\n  2 × other reasons"
+        );
+        assert_eq!(reason_lines(&[], 5), "");
+    }
 }
 
 #[cfg(test)]

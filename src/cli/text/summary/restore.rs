@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{NO_REASON, OutcomeText, key_collisions};
+use super::{NO_REASON, OutcomeText, key_collisions, reason_lines};
 use crate::cli::text::format;
 use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
@@ -10,11 +10,11 @@ use crate::ops::restore::{
     BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
 };
 
-/// The summary of a restore. `full_check` is the command that compares items which were not read back.
+/// The summary of a restore. `next` is the command that compares items which were not read back.
 pub(crate) fn restore(
     summary: &RestoreSummary,
     content: ContentScope,
-    full_check: Option<String>,
+    next: Option<String>,
 ) -> OutcomeText {
     let table = format!("{} ({})", summary.target.table, summary.target.environment);
     if summary.table == TableOutcome::Kept {
@@ -35,11 +35,11 @@ pub(crate) fn restore(
             write_rows(group, summary);
             deletion_rows(group, summary);
             verification_rows(group, &summary.verified, summary);
-            group.list("full check", full_check);
         }
 
         group.list("boost", summary.boost.iter().map(boost));
         setting_rows(group, summary);
+        group.list("next", next);
     });
 
     OutcomeText {
@@ -323,25 +323,7 @@ pub(crate) fn problems(summary: &RestoreSummary) -> Vec<String> {
         ));
     }
 
-    if summary.items_rejected > 0 {
-        let kept = summary
-            .rejects_file
-            .as_ref()
-            .map_or_else(String::new, |file| format!(", see {}", file.display()));
-
-        let what = if summary.salvaged.is_some() {
-            "rejected or unreadable"
-        } else {
-            "rejected"
-        };
-
-        problems.push(format!(
-            "{} {what}{kept}",
-            format::items(summary.items_rejected)
-        ));
-        problems.extend(rejected_by_index(summary));
-    }
-
+    problems.extend(rejected(summary));
     problems.extend(prevented_deletion(summary));
     problems.extend(key_collisions(summary.collisions, &summary.collided));
 
@@ -377,6 +359,28 @@ pub(crate) fn problems(summary: &RestoreSummary) -> Vec<String> {
     problems.extend(
         failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
     );
+
+    problems
+}
+
+/// The rejected items with their most frequent reasons, and the indexes that refused items.
+fn rejected(summary: &RestoreSummary) -> Vec<String> {
+    if summary.items_rejected == 0 {
+        return Vec::new();
+    }
+
+    let file = summary.rejects_file.as_ref();
+    let file = file.map_or_else(String::new, |file| format!(", see {}", file.display()));
+    let what = if summary.salvaged.is_some() {
+        "rejected or unreadable"
+    } else {
+        "rejected"
+    };
+    let items = format::items(summary.items_rejected);
+    let reasons = reason_lines(&summary.reject_reasons, summary.items_rejected);
+
+    let mut problems = vec![format!("{items} {what}{file}{reasons}")];
+    problems.extend(rejected_by_index(summary));
 
     problems
 }
@@ -487,6 +491,7 @@ mod tests {
             items_overwritten: 0,
             items_rejected: 0,
             rejects_file: None,
+            reject_reasons: Vec::new(),
             rejected_by_index: std::collections::BTreeMap::new(),
             data_bytes: 118_000,
             consumed_write_units: 312.0,
@@ -532,6 +537,7 @@ mod tests {
             items_written: 309,
             items_rejected: 2,
             rejects_file: Some(PathBuf::from("prod-backup.restore-films.dev.rejects.jsonl")),
+            reject_reasons: vec![("no key".to_owned(), 2)],
             verified: read_back(309, 3, 1, &["{\"id\":{\"S\":\"\u{1b}\"}}"]),
             items_lost: 4,
             ..restored()
@@ -541,7 +547,7 @@ mod tests {
         assert_eq!(
             problems(&summary),
             [
-                "2 items rejected, see prod-backup.restore-films.dev.rejects.jsonl",
+                "2 items rejected, see prod-backup.restore-films.dev.rejects.jsonl\n  2 × no key",
                 "3 items of the dump missing in the table, 1 different\n\
                  {\"id\":{\"S\":\"\\u{1b}\"}}",
             ]

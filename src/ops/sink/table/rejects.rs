@@ -15,7 +15,8 @@ use crate::item::KeySchema;
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::table_location::TableLocation;
 use crate::place::{
-    LazyLinesFile, check_lines_file, short_file_name, side_path, side_path_in_state,
+    LazyLinesFile, check_lines_file, frequent_reasons, short_file_name, side_path,
+    side_path_in_state,
 };
 use crate::store::RejectedItem;
 
@@ -36,6 +37,8 @@ pub(crate) struct RejectFileSize {
 pub(crate) struct RejectFilePaths {
     pub(crate) rejects: Option<PathBuf>,
     pub(crate) conflicts: Option<PathBuf>,
+    /// The most frequent reasons in the rejects file, each with its number of items.
+    pub(crate) reject_reasons: Vec<(String, u64)>,
     /// The number of rejected items by the index that refused them, in this run.
     pub(crate) rejected_by_index: BTreeMap<String, u64>,
 }
@@ -224,8 +227,13 @@ impl RejectFiles {
 
     /// Syncs both files and returns their paths, if they exist.
     pub(crate) fn finish(self) -> Result<RejectFilePaths> {
+        let rejects = self.rejected.lines.finish()?;
+        // The lines are on disk: if they cannot be read now, the file is named without its reasons.
+        let reasons = rejects.as_deref().map(frequent_reasons);
+
         Ok(RejectFilePaths {
-            rejects: self.rejected.lines.finish()?,
+            reject_reasons: reasons.transpose().unwrap_or_default().unwrap_or_default(),
+            rejects,
             conflicts: self.conflicts.lines.finish()?,
             rejected_by_index: self.rejected_by_index,
         })

@@ -10,11 +10,11 @@ use crate::schema::TableSchema;
 
 /// Estimated time and price of a Scan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct ReadCost {
+pub struct ScanCost {
     /// Read units per second that limit the Scan; `None` if no limit is known.
     pub read_units_per_second: Option<u64>,
     /// What limits it.
-    pub limited_by: Option<ReadLimit>,
+    pub limited_by: Option<ScanLimit>,
     /// Estimated duration in seconds.
     pub seconds: Option<f64>,
     /// Price; `None` for provisioned capacity, which is paid by the hour, and for local engines.
@@ -24,7 +24,7 @@ pub struct ReadCost {
 /// The limit that determines how long a Scan takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ReadLimit {
+pub enum ScanLimit {
     /// The cap on read units.
     Cap,
     /// Provisioned capacity of the table.
@@ -35,7 +35,7 @@ pub enum ReadLimit {
     WarmThroughput,
 }
 
-impl From<CapacityKind> for ReadLimit {
+impl From<CapacityKind> for ScanLimit {
     fn from(kind: CapacityKind) -> Self {
         match kind {
             CapacityKind::Provisioned => Self::Provisioned,
@@ -45,7 +45,7 @@ impl From<CapacityKind> for ReadLimit {
     }
 }
 
-impl ReadCost {
+impl ScanCost {
     /// The estimate for a Scan of `table` that consumes this number of read units within `cap`.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(crate) fn new(
@@ -55,7 +55,7 @@ impl ReadCost {
         read_units: f64,
     ) -> Self {
         let cap = cap.and_then(|cap| cap.units_per_second);
-        let cap = cap.map(|units| (units.into(), ReadLimit::Cap));
+        let cap = cap.map(|units| (units.into(), ScanLimit::Cap));
         let parts = part_capacities(table, Direction::Read).into_iter();
         let capacity = parts
             .filter_map(|part| part.known)
@@ -107,10 +107,10 @@ mod tests {
         TableSchema::parse(document.to_string().as_bytes()).expect("a table")
     }
 
-    fn cost(settings: &Value, cap: Option<u32>, units: f64) -> ReadCost {
+    fn cost(settings: &Value, cap: Option<u32>, units: f64) -> ScanCost {
         let (location, table) = (aws_location("us-east-1"), table(settings));
         let cap = AppliedCap::for_reads(cap.map(Cap::Units), &location, &table).unwrap();
-        ReadCost::new(&location, &table, cap.as_ref(), units)
+        ScanCost::new(&location, &table, cap.as_ref(), units)
     }
 
     #[test]
@@ -130,31 +130,31 @@ mod tests {
             (
                 &provisioned,
                 None,
-                Some((100, ReadLimit::Provisioned)),
+                Some((100, ScanLimit::Provisioned)),
                 Some(60.0),
             ),
             (
                 &provisioned,
                 Some(50),
-                Some((50, ReadLimit::Cap)),
+                Some((50, ScanLimit::Cap)),
                 Some(120.0),
             ),
             (
                 &provisioned,
                 Some(200),
-                Some((100, ReadLimit::Provisioned)),
+                Some((100, ScanLimit::Provisioned)),
                 Some(60.0),
             ),
             (
                 &maximum,
                 None,
-                Some((500, ReadLimit::OnDemandMaximum)),
+                Some((500, ScanLimit::OnDemandMaximum)),
                 Some(12.0),
             ),
             (
                 &warm,
                 None,
-                Some((12_000, ReadLimit::WarmThroughput)),
+                Some((12_000, ScanLimit::WarmThroughput)),
                 Some(0.5),
             ),
             (&on_demand(json!({})), None, None, None),
