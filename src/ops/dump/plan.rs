@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::item::read_units;
 use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
-use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact};
+use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact, Findings};
 use crate::ops::prices::Prices;
 use crate::ops::route::Route;
 use crate::ops::route_advice::RouteAdvice;
@@ -190,19 +190,16 @@ pub async fn plan(
         let origin = dump_origin(&location, &schema, &request, segments);
         InterruptedDump::new(saved, origin, has_fixed_segments(&request))
     });
-    let findings = guard::dump(&DumpFacts {
-        request: &request,
-        connection: &Connection::new(environment),
-        replaced: Fact::Known(&contents),
-        table: Fact::Known(DumpedTable {
-            location: &location,
-            schema: &schema,
-        }),
-        interrupted: Fact::Known(unfinished.as_ref()),
-    })?;
+    let dumped = DumpedTable {
+        location: &location,
+        schema: &schema,
+    };
+    let interrupted = unfinished.as_ref();
+    let findings = findings(&request, environment, &contents, dumped, interrupted)?;
     warnings.extend(findings.warnings);
     let scan_cost = scan_cost(&request, &location, &schema, max_read_units.as_ref());
 
+    let resume = request.resume;
     let plan = DumpPlan {
         target: target_name(&request.target),
         replaces: matches!(contents, TargetContents::Dump(_) | TargetContents::Set(_)),
@@ -232,10 +229,23 @@ pub async fn plan(
         questions: findings.questions,
     };
 
-    Ok(if plan.request.resume {
-        plan.resumed()
-    } else {
-        plan
+    Ok(if resume { plan.resumed() } else { plan })
+}
+
+/// The warnings and questions of the guard.
+fn findings(
+    request: &DumpRequest,
+    environment: &Environment,
+    replaced: &TargetContents,
+    table: DumpedTable<'_>,
+    interrupted: Option<&InterruptedDump>,
+) -> Result<Findings> {
+    guard::dump(&DumpFacts {
+        request,
+        connection: &Connection::new(environment),
+        replaced: Fact::Known(replaced),
+        table: Fact::Known(table),
+        interrupted: Fact::Known(interrupted),
     })
 }
 
