@@ -230,10 +230,8 @@ pub(crate) async fn plan_from(
     let connection = Connection::new(environment);
     let origin = take_origin(&mut request, &source)?;
     let table = request.target_table(environment, &source)?;
-    postpone_indexes(
-        &mut request,
-        &violations(source.index_key_violations(), None),
-    );
+    let violated = violations(source.index_key_violations(), None);
+    postpone_indexes(&mut request, &violated);
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
     check_target(origin.as_ref(), &mut state)?;

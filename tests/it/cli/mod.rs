@@ -7,6 +7,7 @@ mod list_tables;
 mod local_credentials;
 mod option_pairs;
 mod permissions;
+mod prices;
 mod profile_endpoints;
 mod prompts;
 mod report;

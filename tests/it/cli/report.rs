@@ -125,7 +125,7 @@ fn a_dumb_terminal_gets_plain_text() {
 fn progress_on_a_terminal_has_counts_a_percentage_a_rate_and_an_eta() {
     let (engine, _, project) = table_of(50);
     project.dumpdb(["--output=out"]).exits(0);
-    let proxy = Proxy::of(&engine);
+    let proxy = Proxy::with_rules(&engine, []);
     let project = project.environment("slow", proxy.url(), "copy");
     proxy.hold("BatchWriteItem", 3..);
 
