@@ -19,7 +19,7 @@ fn plan(region: &str) -> Run {
     let project = Project::empty();
     project.write(
         "envs/.env.dev",
-        &format!(
+        format!(
             "DYNAMODB_TABLE=films\nAWS_REGION={region}\nAWS_ACCESS_KEY_ID=test\nAWS_SECRET_ACCESS_KEY=test\n"
         ),
     );
