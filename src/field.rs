@@ -44,6 +44,7 @@ fields! {
     Environment "name"
     NoEnv "no_env"
     EnvsDir "envs_dir"
+    Init "init"
     Table "table"
     Profile "profile"
     Region "region"

@@ -16,6 +16,20 @@ pub(crate) fn did_you_mean<'a>(
     (!similar.is_empty()).then(|| format!("did you mean {}?", similar.join(" or ")))
 }
 
+/// The name that `wanted` misspells: it differs from it by one or two edits. A longer name that begins with a name is another name.
+pub(crate) fn misspelled<'a>(
+    wanted: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    names
+        .into_iter()
+        .filter(|name| !wanted.starts_with(name))
+        .map(|name| (strsim::osa_distance(wanted, name), name))
+        .filter(|(edits, _)| (1..=2).contains(edits))
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, name)| name)
+}
+
 fn similar_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     let mut rated: Vec<(f64, &str)> = names
@@ -48,6 +62,22 @@ fn similar_names<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelled_name_differs_by_one_or_two_edits() {
+        let names = ["AWS_REGION", "AWS_PROFILE"];
+        for (wanted, meant) in [
+            ("AWS_REGON", Some("AWS_REGION")),
+            ("AWS_REIGON", Some("AWS_REGION")),
+            ("AWS_PROFLE", Some("AWS_PROFILE")),
+            ("AWS_REGION", None),
+            ("AWS_REGIONS", None),
+            ("AWS_VERSION", None),
+            ("API_KEY", None),
+        ] {
+            assert_eq!(misspelled(wanted, names), meant, "{wanted}");
+        }
+    }
 
     #[test]
     fn similar_names_are_suggested_best_first() {

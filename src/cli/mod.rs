@@ -16,6 +16,7 @@ mod resume;
 mod session;
 mod terminal;
 mod text;
+mod version;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,5 @@
 //! Lifecycle of a command: parses arguments, runs it with signal handling, and reports the outcome.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -9,10 +8,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Arguments, CommonOptions};
+use super::args::{Arguments, CommonOptions, Unexecuted, parse};
 use super::exit;
 use super::report::{self, CommandOutcome};
-use super::terminal::output::{Console, write_data};
+use super::terminal::output::{Console, OutputOptions, write_data};
 use super::terminal::progress::ProgressDisplay;
 use super::terminal::prompt;
 use super::terminal::set_messages::SetMessages;
@@ -23,7 +22,7 @@ use crate::environment::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::name_fields_with;
-use crate::layout::{Rows, sentence_case};
+use crate::layout::Rows;
 use crate::ops;
 use crate::ops::set::SetReporter;
 use crate::store::{MissingDatabase, Reader, StoreOptions, Writer, resolve_environment};
@@ -52,20 +51,25 @@ where
 {
     name_fields_with(A::flag);
 
-    let arguments = match A::try_parse() {
+    let arguments = match parse::<A, C>() {
         Ok(arguments) => arguments,
-        Err(notice) => {
-            // Help, version or a usage error.
-            print_notice(&notice);
-            let code = u8::try_from(notice.exit_code()).unwrap_or(exit::USAGE);
-            // The arguments could not be parsed, so look for the flag itself.
-            if code == exit::USAGE && std::env::args_os().any(|word| word == "--json") {
-                let error = Error::usage(clap_message(&notice.to_string()));
-                let _ =
-                    report::text(A::COMMAND, &Err(error), &[]).and_then(|text| write_data(&text));
-            }
-
+        Err(Unexecuted::Help(help)) => {
+            // A closed stream is not an error.
+            let _ = help.print();
+            return ExitCode::from(exit::DONE);
+        }
+        Err(Unexecuted::Text(text)) => {
+            let printed = write_data(&text);
+            let code = printed.map_or(exit::FAILED, |()| exit::DONE);
             return ExitCode::from(code);
+        }
+        Err(Unexecuted::Mistake(error)) => {
+            let options = OutputOptions {
+                // The arguments could not be parsed, so look for the flag itself.
+                json: std::env::args_os().any(|word| word == "--json"),
+                ..OutputOptions::default()
+            };
+            return finish(&Console::new(A::COMMAND, options), &Err(error));
         }
     };
 
@@ -75,37 +79,6 @@ where
         .and_then(|command| execute(&console, A::IS_SERVER, |session| run(command, session)));
 
     finish(&console, &outcome)
-}
-
-/// Prints help or the version to standard output, or a usage error with the label of every error to standard error. A closed stream
-/// is not an error.
-fn print_notice(notice: &clap::Error) {
-    if !notice.use_stderr() {
-        let _ = notice.print();
-        return;
-    }
-
-    let text = notice.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "[ERROR] {}", sentence_case(text.trim_end()));
-}
-
-/// The message of a clap error on one line, without its label and usage.
-fn clap_message(notice: &str) -> String {
-    let text = notice
-        .split("\n\nUsage:")
-        .next()
-        .and_then(|text| text.split("\n\nFor more").next())
-        .unwrap_or(notice);
-
-    let lines = text
-        .trim_start_matches("error: ")
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-
-    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// Runs a command until it ends or a second signal aborts it.
@@ -320,7 +293,6 @@ fn setting_sources(environment: &Environment, working_dir: &Path) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::terminal::output::OutputOptions;
     use crate::cli::terminal::output::testing::console;
 
     fn end(outcome: fn() -> Result<CommandOutcome>) -> (String, String) {

@@ -20,6 +20,8 @@ pub(crate) struct EnvFile {
     display_path: PathBuf,
     keys: KeySet,
     entries: BTreeMap<&'static str, EnvEntry>,
+    /// Keys of other programs, with their lines.
+    unknown: Vec<(usize, String)>,
 }
 
 struct EnvEntry {
@@ -41,12 +43,32 @@ impl EnvFile {
             display_path: display_path.to_owned(),
             keys,
             entries: BTreeMap::new(),
+            unknown: Vec::new(),
         };
         for line in logical_lines(text).map_err(|error| file.line_error(&error))? {
             file.parse_line(line.number, &line.text)?;
         }
 
+        file.refuse_misspelled()?;
+
         Ok(file)
+    }
+
+    /// Checks that no key is a misspelling of a key that the file lacks: if it were ignored, the command would use another region,
+    /// account or table.
+    fn refuse_misspelled(&self) -> Result<()> {
+        for (line, key) in &self.unknown {
+            let meant = keys::misspelled_key(key).filter(|meant| !self.entries.contains_key(meant));
+            if let Some(meant) = meant {
+                return Err(Error::environment(format!(
+                    "{} line {line}: unknown key {key}",
+                    self.display_path.display()
+                ))
+                .with_hint(format!("did you mean {meant}?")));
+            }
+        }
+
+        Ok(())
     }
 
     /// The value of `key`. An empty value counts as not set.
@@ -120,6 +142,10 @@ impl EnvFile {
         if self.keys == KeySet::Environment && keys::has_own_prefix(&key) {
             return Err(Error::environment(format!("{at}: unknown key {key}"))
                 .with_hint(keys::own_key_hint(&key)));
+        }
+
+        if self.keys == KeySet::Environment {
+            self.unknown.push((line, key));
         }
 
         Ok(())
@@ -311,6 +337,10 @@ mod tests {
                 "envs/.env.x line 1: unsupported key tableName; did you mean DYNAMODB_TABLE?",
             ),
             (
+                "DYNAMODB_TABLE=a\nAWS_REGON=hush",
+                "envs/.env.x line 2: unknown key AWS_REGON",
+            ),
+            (
                 "dynadump_protected=hush",
                 "envs/.env.x line 1: unsupported key dynadump_protected; did you mean DYNADUMP_PROTECTED?",
             ),
@@ -324,6 +354,10 @@ mod tests {
             assert!(!format!("{error:?}").contains("hush"), "{error:?}");
         }
 
+        assert_eq!(
+            error("AWS_REGON=1").hint(),
+            Some("did you mean AWS_REGION?")
+        );
         assert_eq!(
             error("DYNADUMP_PROTECTD=1").hint(),
             Some("did you mean DYNADUMP_PROTECTED?")
@@ -340,6 +374,8 @@ mod tests {
 
     #[test]
     fn keys_of_others_are_ignored() {
+        // A key that is set is not misspelled, and a list has another name.
+        assert!(parse("AWS_REGON=a\nAWS_REGION=eu-west-1\nAWS_PROFILES=a,b").is_ok());
         assert!(parse("API_KEY=your-key\nAPI_KEY=twice\nPEM='a\nb'\nAWS_REGION=eu-west-1").is_ok());
     }
 

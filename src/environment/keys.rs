@@ -1,6 +1,6 @@
 //! Keys that this program reads from env files and the process environment. All others are ignored.
 
-use crate::similar::did_you_mean;
+use crate::similar::{did_you_mean, misspelled};
 
 pub(crate) const TABLE: &str = "DYNAMODB_TABLE";
 pub(crate) const REGION: &str = "AWS_REGION";
@@ -277,6 +277,11 @@ pub(crate) fn canonical_name(key: &str) -> Option<&'static str> {
         .find(is_known_as)
         .map(|(known, _)| known)
         .filter(|known| *known != key)
+}
+
+/// The key that `key` misspells.
+pub(crate) fn misspelled_key(key: &str) -> Option<&'static str> {
+    misspelled(key, KEYS.map(|(known, _)| known))
 }
 
 /// Whether two keys differ only in letter case and underscores (`tableName`).

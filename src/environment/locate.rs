@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::request::DEMO;
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::similar::did_you_mean;
 
 /// Maximum number of environments that an error lists.
 const LISTED_NAMES: usize = 20;
@@ -20,6 +22,8 @@ pub(crate) struct EnvFileLocation {
     pub(crate) display_path: PathBuf,
     /// Base of relative paths in the file: the parent of the folder of env files.
     pub(crate) project_dir: PathBuf,
+    /// The text of the file, if this program contains it.
+    pub(crate) built_in: Option<&'static str>,
 }
 
 /// Locates the env file of the environment `name` in `envs_dir`, by default the nearest folder
@@ -60,6 +64,7 @@ pub(crate) fn locate(
         path,
         display_path,
         project_dir,
+        built_in: None,
     })
 }
 
@@ -98,12 +103,19 @@ fn no_envs_folder_error(name: &str, working_dir: &Path) -> Error {
         working_dir.display()
     ))
     .with_hint(format!(
-        "create envs/{PREFIX}{name}, name the folder with {envs_dir}, or use {no_env} with {profile}, {region} and {table}", envs_dir = Field::EnvsDir, no_env = Field::NoEnv, profile = Field::Profile, region = Field::Region, table = Field::Table
+        "try {environment}={DEMO}, which needs no file; create env files with `dumpdb {init}`; or use {no_env} with {profile}, {region} and {table}",
+        environment = Field::Environment,
+        init = Field::Init,
+        no_env = Field::NoEnv,
+        profile = Field::Profile,
+        region = Field::Region,
+        table = Field::Table
     ))
 }
 
 fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
     let mut names = environment_names(folder);
+    let similar = did_you_mean(name, names.iter().map(String::as_str));
     let example = display_path.with_file_name(format!("{PREFIX}{name}{EXAMPLE}"));
     let has_example = folder.join(format!("{PREFIX}{name}{EXAMPLE}")).is_file();
     // One entry replaces all names beyond the limit.
@@ -126,6 +138,8 @@ fn missing_file_error(name: &str, folder: &Path, display_path: &Path) -> Error {
             example.display(),
             display_path.display()
         )
+    } else if let Some(similar) = similar {
+        similar
     } else {
         format!(
             "create {}, choose another environment with {environment}, or use {no_env}",
@@ -250,6 +264,17 @@ mod tests {
             error.hint(),
             Some("cp envs/.env.prod.example envs/.env.prod, then fill it in")
         );
+        for (wrong, hint) in [
+            ("lcoal", "did you mean local?"),
+            (
+                "staging",
+                "create envs/.env.staging, choose another environment with `name`, or use `no_env`",
+            ),
+        ] {
+            let error = locate(wrong, None, dir.path()).err().unwrap();
+            assert_eq!(error.hint(), Some(hint));
+        }
+
         let error = locate("prod", Some(Path::new("none")), dir.path())
             .err()
             .unwrap();

@@ -15,6 +15,7 @@
 mod confirmation;
 mod copy_file;
 mod credentials;
+mod demo;
 mod endpoint;
 mod file;
 mod inputs;
@@ -29,6 +30,7 @@ mod question;
 mod request;
 mod resolve;
 mod role;
+mod sample;
 mod source;
 mod table;
 
@@ -45,6 +47,7 @@ pub use request::{EnvironmentRequest, NO_ENV_NAME};
 pub use resolve::LOCAL_REGION;
 pub(crate) use resolve::UnresolvedEnvironment;
 pub use role::Role;
+pub use sample::Sample;
 pub use source::{Sourced, ValueSource};
 pub(crate) use table::{is_table_name, table_error};
 
@@ -64,7 +67,7 @@ pub struct Environment {
     account: Option<Sourced<String>>,
     protected: bool,
     allows_insecure_endpoint: bool,
-    sample: Option<PathBuf>,
+    sample: Option<Sample>,
 }
 
 impl Environment {
@@ -142,10 +145,10 @@ impl Environment {
         protection::misplaced_endpoint(&self.name, &self.endpoint)
     }
 
-    /// Dump folder from which the embedded engine creates a missing database file.
+    /// Dump from which the embedded engine creates a missing database.
     #[must_use]
-    pub fn sample(&self) -> Option<&Path> {
-        self.sample.as_deref()
+    pub fn sample(&self) -> Option<&Sample> {
+        self.sample.as_ref()
     }
 
     /// Whether the endpoint is local; see [`Endpoint::is_local`].

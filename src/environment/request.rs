@@ -11,6 +11,9 @@ pub const NO_ENV_NAME: &str = "no-env";
 /// never calls AWS.
 pub(crate) const LOCAL: &str = "local";
 
+/// Name of the built-in environment.
+pub(crate) const DEMO: &str = "demo";
+
 /// Flags of the command line that select or override an environment. `None`: the flag was not
 /// given.
 #[derive(Clone, Default)]
@@ -26,6 +29,8 @@ pub struct EnvironmentRequest {
     /// Where the search for the folder `envs` starts, and the base of relative paths in flags. Must
     /// be absolute, because the search goes up to the root.
     pub working_dir: PathBuf,
+    /// Folder for the database of the built-in environment `demo`. Without it, the database is in memory.
+    pub state_dir: Option<PathBuf>,
     /// `--table`.
     pub table: Option<String>,
     /// `--profile`.

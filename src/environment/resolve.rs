@@ -1,15 +1,14 @@
 //! Resolves an [`Environment`] from flags, env file, process environment and AWS profile.
 
-use std::path::PathBuf;
-
+use super::demo::built_in;
 use super::file::EnvFile;
 use super::inputs::{Inputs, from_field};
 use super::keys::KeySet;
 use super::locate::{EnvFileLocation, locate};
-use super::request::LOCAL;
+use super::request::{DEMO, LOCAL};
 use super::{
     Credentials, Endpoint, Environment, EnvironmentRequest, ProcessEnvironment, ProfileSettings,
-    Sourced, ValueSource,
+    Sample, Sourced, ValueSource,
 };
 use super::{credentials, endpoint, keys, protection, role};
 use crate::error::{Error, Result};
@@ -51,7 +50,10 @@ impl<'a> UnresolvedEnvironment<'a> {
             .map_or(KeySet::Environment, |side| side.side.keys());
         let file = located
             .as_ref()
-            .map(|found| EnvFile::read_keys(&found.path, &found.display_path, keys))
+            .map(|found| match found.built_in {
+                Some(text) => EnvFile::parse(text, &found.display_path, keys),
+                None => EnvFile::read_keys(&found.path, &found.display_path, keys),
+            })
             .transpose()?;
         let project_dir = located
             .as_ref()
@@ -122,7 +124,7 @@ impl<'a> UnresolvedEnvironment<'a> {
             account: role::account(&inputs)?,
             protected: protection::resolve(&inputs, name, local)?,
             allows_insecure_endpoint: inputs.request.allow_insecure_endpoint,
-            sample: sample(&inputs, &endpoint)?,
+            sample: sample(&inputs, &endpoint, located.as_ref())?,
             endpoint,
             file: located.map(|found| found.display_path),
         })
@@ -147,6 +149,7 @@ fn locate_file(request: &EnvironmentRequest, name: &str) -> Result<Option<EnvFil
             path: request.working_dir.join(&side.path),
             display_path: side.path.clone(),
             project_dir: request.working_dir.clone(),
+            built_in: None,
         }));
     }
 
@@ -154,7 +157,12 @@ fn locate_file(request: &EnvironmentRequest, name: &str) -> Result<Option<EnvFil
         return Ok(None);
     }
 
-    locate(name, request.envs_dir.as_deref(), &request.working_dir).map(Some)
+    let located = locate(name, request.envs_dir.as_deref(), &request.working_dir);
+
+    located.map(Some).or_else(|error| match name {
+        DEMO => Ok(Some(built_in(request.state_dir.as_deref()))),
+        _ => Err(error),
+    })
 }
 
 fn check_flags(request: &EnvironmentRequest) -> Result<()> {
@@ -249,23 +257,39 @@ fn region(
 
 /// Determines the sample dump of the embedded engine. It belongs to the endpoint in the same file,
 /// so it is not used if a flag sets another endpoint.
-fn sample(inputs: &Inputs<'_>, endpoint: &Endpoint) -> Result<Option<PathBuf>> {
+fn sample(
+    inputs: &Inputs<'_>,
+    endpoint: &Endpoint,
+    located: Option<&EnvFileLocation>,
+) -> Result<Option<Sample>> {
+    let is_of_file = matches!(
+        endpoint,
+        Endpoint::Embedded {
+            source: ValueSource::File { .. },
+            ..
+        }
+    );
+    if located.is_some_and(|found| found.built_in.is_some()) {
+        return Ok(is_of_file.then_some(Sample::BuiltIn));
+    }
+
     let Some(sample) = inputs.in_file(keys::SAMPLE) else {
         return Ok(None);
     };
 
-    match endpoint {
-        Endpoint::Embedded {
-            source: ValueSource::File { .. },
-            ..
-        } => Ok(Some(inputs.project_dir.join(sample.value))),
-        _ if inputs.request.endpoint_url.is_some() => Ok(None),
-        _ => Err(sample
-            .source
-            .error("needs an embedded endpoint in the same file")
-            .with_hint(format!(
-                "add {}=embedded:<file>, or delete the line",
-                keys::LOCAL_ENDPOINT
-            ))),
+    if is_of_file {
+        return Ok(Some(Sample::Folder(inputs.project_dir.join(sample.value))));
     }
+
+    if inputs.request.endpoint_url.is_some() {
+        return Ok(None);
+    }
+
+    Err(sample
+        .source
+        .error("needs an embedded endpoint in the same file")
+        .with_hint(format!(
+            "add {}=embedded:<file>, or delete the line",
+            keys::LOCAL_ENDPOINT
+        )))
 }

@@ -797,7 +797,7 @@ fn a_sample_fills_the_engine_of_its_own_file_only() {
     let demo = case("demo", file);
     assert_eq!(
         demo.ok().sample(),
-        Some(demo.dir.path().join("envs/sample").as_path())
+        Some(&Sample::Folder(demo.dir.path().join("envs/sample")))
     );
 
     for endpoint in ["embedded:other.db", "http://localhost:4566"] {
@@ -808,6 +808,43 @@ fn a_sample_fills_the_engine_of_its_own_file_only() {
     let of_process =
         case("dev", "DYNADUMP_SAMPLE=x").process([("LOCAL_AWS_ENDPOINT", "embedded:x.db")]);
     assert_eq!(of_process.error().kind(), ErrorKind::Environment);
+}
+
+#[test]
+fn the_demo_needs_no_env_file_and_a_file_replaces_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = EnvironmentRequest {
+        name: Some("demo".to_owned()),
+        working_dir: dir.path().to_owned(),
+        state_dir: Some(dir.path().join("state")),
+        ..EnvironmentRequest::default()
+    };
+    let built_in = Environment::resolve(&request, &ProcessEnvironment::default()).unwrap();
+    assert_eq!(
+        (built_in.sample(), built_in.single_table().unwrap()),
+        (Some(&Sample::BuiltIn), Some("FilmCatalogue"))
+    );
+    assert!(!built_in.is_protected());
+    let Endpoint::Embedded { file, .. } = built_in.endpoint() else {
+        panic!("{:?}", built_in.endpoint());
+    };
+    assert_eq!(
+        file.as_deref(),
+        Some(dir.path().join("state/demo.db").as_path())
+    );
+
+    let without_folder = EnvironmentRequest {
+        state_dir: None,
+        ..request
+    };
+    let in_memory = Environment::resolve(&without_folder, &ProcessEnvironment::default()).unwrap();
+    assert!(matches!(
+        in_memory.endpoint(),
+        Endpoint::Embedded { file: None, .. }
+    ));
+
+    let of_file = case("demo", "LOCAL_AWS_ENDPOINT=embedded:mine.db\n").ok();
+    assert_eq!(of_file.sample(), None);
 }
 
 #[test]

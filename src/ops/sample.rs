@@ -6,10 +6,15 @@ use bytes::Bytes;
 
 use super::run_blocking;
 use crate::backup::{Source, SourceSpec};
-use crate::environment::{Endpoint, Environment};
+use crate::environment::{Endpoint, Environment, Sample};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::schema::TableSchema;
 use crate::store::{EmbeddedDatabase, MissingDatabase};
+
+/// The dump in this program.
+const BUILT_IN_SCHEMA: &str = include_str!("../../envs/sample/table-schema.json");
+const BUILT_IN_ITEMS: &str = include_str!("../../envs/sample/table-data.json");
 
 /// Fills the environment's database from its sample, if it has one and the database is new. A
 /// missing file is created, unless `missing` requests a database in memory. What must not become a
@@ -32,7 +37,7 @@ pub async fn load(
         return Ok(None);
     }
 
-    let sample = sample.to_owned();
+    let sample = sample.clone();
     let file = file
         .clone()
         .filter(|_| missing != MissingDatabase::InMemory);
@@ -45,47 +50,75 @@ pub async fn load(
 
 /// Creates the database file. If another process has created it in the meantime, that file is used: it may
 /// contain writes already.
-fn create_file(file: &Path, sample: &Path) -> Result<()> {
+fn create_file(file: &Path, sample: &Sample) -> Result<()> {
     database_of(sample)?.publish(file).map(drop)
 }
 
 /// A database with the table and the items of a sample dump.
-fn database_of(sample: &Path) -> Result<EmbeddedDatabase> {
+fn database_of(sample: &Sample) -> Result<EmbeddedDatabase> {
+    match sample {
+        Sample::Folder(folder) => database_of_folder(folder),
+        Sample::BuiltIn => {
+            let schema = TableSchema::parse(BUILT_IN_SCHEMA.as_bytes())?;
+            let mut lines = built_in_items();
+
+            fill(&schema, || Ok(lines.next()))
+        }
+    }
+}
+
+/// The items of the built-in dump, which are on a line each, between the first line and the last.
+fn built_in_items() -> impl Iterator<Item = Bytes> {
+    BUILT_IN_ITEMS
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('{'))
+        .map(|line| Bytes::from_static(line.trim_end_matches(',').as_bytes()))
+}
+
+fn database_of_folder(folder: &Path) -> Result<EmbeddedDatabase> {
     let refused = |error: String| {
         Error::damaged(format!(
             "the sample {} cannot be loaded: {error}",
-            sample.display()
+            folder.display()
         ))
         .with_hint("check DYNADUMP_SAMPLE in the env file")
     };
-    let rejected = |error: Error| refused(error.to_string());
 
-    let source = Source::open(&SourceSpec::path(sample))?;
+    let source = Source::open(&SourceSpec::path(folder))?;
     let schema = source
         .schema()
         .ok_or_else(|| refused("it has no schema".into()))?;
+    let mut items = source.items()?;
+
+    fill(schema, || Ok(items.next_item()?.map(|item| item.text)))
+        .map_err(|error| refused(error.to_string()))
+}
+
+/// A database with this table and these items.
+fn fill(
+    schema: &TableSchema,
+    mut next_item: impl FnMut() -> Result<Option<Bytes>>,
+) -> Result<EmbeddedDatabase> {
     let table = schema
         .table_name()
-        .ok_or_else(|| refused("its schema names no table".into()))?
+        .ok_or_else(|| Error::damaged("its schema names no table"))?
         .to_owned();
 
     let database = EmbeddedDatabase::in_memory()?;
-    database
-        .create_table(&schema.create_table_request(&table)?)
-        .map_err(rejected)?;
+    database.create_table(&schema.create_table_request(&table)?)?;
 
-    let mut items = source.items()?;
     let mut batch: Vec<Bytes> = Vec::new();
-    while let Some(item) = items.next_item()? {
-        batch.push(item.text);
+    while let Some(item) = next_item()? {
+        batch.push(item);
         if batch.len() == limits::BATCH_WRITE_ITEMS {
-            database.write(&table, &batch).map_err(rejected)?;
+            database.write(&table, &batch)?;
             batch.clear();
         }
     }
 
     if !batch.is_empty() {
-        database.write(&table, &batch).map_err(rejected)?;
+        database.write(&table, &batch)?;
     }
 
     Ok(database)
@@ -97,7 +130,9 @@ mod tests {
 
     use super::*;
 
-    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample");
+    fn folder() -> Sample {
+        Sample::Folder(concat!(env!("CARGO_MANIFEST_DIR"), "/envs/sample").into())
+    }
 
     /// The tables in a database file.
     fn tables(file: &Path) -> Vec<String> {
@@ -123,15 +158,29 @@ mod tests {
         }
 
         // As if the file had been missing when it was looked for.
-        create_file(&file, Path::new(SAMPLE)).unwrap();
+        create_file(&file, &folder()).unwrap();
         assert_eq!(tables(&file), ["theirs"]);
+    }
+
+    #[test]
+    fn the_built_in_dump_has_the_items_of_the_folder() {
+        let Sample::Folder(path) = folder() else {
+            unreachable!()
+        };
+        let source = Source::open(&SourceSpec::Path(path)).unwrap();
+        let mut items = source.items().unwrap();
+        let of_folder: Vec<Bytes> =
+            std::iter::from_fn(|| items.next_item().unwrap().map(|item| item.text)).collect();
+
+        assert_eq!(built_in_items().collect::<Vec<_>>(), of_folder);
+        assert_eq!(of_folder.len(), 312);
     }
 
     #[test]
     fn a_new_database_has_the_table_of_the_sample_and_is_the_only_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("new/demo.db");
-        create_file(&file, Path::new(SAMPLE)).unwrap();
+        create_file(&file, &Sample::BuiltIn).unwrap();
         let names: Vec<_> = std::fs::read_dir(dir.path().join("new"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

@@ -17,6 +17,7 @@ pub(crate) mod side_files;
 
 pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
+pub(crate) use local::files::write_file;
 pub use local::files::{Access, replace_file};
 pub use local::lock::{FileLock, LockFailure};
 pub use side_files::{

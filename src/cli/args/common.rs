@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, Args};
 
+use super::heading;
 use super::value::{duration, nonzero_duration};
 use crate::cli::terminal::output::{Color, OutputOptions};
 use crate::environment::{Answers, EnvironmentRequest};
@@ -14,7 +15,7 @@ use crate::store::{StoreOptions, WireCompression};
 
 /// Where the table is.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Environment")]
+#[command(next_help_heading = heading::CONNECTION)]
 pub(crate) struct EnvironmentArgs {
     /// Environment, configured in envs/.env.NAME [default: local]
     #[arg(long, short, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -25,13 +26,14 @@ pub(crate) struct EnvironmentArgs {
     no_env: bool,
 
     /// Folder of the env files [default: envs/ in the working directory or one above it]
-    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, value_name = "DIR")]
     envs_dir: Option<PathBuf>,
 
     #[arg(
         long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
+        help_heading = heading::SOURCE_AND_TARGET,
         help = "Table name [default: DYNAMODB_TABLE of the environment]"
     )]
     table: Vec<String>,
@@ -45,23 +47,23 @@ pub(crate) struct EnvironmentArgs {
     region: Option<String>,
 
     /// DynamoDB endpoint, or embedded:FILE for a local database without a server
-    #[arg(long, value_name = "URL", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     endpoint_url: Option<String>,
 
     /// IAM role to assume
-    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new())]
     role_arn: Option<String>,
 
     /// Use a protected environment through a remote http:// endpoint, without encryption
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     allow_insecure_endpoint: bool,
 }
 
 /// How a command that writes is executed.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Execution")]
+#[command(next_help_heading = heading::SAFETY)]
 pub(crate) struct RunArgs {
-    /// Show the plan and change nothing; items are read only to try a transform on them
+    /// Show the plan and change nothing; only a transform reads items
     #[arg(long, short = 'n')]
     dry_run: bool,
 
@@ -70,7 +72,7 @@ pub(crate) struct RunArgs {
     yes: bool,
 
     /// Maximum number of concurrent requests [default: adapted to the table]
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", help_heading = heading::THROUGHPUT, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
 
     #[command(flatten)]
@@ -79,16 +81,16 @@ pub(crate) struct RunArgs {
 
 /// How calls are made.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Execution")]
+#[command(next_help_heading = heading::THROUGHPUT)]
 pub(crate) struct CallArgs {
     /// Wait up to this long for the endpoint to respond, for example 60s [default: do not wait]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", help_heading = heading::CONNECTION, value_parser = duration)]
     wait: Option<Duration>,
 
     #[arg(
         long,
         value_name = "DURATION",
-        hide_short_help = true,
+        help_heading = heading::CONNECTION,
         value_parser = nonzero_duration,
         default_value = "5m",
         help = "Abort after this long without progress"
@@ -96,13 +98,12 @@ pub(crate) struct CallArgs {
     give_up_after: Duration,
 
     /// Maximum read units per second of all tables together, in addition to --max-rcu for each
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_total_rcu: Option<u32>,
 
     #[arg(
         long,
         value_name = "WHEN",
-        hide_short_help = true,
         value_enum,
         default_value_t,
         help = "Whether to request compressed responses to reads"
@@ -125,7 +126,7 @@ pub(crate) struct CommonOptions {
 
 /// Output options.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
+#[command(next_help_heading = heading::OUTPUT)]
 pub(crate) struct OutputArgs {
     /// Print one report as JSON on standard output
     #[arg(long)]
@@ -144,7 +145,6 @@ pub(crate) struct OutputArgs {
         value_name = "WHEN",
         value_enum,
         default_value_t,
-        hide_short_help = true,
         help = "When to use colours; auto respects NO_COLOR"
     )]
     color: Color,
@@ -175,6 +175,18 @@ impl EnvironmentArgs {
         self.no_env || !self.table.is_empty() || named.into_iter().any(Option::is_some)
     }
 
+    /// Adds tables that are named without a flag.
+    pub(crate) fn add_tables(&mut self, tables: Vec<String>) {
+        self.table.extend(tables);
+    }
+
+    /// Skips env files if a profile and a table are named: that is sufficient to read the table.
+    pub(crate) fn skip_needless_env(&mut self) {
+        let names_table = self.profile.is_some() && !self.table.is_empty();
+
+        self.no_env |= names_table && self.env.is_none() && self.envs_dir.is_none();
+    }
+
     fn request(self) -> Result<EnvironmentRequest> {
         Ok(EnvironmentRequest {
             name: self.env,
@@ -182,6 +194,7 @@ impl EnvironmentArgs {
             envs_dir: self.envs_dir,
             side: None,
             working_dir: working_dir()?,
+            state_dir: state_dir(),
             // A list, as in DYNAMODB_TABLE.
             table: (!self.table.is_empty()).then(|| self.table.join(",")),
             profile: self.profile,

@@ -7,6 +7,8 @@ use clap::{ArgGroup, Parser};
 
 use super::common::{OutputArgs, RunArgs, resolve_with, state_dir};
 use super::flags::flag_of_copy;
+use super::heading;
+use super::help::Help;
 use super::mapping::MappingArgs;
 use super::overrides::OverrideArgs;
 use super::scan::ScanArgs;
@@ -16,7 +18,6 @@ use super::sides::{SideArgs, Sides};
 use super::target::TargetArgs;
 use super::transform::{TransformArgs, check_preview};
 use super::{Arguments, CommonOptions};
-use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::{Environment, EnvironmentRequest};
 use crate::error::{Error, Result};
@@ -28,24 +29,25 @@ use crate::ops::set::copy::CopySetRequest;
 use crate::ops::set::runner::PARALLEL_TABLES;
 use crate::ops::set::{RunOptions, Scope, SelectionOptions, TableMapping};
 
-const EXAMPLES: &str = "\
-EXAMPLES
-  copydb --from=prod --to=dev --table films
+const HELP: Help = Help {
+    frequent: &[
+        "from", "to", "table", "map", "sample", "mask", "replace", "dry-run", "yes", "confirm",
+    ],
+    examples: "  copydb --from=prod --to=dev --table films
   copydb --from=prod --to=dev --dry-run              show what a copy would do, and the cost
+  copydb --from=prod --to=dev --table films --sample 5% --mask rules.toml",
+    more_examples: "
   copydb --from=dev --to=dev --table films --map films=films-copy
   copydb --from=prod --to=dev --table 'prod-*' --map 'prod-*=dev-*' --yes
-  copydb --from=prod --to=dev --sample 5% --mask rules.toml --billing-mode on-demand --yes
   copydb --from=prod --to=staging --replace          delete and recreate the target table
   copydb --from-profile a --from-region eu-west-1 --to-profile b --to-region eu-west-1 --table films
-  copydb --from=dev --to=prod --confirm films        copy to production from a script";
+  copydb --from=dev --to=prod --confirm films        copy to production from a script",
+};
 
 /// Copy a DynamoDB table to another environment, account or region, or under another name.
 #[derive(Debug, Parser)]
 #[command(
     name = "copydb",
-    version,
-    max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help()),
     group = ArgGroup::new("expressions")
         .args(["filter_expression", "projection_expression"])
         .multiple(true)
@@ -61,14 +63,13 @@ pub(crate) struct CopyArgs {
     mapping: MappingArgs,
 
     /// Stop all tables when one fails
-    #[arg(long, hide_short_help = true, help_heading = "Several tables")]
+    #[arg(long, help_heading = heading::SAFETY)]
     fail_fast: bool,
 
     #[arg(
         long,
         value_name = "N",
-        hide_short_help = true,
-        help_heading = "Several tables",
+        help_heading = heading::THROUGHPUT,
         default_value_t = PARALLEL_TABLES,
         help = "Number of tables in parallel"
     )]
@@ -90,7 +91,7 @@ pub(crate) struct CopyArgs {
     run: RunArgs,
 
     /// Confirm a copy to a protected environment with the name of the target table
-    #[arg(long, value_name = "TABLE", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TABLE", help_heading = heading::SAFETY, value_parser = NonEmptyStringValueParser::new())]
     confirm: Option<String>,
 
     #[command(flatten)]
@@ -99,7 +100,7 @@ pub(crate) struct CopyArgs {
 
 // Options that only `copydb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Copy")]
+#[command(next_help_heading = heading::SAFETY)]
 struct CopyOnlyArgs {
     #[command(flatten)]
     scan: ScanArgs,
@@ -137,6 +138,7 @@ pub(crate) struct CopyCommand {
 
 impl Arguments<CopyCommand> for CopyArgs {
     const COMMAND: &'static str = "copydb";
+    const HELP: Help = HELP;
 
     fn flag(field: Field) -> &'static str {
         flag_of_copy(field)

@@ -6,12 +6,13 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
+use super::heading;
+use super::help::Help;
 use super::scan::ScanArgs;
 use super::scope::{ScopeArgs, SeveralTablesArgs};
 use super::transform::{TransformArgs, check_preview};
 use super::{Arguments, CommonOptions};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
-use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -23,12 +24,25 @@ use crate::ops::set::dump::SetDumpRequest;
 use crate::ops::{ContentScope, PreviewOptions};
 use crate::transform::Transform;
 
-const EXAMPLES: &str = "\
-EXAMPLES
-  dumpdb    --env=prod  --output ./prod-backup
+const HELP: Help = Help {
+    frequent: &[
+        "env",
+        "profile",
+        "table",
+        "output",
+        "compress",
+        "all-tables",
+        "max-rcu",
+        "dry-run",
+        "yes",
+        "resume",
+    ],
+    examples: "  dumpdb    --env=prod  --output ./prod-backup
   restoredb --env=local --source ./prod-backup
-
-  dumpdb -e demo                             dump the sample table; needs no server
+  dumpdb --env=demo                          dump the sample table; needs no server",
+    more_examples: "
+  dumpdb orders -e prod                      dump one table to backups/dynamodb/prod/
+  dumpdb --init                              create envs/ with files to fill in
   dumpdb -e prod --dry-run                   show what would be read, and the cost
   dumpdb -e prod --all-tables                dump each table into a folder of its own
   dumpdb -e prod --table 'film-*,users'      dump the tables that match
@@ -36,20 +50,27 @@ EXAMPLES
   dumpdb -e prod -o - | jq -c .              stream items as JSON Lines
   dumpdb -e dev -o films.jsonl.zst           write the items to one file
   dumpdb -e prod --sample 5% --mask rules.toml       small copy without personal data
-  dumpdb --no-env --profile ops --region eu-west-1 --table films";
+  dumpdb films --profile ops --region eu-west-1      use no env file",
+};
 
 /// Dump DynamoDB tables to folders: items, schema, metadata and a summary.
 #[derive(Debug, Parser)]
 #[command(
     name = "dumpdb",
-    version,
-    max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help()),
     group = ArgGroup::new("expressions")
         .args(["filter_expression", "projection_expression"])
         .multiple(true)
 )]
 pub(crate) struct DumpArgs {
+    #[arg(
+        value_name = "TABLE",
+        conflicts_with_all = ["table", "all_tables"],
+        value_parser = NonEmptyStringValueParser::new(),
+        help_heading = heading::SOURCE_AND_TARGET,
+        help = "Tables to dump; same as --table"
+    )]
+    tables: Vec<String>,
+
     #[command(flatten)]
     environment: EnvironmentArgs,
 
@@ -74,29 +95,27 @@ pub(crate) struct DumpArgs {
 
 // Options that only `dumpdb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Dump")]
+#[command(next_help_heading = heading::SOURCE_AND_TARGET)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct DumpOnlyArgs {
+    /// Create env files to fill in, and .gitignore files for env files and dumps; keep existing files
+    #[arg(long, exclusive = true, help_heading = heading::CONNECTION)]
+    init: bool,
+
     /// Folder, FILE.jsonl[.gz|.zst], or - for standard output [default: backups/dynamodb/ENV/]
     #[arg(long, short, value_name = "DIR|FILE|-")]
     output: Option<PathBuf>,
 
-    /// How the items are transferred: read by this program, or kept in an on-demand backup that DynamoDB makes
-    #[arg(
-        long,
-        value_name = "ROUTE",
-        value_enum,
-        default_value_t,
-        hide_short_help = true
-    )]
+    /// Read the items with a Scan, or keep them in an on-demand backup in DynamoDB
+    #[arg(long, value_name = "ROUTE", value_enum, default_value_t)]
     route: RouteName,
 
     /// Name of the on-demand backup [default: the table's name and the time]
-    #[arg(long, value_name = "NAME", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     backup_name: Option<String>,
 
-    /// Use this on-demand backup, which exists
-    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new(), conflicts_with = "backup_name")]
+    /// Use this existing on-demand backup
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "backup_name")]
     backup_arn: Option<String>,
 
     /// Format of the items [default: json]
@@ -111,24 +130,24 @@ struct DumpOnlyArgs {
     scan: ScanArgs,
 
     /// Dump only the schema
-    #[arg(long, conflicts_with_all = ["data_only", "limit"])]
+    #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["data_only", "limit"])]
     schema_only: bool,
 
     /// Dump only the items
-    #[arg(long)]
+    #[arg(long, help_heading = heading::SELECTION)]
     data_only: bool,
 
     /// Stop at the first item that a transform rejects
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, help_heading = heading::SAFETY)]
     strict: bool,
 
     /// Resume an interrupted dump, or start a new one
-    #[arg(long)]
+    #[arg(long, help_heading = heading::SAFETY)]
     resume: bool,
 
-    /// List the selected tables, by default all, and dump nothing: items, size, billing, deletion
-    /// protection, last dump
-    #[arg(long, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "route", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
+    /// List the selected tables (default: all) with items, size, billing, deletion protection and last
+    /// dump, and dump nothing
+    #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "route", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
     list_tables: bool,
 }
 
@@ -148,6 +167,8 @@ pub(crate) struct DumpCommand {
     pub(crate) selection: SelectionOptions,
     /// How several tables are dumped.
     pub(crate) several: SeveralTablesArgs,
+    /// Create env files instead of dumping.
+    pub(crate) init: bool,
     /// List the tables instead of dumping them, with the last dumps in this folder.
     pub(crate) list_with_dumps: Option<PathBuf>,
     /// Items that a dry run shows before and after the transform.
@@ -156,12 +177,15 @@ pub(crate) struct DumpCommand {
 
 impl Arguments<DumpCommand> for DumpArgs {
     const COMMAND: &'static str = "dumpdb";
+    const HELP: Help = HELP;
 
     fn output_options(&self) -> OutputOptions {
         self.output.output_options()
     }
 
-    fn resolve(self) -> Result<DumpCommand> {
+    fn resolve(mut self) -> Result<DumpCommand> {
+        self.environment.add_tables(self.tables);
+        self.environment.skip_needless_env();
         let dump = self.dump;
         let common = resolve(self.environment, self.run, None)?;
         let target = match &dump.output {
@@ -208,6 +232,7 @@ impl Arguments<DumpCommand> for DumpArgs {
             },
             selection: self.scope.into_options(),
             several: self.several,
+            init: dump.init,
             list_with_dumps,
             preview: self.transform.preview_options(),
         })

@@ -21,6 +21,7 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::Environment => "--env",
         Field::NoEnv => "--no-env",
         Field::EnvsDir => "--envs-dir",
+        Field::Init => "--init",
         Field::Table => "--table",
         Field::Profile => "--profile",
         Field::Region => "--region",

@@ -5,27 +5,28 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::heading;
 use crate::backup::read_text;
 use crate::error::Result;
 use crate::ops::set::{MappingRule, TableMapping};
 
 /// The names of the target tables. Without these options, each table keeps its name.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Several tables")]
+#[command(next_help_heading = heading::SOURCE_AND_TARGET)]
 pub(crate) struct MappingArgs {
-    /// Name target tables, for example 'dev-*=prod-*'; repeatable, the first match applies
+    /// Rename tables, for example 'dev-*=prod-*'; repeatable, the first match applies
     #[arg(long, value_name = "FROM=TO")]
     map: Vec<MappingRule>,
 
-    /// Read rules as of --map from a file, one per line
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    /// File with rules for --map, one per line
+    #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
 
-    /// Remove this prefix from the names of tables
+    /// Remove this prefix from table names
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     strip_prefix: Option<String>,
 
-    /// Add this prefix to the names of tables
+    /// Add this prefix to table names
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     add_prefix: Option<String>,
 }

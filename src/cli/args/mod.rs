@@ -2,13 +2,17 @@
 //!
 //! Each flag is defined once, in a clap struct, and converted in one place: the `resolve` function of its command.
 //!
-//! No clap type leaves this folder.
+//! Of clap's types, only help that is about to be printed leaves this folder.
 
 mod common;
 mod copy;
 mod dump;
 mod flags;
+mod generate;
+mod heading;
+mod help;
 mod mapping;
+mod mistake;
 mod overrides;
 mod restore;
 mod restore_set;
@@ -32,19 +36,24 @@ pub(crate) use common::state_dir;
 pub(crate) use copy::{CopyArgs, CopyCommand};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use flags::flag;
+pub(crate) use help::Help;
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
 #[cfg(feature = "embedded")]
 pub(crate) use serve::{ServeArgs, ServeCommand, Storage};
 pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
 
+use self::generate::Generated;
 use super::terminal::output::OutputOptions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field::Field;
 
 /// The parsed arguments of a command; [`resolve`](Self::resolve) turns them into the command `C` to execute.
 pub(crate) trait Arguments<C>: clap::Parser {
     /// Name of the executable.
     const COMMAND: &'static str;
+
+    /// The texts of `-h` and `--help` that the definitions of the flags do not contain.
+    const HELP: Help;
 
     /// Whether the command serves until a signal stops it.
     const IS_SERVER: bool = false;
@@ -62,4 +71,37 @@ pub(crate) trait Arguments<C>: clap::Parser {
     /// # Errors
     /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) if arguments cannot be used together.
     fn resolve(self) -> Result<C>;
+}
+
+/// A command line that is not executed.
+pub(crate) enum Unexecuted {
+    /// It asks for help or the version, which is ready to be printed.
+    Help(clap::Error),
+    /// It asks for a text, which is ready to be printed.
+    Text(String),
+    /// It is not valid.
+    Mistake(Error),
+}
+
+/// Parses the arguments of this process.
+///
+/// # Errors
+/// They ask for help or another text, or are not valid.
+pub(crate) fn parse<A: Arguments<C>, C>() -> std::result::Result<A, Unexecuted> {
+    let mut command = help::command::<A, C>();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let generated = matches.as_ref().ok();
+    if let Some(kind) = generated.and_then(|found| found.get_one::<Generated>(generate::FLAG)) {
+        return Err(generate::generate(*kind, help::command::<A, C>())
+            .map_or_else(Unexecuted::Mistake, Unexecuted::Text));
+    }
+
+    let parsed = matches.and_then(|matches| A::from_arg_matches(&matches));
+    parsed.map_err(|notice| {
+        if notice.use_stderr() {
+            Unexecuted::Mistake(mistake::usage_error(&notice, &command))
+        } else {
+            Unexecuted::Help(notice)
+        }
+    })
 }

@@ -5,47 +5,48 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::heading;
 use crate::backup;
 use crate::error::{Error, Result};
 use crate::schema::{BillingMode, Overrides, OverridesFormat};
 
 /// Options that override the schema of a dump.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Schema overrides")]
+#[command(next_help_heading = heading::TABLE_SETTINGS)]
 pub(crate) struct OverrideArgs {
-    /// Billing mode
+    /// Billing mode of a new table [default: that of the dump]
     #[arg(long, value_name = "MODE", value_enum)]
     billing_mode: Option<BillingMode>,
 
-    /// Provisioned RCU of the table and of each index
+    /// Provisioned RCU of the table and of each index [default: as in the dump]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     read_capacity: Option<u64>,
 
-    /// Provisioned WCU of the table and of each index
+    /// Provisioned WCU of the table and of each index [default: as in the dump]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     write_capacity: Option<u64>,
 
     /// Remove these indexes from the schema; `all` for every index
-    #[arg(long, value_name = "NAME,…", hide_short_help = true, value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     drop_index: Vec<String>,
 
     /// Remove all tags from the schema
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     no_tags: bool,
 
     /// Key of the table: partition key and optional sort key, each with its type S, N or B, for
     /// example 'owner:S,made:N'; items that lack it are rejected
-    #[arg(long, value_name = "KEY", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     key_schema: Option<String>,
 
     /// Set index-capacity=NAME=RCU:WCU, on-demand-max-read=UNITS, on-demand-max-write=UNITS,
     /// table-class=CLASS, kms-key=KEY, tag=NAME=VALUE or only-index=NAME,…; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
+    #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
     /// Read overrides from a .json or .toml file; its keys are these option names and the keys of
     /// --set, and options take precedence
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, value_name = "FILE")]
     schema_overrides: Option<PathBuf>,
 }
 

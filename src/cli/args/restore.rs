@@ -6,6 +6,8 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolve, state_dir};
+use super::heading;
+use super::help::Help;
 use super::overrides::OverrideArgs;
 use super::restore_set::{RestoreSetArgs, SetOptions};
 use super::set_tables::table_and_set;
@@ -15,7 +17,6 @@ use super::transform::{TransformArgs, check_preview};
 use super::value::cap;
 use super::{Arguments, CommonOptions};
 use crate::backup::{DumpSet, SourceSpec};
-use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::{Environment, EnvironmentRequest};
 use crate::error::{Error, Result};
@@ -23,12 +24,23 @@ use crate::ops::restore::{RestoreRequest, RestoreSource};
 use crate::ops::set::restore::RestoreSetRequest;
 use crate::ops::{Cap, PreviewOptions};
 
-const EXAMPLES: &str = "\
-EXAMPLES
-  dumpdb    --env=prod  --output ./prod-backup
+const HELP: Help = Help {
+    frequent: &[
+        "env",
+        "table",
+        "source",
+        "transform",
+        "if-missing",
+        "replace",
+        "dry-run",
+        "yes",
+        "confirm",
+        "resume",
+    ],
+    examples: "  dumpdb    --env=prod  --output ./prod-backup
   restoredb --env=local --source ./prod-backup
-
-  restoredb -e local --dry-run                     show what a restore would do
+  restoredb ./prod-backup --dry-run                show what a restore would do",
+    more_examples: "
   restoredb -e local -s a --table copy             restore under another name
   restoredb -e local --wait 60s --if-missing       fill a new development machine, once
   restoredb -e dev -s a --if-empty --yes           fill a table that CDK or Terraform created
@@ -40,17 +52,21 @@ EXAMPLES
   restoredb -e local -s set --from-table 'prod-*' --map 'prod-*=dev-*'
                                                    restore tables of a set under other names
   restoredb -e dev -s a --dry-run --show 3 --transform 'del(.old)'
-  zcat a.gz | restoredb -e dev -s -                read items from standard input";
+  zcat a.gz | restoredb -e dev -s -                read items from standard input",
+};
 
 /// Restore a dump to a DynamoDB table; the table is created if it does not exist.
 #[derive(Debug, Parser)]
-#[command(
-    name = "restoredb",
-    version,
-    max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
-)]
+#[command(name = "restoredb")]
 pub(crate) struct RestoreArgs {
+    #[arg(
+        value_name = "DIR|FILE|-",
+        conflicts_with = "source",
+        help_heading = heading::SOURCE_AND_TARGET,
+        help = "Dump to restore; same as --source"
+    )]
+    dump: Option<PathBuf>,
+
     #[command(flatten)]
     environment: EnvironmentArgs,
 
@@ -72,9 +88,9 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Confirm a restore to a protected environment with the name of the target table, or of the
-    /// environment if there are several tables
-    #[arg(long, value_name = "NAME", help_heading = "Execution", value_parser = NonEmptyStringValueParser::new())]
+    /// Confirm a write to a protected environment with the target table's name, or with the
+    /// environment's name for several tables
+    #[arg(long, value_name = "NAME", help_heading = heading::SAFETY, value_parser = NonEmptyStringValueParser::new())]
     confirm: Option<String>,
 
     #[command(flatten)]
@@ -83,31 +99,31 @@ pub(crate) struct RestoreArgs {
 
 // Options that only `restoredb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Restore")]
+#[command(next_help_heading = heading::SAFETY)]
 struct RestoreOnlyArgs {
     /// Dump folder, file of items, or - for standard input [default: backups/dynamodb/ENV/]
-    #[arg(long, short, value_name = "DIR|FILE|-")]
+    #[arg(long, short, value_name = "DIR|FILE|-", help_heading = heading::SOURCE_AND_TARGET)]
     source: Option<PathBuf>,
 
     #[command(flatten)]
     target: TargetArgs,
 
     /// Restore the readable items of a damaged dump, and list the rest as rejected
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     salvage: bool,
 
-    /// Accept incomplete items, such as one page of an `aws dynamodb scan` (`NextToken`,
-    /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
-    #[arg(long, hide_short_help = true, conflicts_with = "schema_only")]
+    /// Accept an incomplete dump, such as one page of `aws dynamodb scan` (`NextToken`,
+    /// `LastEvaluatedKey` or a wrong `Count`) [default: exit code 12]
+    #[arg(long, conflicts_with = "schema_only")]
     accept_incomplete: bool,
 
     /// Resume an interrupted restore of this dump, or start a new one
     #[arg(long)]
     resume: bool,
 
-    /// Maximum read units per second for reading items back, a percentage of the table's capacity,
-    /// or none [default: as for --max-wcu]
-    #[arg(long, value_name = "N|N%|none", hide_short_help = true, value_parser = cap, conflicts_with = "schema_only")]
+    /// Maximum read units per second for the verification, a percentage of the table's capacity, or
+    /// none [default: as for --max-wcu]
+    #[arg(long, value_name = "N|N%|none", help_heading = heading::THROUGHPUT, value_parser = cap, conflicts_with = "schema_only")]
     max_rcu: Option<Cap>,
 }
 
@@ -122,6 +138,7 @@ pub(crate) struct RestoreCommand {
 
 impl Arguments<RestoreCommand> for RestoreArgs {
     const COMMAND: &'static str = "restoredb";
+    const HELP: Help = HELP;
 
     fn output_options(&self) -> OutputOptions {
         self.output.output_options()
@@ -129,6 +146,7 @@ impl Arguments<RestoreCommand> for RestoreArgs {
 
     fn resolve(self) -> Result<RestoreCommand> {
         let restore = self.restore;
+        let source_path = self.dump.or_else(|| restore.source.clone());
         let overrides = self.overrides.resolve()?;
         let settings = self
             .settings
@@ -143,7 +161,7 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             .transform
             .resolve_unless_schema_only(restore.target.schema_only)?;
 
-        let source = restore.source(&common.environment);
+        let source = source(source_path, &common.environment);
 
         Ok(RestoreCommand {
             request: RestoreRequest {
@@ -165,13 +183,12 @@ impl Arguments<RestoreCommand> for RestoreArgs {
     }
 }
 
-impl RestoreOnlyArgs {
-    fn source(&self, environment: &EnvironmentRequest) -> SourceSpec {
-        match &self.source {
-            Some(path) if path.as_os_str() == "-" => SourceSpec::Stdin,
-            Some(path) => SourceSpec::Path(path.clone()),
-            None => SourceSpec::Path(default_folder(environment)),
-        }
+/// The source for a path; `-` is standard input.
+fn source(path: Option<PathBuf>, environment: &EnvironmentRequest) -> SourceSpec {
+    match path {
+        Some(path) if path.as_os_str() == "-" => SourceSpec::Stdin,
+        Some(path) => SourceSpec::Path(path),
+        None => SourceSpec::Path(default_folder(environment)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
+use super::heading;
 use super::set_tables::{SetTables, SetTablesArgs};
 use crate::error::Result;
 use crate::ops::set::RunOptions;
@@ -11,19 +12,18 @@ use crate::ops::set::runner::PARALLEL_TABLES;
 
 /// Which tables of a set are restored, and how.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Several tables")]
+#[command(next_help_heading = heading::THROUGHPUT)]
 pub(crate) struct RestoreSetArgs {
     #[command(flatten)]
     tables: SetTablesArgs,
 
     /// Stop all tables when one fails
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, help_heading = heading::SAFETY)]
     fail_fast: bool,
 
     #[arg(
         long,
         value_name = "N",
-        hide_short_help = true,
         default_value_t = PARALLEL_TABLES,
         help = "Number of tables in parallel"
     )]

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::heading;
 use super::value::cap;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
@@ -12,12 +13,13 @@ use crate::transform::Transform;
 
 // Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::SELECTION)]
 pub(super) struct ScanArgs {
     /// Number of parallel scan segments [default: by the size of the table]
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
+    #[arg(long, value_name = "N", help_heading = heading::THROUGHPUT, value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
     pub(super) segments: Option<u32>,
 
-    /// Stop after this number of items (after the transform, if there is one)
+    /// Stop after this number of items, counted after the transform
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: Option<u64>,
 
@@ -31,30 +33,20 @@ pub(super) struct ScanArgs {
     projection_expression: Option<String>,
 
     /// Names for the #placeholders in expressions, for example '{"#y":"year"}'
-    #[arg(
-        long,
-        value_name = "JSON",
-        hide_short_help = true,
-        requires = "expressions"
-    )]
+    #[arg(long, value_name = "JSON", requires = "expressions")]
     expression_attribute_names: Option<String>,
 
     /// Values for the :placeholders in the filter, for example '{":y":{"N":"1990"}}'
-    #[arg(
-        long,
-        value_name = "JSON",
-        hide_short_help = true,
-        requires = "filter_expression"
-    )]
+    #[arg(long, value_name = "JSON", requires = "filter_expression")]
     expression_attribute_values: Option<String>,
 
     /// Use strongly consistent reads, which consume twice the read units
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, help_heading = heading::THROUGHPUT)]
     pub(super) consistent_read: bool,
 
     /// Maximum read units per second, a percentage of the table's capacity, or none
     /// [default: 50% in a protected environment]
-    #[arg(long, value_name = "N|N%|none", value_parser = cap)]
+    #[arg(long, value_name = "N|N%|none", help_heading = heading::THROUGHPUT, value_parser = cap)]
     pub(super) max_rcu: Option<Cap>,
 }
 

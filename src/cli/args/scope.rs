@@ -4,17 +4,18 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
+use super::heading;
 use crate::ops::set::{SelectionOptions, TablePattern};
 
 /// The tables of a command, in addition to `--table`.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Several tables")]
+#[command(next_help_heading = heading::SELECTION)]
 pub(crate) struct ScopeArgs {
     /// Select all tables of the environment
     #[arg(long, conflicts_with = "table")]
     all_tables: bool,
 
-    /// Leave out these tables: names or patterns such as '*-tmp', separated by commas; repeatable
+    /// Exclude these tables: names or patterns such as '*-tmp', separated by commas; repeatable
     #[arg(long, value_name = "TABLES", value_delimiter = ',')]
     exclude: Vec<TablePattern>,
 
@@ -25,14 +26,14 @@ pub(crate) struct ScopeArgs {
 
 /// How several tables are processed.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Several tables")]
+#[command(next_help_heading = heading::THROUGHPUT)]
 pub(crate) struct SeveralTablesArgs {
     /// Maximum number of tables in parallel [default: 8, or 4 if their data is compressed]
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, value_name = "N")]
     pub(crate) parallel_tables: Option<NonZeroUsize>,
 
-    /// Stop all tables when one fails; otherwise, the others are finished
-    #[arg(long, hide_short_help = true)]
+    /// Stop all tables when one fails [default: finish the others]
+    #[arg(long, help_heading = heading::SAFETY)]
     pub(crate) fail_fast: bool,
 }
 

@@ -6,29 +6,39 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::Arguments;
-use super::common::{OutputArgs, working_dir};
-use crate::cli::exit;
+use super::common::{OutputArgs, state_dir, working_dir};
+use super::heading;
+use super::help::Help;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::EnvironmentRequest;
 use crate::error::{Error, Result};
 use crate::store::ListenAddress;
 
-const EXAMPLES: &str = "\
-EXAMPLES
-  servedb                                             serve envs/.env.local at its endpoint
+const HELP: Help = Help {
+    frequent: &[
+        "env",
+        "no-env",
+        "listen",
+        "database",
+        "memory",
+        "from",
+        "replace",
+        "no-ttl",
+        "ready-file",
+        "quiet",
+    ],
+    examples:
+        "  servedb                                             serve envs/.env.local at its endpoint
   servedb --from ./backups/dynamodb/staging           restore a dump first, unless its table exists
-  servedb --memory --from ./staging --replace         start with the same data every time
+  servedb --memory --from ./staging --replace         start with the same data every time",
+    more_examples: "
   servedb --no-env --memory --listen 127.0.0.1:8000   without env files
-  servedb --listen 127.0.0.1:0 --ready-file ready.env choose a free port; the file has the URL";
+  servedb --listen 127.0.0.1:0 --ready-file ready.env choose a free port; the file has the URL",
+};
 
 /// Serve a local DynamoDB: the embedded engine at a port of this machine. It checks no credentials.
 #[derive(Debug, Parser)]
-#[command(
-    name = "servedb",
-    version,
-    max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
-)]
+#[command(name = "servedb")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     environment: ServedEnvironmentArgs,
@@ -42,7 +52,7 @@ pub(crate) struct ServeArgs {
 
 // Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Environment")]
+#[command(next_help_heading = heading::CONNECTION)]
 struct ServedEnvironmentArgs {
     /// Environment, configured in envs/.env.NAME [default: local]
     #[arg(long, short, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -53,16 +63,16 @@ struct ServedEnvironmentArgs {
     no_env: bool,
 
     /// Folder of the env files [default: envs/ in the working directory or one above it]
-    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, value_name = "DIR")]
     envs_dir: Option<PathBuf>,
 }
 
 // Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Serve")]
+#[command(next_help_heading = heading::SOURCE_AND_TARGET)]
 struct ServeOnlyArgs {
     /// Address to listen on; port 0 chooses a free port [default: endpoint of the environment]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", help_heading = heading::CONNECTION)]
     listen: Option<ListenAddress>,
 
     #[arg(
@@ -83,15 +93,15 @@ struct ServeOnlyArgs {
     from: Vec<PathBuf>,
 
     /// With --from: delete and recreate tables that exist
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "from", help_heading = heading::SAFETY)]
     replace: bool,
 
-    /// Keep items past their TTL; without it, they are removed once a minute
-    #[arg(long)]
+    /// Keep items past their TTL [default: remove them once a minute]
+    #[arg(long, help_heading = heading::TABLE_SETTINGS)]
     no_ttl: bool,
 
-    /// Write the endpoint, region and credentials to this file when ready; removed at the end
-    #[arg(long, value_name = "FILE")]
+    /// Write endpoint, region and credentials to this file when ready; removed at exit
+    #[arg(long, value_name = "FILE", help_heading = heading::OUTPUT)]
     ready_file: Option<PathBuf>,
 }
 
@@ -123,6 +133,7 @@ pub(crate) enum Storage {
 
 impl Arguments<ServeCommand> for ServeArgs {
     const COMMAND: &'static str = "servedb";
+    const HELP: Help = HELP;
     const IS_SERVER: bool = true;
 
     fn output_options(&self) -> OutputOptions {
@@ -151,6 +162,7 @@ impl Arguments<ServeCommand> for ServeArgs {
                 no_env: environment.no_env,
                 envs_dir: environment.envs_dir,
                 working_dir: working_dir()?,
+                state_dir: state_dir(),
                 ..EnvironmentRequest::default()
             },
             listen: serve.listen,

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::heading;
 use super::mapping::MappingArgs;
 use crate::error::{Error, Result};
 use crate::ops::set::{TableMapping, TablePattern};
 
 /// Which tables of a set are used, and under which names.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Several tables")]
+#[command(next_help_heading = heading::SELECTION)]
 pub(crate) struct SetTablesArgs {
     /// Use only these tables of a set: names or patterns such as 'prod-*', separated by commas;
     /// repeatable

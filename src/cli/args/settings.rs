@@ -3,31 +3,32 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::heading;
 use crate::error::{Error, Result};
 use crate::schema::{LaterIndexes, Overrides, Setting, SettingChoice};
 
 /// Options about table settings.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Settings")]
+#[command(next_help_heading = heading::TABLE_SETTINGS)]
 pub(crate) struct SettingArgs {
-    #[arg(long, help = with_help(), value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, help = with_help(), value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     with: Vec<Setting>,
 
     /// Skip these settings (names as for --with)
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     without: Vec<Setting>,
 
     /// Apply these settings before the items are written, not after (names as for --with)
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = setting_parser(), hide_possible_values = true)]
     settings_first: Vec<Setting>,
 
     /// Create the GSIs of a new table after its items; items that do not fit the key of an index are
     /// then in the table, but not in the index
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     indexes_after: bool,
 
     /// Apply the settings to an existing table, too; GSIs that it lacks are created
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     apply_settings: bool,
 }
 

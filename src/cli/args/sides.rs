@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::common::working_dir;
+use super::common::{state_dir, working_dir};
+use super::heading;
 use crate::environment::{CopyFile, CopySide, EnvironmentRequest, SideInFile};
 use crate::error::{Error, Result};
 
 /// Where the source and the target are.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Environments")]
+#[command(next_help_heading = heading::CONNECTION)]
 pub(super) struct SideArgs {
     /// Environment of the source, configured in envs/.env.NAME
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -22,7 +23,7 @@ pub(super) struct SideArgs {
     to: Option<String>,
 
     /// Folder of the env files [default: envs/ in the working directory or one above it]
-    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, value_name = "DIR")]
     envs_dir: Option<PathBuf>,
 
     #[arg(
@@ -37,6 +38,7 @@ pub(super) struct SideArgs {
         long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
+        help_heading = heading::SOURCE_AND_TARGET,
         help = "Tables to copy: a name, a list or patterns such as 'prod-*'; repeatable [default: \
                 DYNAMODB_TABLE of the source environment]"
     )]
@@ -51,11 +53,11 @@ pub(super) struct SideArgs {
     from_region: Option<String>,
 
     /// DynamoDB endpoint of the source, or embedded:FILE
-    #[arg(long, value_name = "URL", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     from_endpoint_url: Option<String>,
 
     /// IAM role to assume for the source
-    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new())]
     from_role_arn: Option<String>,
 
     /// Profile of the AWS configuration for the target; without --to, no env file is used
@@ -67,15 +69,15 @@ pub(super) struct SideArgs {
     to_region: Option<String>,
 
     /// DynamoDB endpoint of the target, or embedded:FILE
-    #[arg(long, value_name = "URL", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     to_endpoint_url: Option<String>,
 
     /// IAM role to assume for the target
-    #[arg(long, value_name = "ARN", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ARN", value_parser = NonEmptyStringValueParser::new())]
     to_role_arn: Option<String>,
 
     /// Use a protected environment through a remote http:// endpoint, without encryption
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     allow_insecure_endpoint: bool,
 }
 
@@ -150,6 +152,7 @@ impl SideArgs {
         let common = EnvironmentRequest {
             envs_dir: self.envs_dir,
             working_dir: working_dir.clone(),
+            state_dir: state_dir(),
             allow_insecure_endpoint: self.allow_insecure_endpoint,
             ..EnvironmentRequest::default()
         };

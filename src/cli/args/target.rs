@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::heading;
 use super::value::{boost, cap};
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, RestoreSource, VerifyMode};
@@ -12,6 +13,7 @@ use crate::schema::Boost;
 
 // Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = heading::SAFETY)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct TargetArgs {
     /// If the table exists, change nothing and succeed
@@ -35,29 +37,29 @@ pub(super) struct TargetArgs {
     #[arg(
         long,
         value_name = "FILE",
-        hide_short_help = true,
+        help_heading = heading::TABLE_SETTINGS,
         conflicts_with = "data_only"
     )]
     pub(super) schema: Option<PathBuf>,
 
     /// Only create the table and apply its settings; write no items
-    #[arg(long, conflicts_with_all = ["data_only", "indexes_after"])]
+    #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["data_only", "indexes_after"])]
     pub(super) schema_only: bool,
 
     /// Only write the items; create no table and change no settings
-    #[arg(long, conflicts_with_all = ["SettingArgs", "OverrideArgs"])]
+    #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["SettingArgs", "OverrideArgs"])]
     pub(super) data_only: bool,
 
     /// While writing, raise the write capacity of a provisioned table and its indexes to N WCU, or
     /// switch it to on-demand; reverted at the end, after a failure and after Ctrl-C
-    #[arg(long, value_name = "N|on-demand", hide_short_help = true, value_parser = boost, conflicts_with = "schema_only")]
+    #[arg(long, value_name = "N|on-demand", help_heading = heading::THROUGHPUT, value_parser = boost, conflicts_with = "schema_only")]
     pub(super) boost_write_capacity: Option<Boost>,
 
     /// Items per request, at most 25
     #[arg(
         long,
         value_name = "N",
-        hide_short_help = true,
+        help_heading = heading::THROUGHPUT,
         default_value_t = u8::try_from(BATCH_WRITE_ITEMS).unwrap_or(u8::MAX),
         value_parser = clap::value_parser!(u8).range(1..=i64::try_from(BATCH_WRITE_ITEMS).unwrap_or(i64::MAX))
     )]
@@ -68,21 +70,21 @@ pub(super) struct TargetArgs {
     pub(super) on_conflict: OnConflict,
 
     /// Stop at the first rejected item
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     pub(super) strict: bool,
 
     /// Create or replace the table even if the source contains no items
-    #[arg(long, hide_short_help = true, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
+    #[arg(long, conflicts_with_all = ["schema_only", "data_only", "no_create"])]
     pub(super) allow_empty: bool,
 
     /// Maximum write units per second of the table and its indexes together, a percentage of the
     /// smallest of their capacities, or none [default: 50% for a table in a protected environment
     /// that already holds items]
-    #[arg(long, value_name = "N|N%|none", value_parser = cap, conflicts_with = "schema_only")]
+    #[arg(long, value_name = "N|N%|none", help_heading = heading::THROUGHPUT, value_parser = cap, conflicts_with = "schema_only")]
     pub(super) max_wcu: Option<Cap>,
 
     /// Maximum write units per second of all tables together, in addition to --max-wcu for each
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", help_heading = heading::THROUGHPUT, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_total_wcu: Option<u32>,
 
     /// How to verify the result

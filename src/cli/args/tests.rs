@@ -213,7 +213,8 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--table=",
         "--env=",
         "--output=",
-        "stray",
+        "films --table films",
+        "films --all-tables",
     ] {
         let error = DumpArgs::try_parse_from(words("dumpdb", line)).expect_err(line);
         assert_eq!(
@@ -247,6 +248,8 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--verify sometimes",
         "--verify count",
         "--confirm=",
+        "a --source b",
+        "a b",
     ] {
         let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
         assert_eq!(
@@ -272,6 +275,20 @@ fn frequent_options_have_short_forms() {
         .unwrap();
     assert_eq!(command.source(), SourceSpec::path("a"));
     assert_eq!(command.common.environment.name.as_deref(), Some("dev"));
+}
+
+#[test]
+fn the_table_to_dump_and_the_dump_to_restore_need_no_flag() {
+    let table = |line: &str| dump_command(line).unwrap().common.environment.table;
+    assert_eq!(table("films -e dev").as_deref(), Some("films"));
+    assert_eq!(table("films users").as_deref(), Some("films,users"));
+    assert_eq!(table("-e dev"), None);
+
+    assert_eq!(
+        restore("./prod-backup").dump().unwrap(),
+        restore("--source ./prod-backup").dump().unwrap()
+    );
+    assert!(restore("-").reads_stdin());
 }
 
 #[test]

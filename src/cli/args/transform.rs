@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 
+use super::heading;
 use super::value::{nonzero_duration, sample};
 use crate::backup::read_text;
 use crate::environment::Environment;
@@ -20,34 +21,34 @@ const MASK_KEY_VARIABLE: &str = "DYNADUMP_MASK_KEY";
 
 /// Options of transforms.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Items")]
+#[command(next_help_heading = heading::TRANSFORM)]
 pub(crate) struct TransformArgs {
-    /// Keep this percentage of the partition keys with all their items, for example 5%; the same
-    /// keys in every table
-    #[arg(long, value_name = "PERCENT", value_parser = sample)]
+    /// Keep all items of this percentage of the partition keys, for example 5%; the same keys in
+    /// every table
+    #[arg(long, help_heading = heading::SELECTION, value_name = "PERCENT", value_parser = sample)]
     sample: Option<Sample>,
 
     #[command(flatten)]
     steps: StepArgs,
 
     /// With --dry-run: show the first N items that change, before and after
-    #[arg(long, value_name = "N", hide_short_help = true, requires = "dry_run")]
+    #[arg(long, value_name = "N", requires = "dry_run")]
     show: Option<usize>,
 
     /// With --show: show the original values of masked attributes; not in protected environments
-    #[arg(long, hide_short_help = true, requires = "show")]
+    #[arg(long, requires = "show")]
     show_originals: bool,
 }
 
 // Steps that change or select items, also for `verifydb`. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Items",
+    next_help_heading = heading::TRANSFORM,
     group = ArgGroup::new("transform_program").args(["transform_command", "transform_python"]).multiple(true)
 )]
 pub(crate) struct StepArgs {
     /// Keep items that satisfy this jq condition, for example '.year | num > 1990'
-    #[arg(long = "where", value_name = "EXPR", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long = "where", help_heading = heading::SELECTION, value_name = "EXPR", value_parser = NonEmptyStringValueParser::new())]
     condition: Option<String>,
 
     /// Apply this jq filter to each item in DynamoDB JSON; can be repeated (see docs/TRANSFORM.md)
@@ -55,7 +56,7 @@ pub(crate) struct StepArgs {
     transform: Vec<String>,
 
     /// Pipe the items through this program: JSON Lines in, one line out for each
-    #[arg(long, value_name = "COMMAND", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     transform_command: Option<String>,
 
     /// Call this Python function (module:function or path/to/file.py:function) on each item; it
@@ -67,23 +68,17 @@ pub(crate) struct StepArgs {
     #[arg(
         long,
         value_name = "PATH",
-        hide_short_help = true,
         requires = "transform_python",
         default_value = "python3"
     )]
     python: PathBuf,
 
     /// Number of parallel instances of the program or interpreter [default: one per core]
-    #[arg(
-        long,
-        value_name = "N",
-        hide_short_help = true,
-        requires = "transform_program"
-    )]
+    #[arg(long, value_name = "N", requires = "transform_program")]
     transform_jobs: Option<NonZeroUsize>,
 
     /// Abort if the program or function does not respond for this long
-    #[arg(long, value_name = "DURATION", hide_short_help = true, value_parser = nonzero_duration, default_value = "60s")]
+    #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "60s")]
     transform_timeout: Duration,
 
     /// Mask values according to the rules in this file (see docs/TRANSFORM.md)
@@ -94,7 +89,6 @@ pub(crate) struct StepArgs {
         long,
         value_name = "FILE",
         requires = "mask",
-        hide_short_help = true,
         help = "File with the secret key for masks [default: the variable DYNADUMP_MASK_KEY]"
     )]
     mask_key_file: Option<PathBuf>,

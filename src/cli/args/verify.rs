@@ -6,6 +6,8 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{CallArgs, EnvironmentArgs, OutputArgs, default_folder, resolve_read_only};
+use super::heading;
+use super::help::Help;
 use super::overrides::OverrideArgs;
 use super::scope::ScopeArgs;
 use super::set_tables::{SetTables, SetTablesArgs, table_and_set};
@@ -13,7 +15,6 @@ use super::transform::StepArgs;
 use super::value::{cap, sample};
 use super::{Arguments, CommonOptions};
 use crate::backup::{DumpSet, SourceSpec};
-use crate::cli::exit;
 use crate::cli::terminal::output::OutputOptions;
 use crate::environment::{Environment, EnvironmentRequest};
 use crate::error::{Error, Result};
@@ -23,33 +24,41 @@ use crate::ops::set::{Scope, SelectionOptions, TableSelection};
 use crate::ops::verify::CompareOptions;
 use crate::schema::Overrides;
 
-const EXAMPLES: &str = "\
-EXAMPLES
-  verifydb ./prod-backup                              check the integrity of a dump
+const HELP: Help = Help {
+    frequent: &[
+        "env",
+        "table",
+        "source",
+        "against-env",
+        "quick",
+        "sample",
+        "exact",
+        "schema-only",
+        "max-rcu",
+        "json",
+    ],
+    examples: "  verifydb ./prod-backup                              check the integrity of a dump
+  verifydb ./prod-backup -e staging                   compare a table with a dump
+  verifydb -e prod --against-env=staging              compare two tables",
+    more_examples: "
   verifydb ./prod-backup --quick                      check only its sizes and checksums
-  verifydb -s ./prod-backup -e staging                compare a table with a dump
   verifydb -s ./prod-backup -e staging --exact        including items that only the table has
   verifydb -s ./prod-backup -e staging --schema-only  compare keys, indexes and settings
   verifydb -s ./prod-backup -e staging --sample 1%
   verifydb -s ./prod-backup -e staging --transform-python migrate.py:rekey
                                                       after a restore with this step
   verifydb -s ./prod-set -e dev --map 'prod-*=dev-*'  compare the tables of a set
-  verifydb -e prod --against-env=staging              compare two tables
   verifydb -e prod --against-env=dev --table 'prod-*' --map 'prod-*=dev-*'
   verifydb -e prod --against-env=staging --schema-only
-  verifydb -e dev --table films --against-table copy";
+  verifydb -e dev --table films --against-table copy",
+};
 
 /// Check the integrity of a dump, or compare a table with a dump or another table. Changes nothing.
 #[derive(Debug, Parser)]
-#[command(
-    name = "verifydb",
-    version,
-    max_term_width = 100,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help())
-)]
+#[command(name = "verifydb")]
 pub(crate) struct VerifyArgs {
     /// Dump or set to check; same as --source
-    #[arg(value_name = "DIR|FILE", conflicts_with = "source")]
+    #[arg(value_name = "DIR|FILE", conflicts_with = "source", help_heading = heading::SOURCE_AND_TARGET)]
     dump: Option<PathBuf>,
 
     #[command(flatten)]
@@ -79,12 +88,12 @@ pub(crate) struct VerifyArgs {
 
 // Options that only `verifydb` has. Not a doc comment: clap would take it for the description of the command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Verify")]
+#[command(next_help_heading = heading::SELECTION)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct VerifyOnlyArgs {
     /// Dump folder or file of items; with an environment or a table, compare the table with it
     /// [default: backups/dynamodb/ENV/]
-    #[arg(long, short, value_name = "DIR|FILE")]
+    #[arg(long, short, value_name = "DIR|FILE", help_heading = heading::SOURCE_AND_TARGET)]
     source: Option<PathBuf>,
 
     /// Compare with the table of this environment instead of a dump
@@ -92,6 +101,7 @@ struct VerifyOnlyArgs {
         long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
+        help_heading = heading::SOURCE_AND_TARGET,
         conflicts_with_all = ["source", "dump"]
     )]
     against_env: Option<String>,
@@ -100,6 +110,7 @@ struct VerifyOnlyArgs {
         long,
         value_name = "NAME",
         value_parser = NonEmptyStringValueParser::new(),
+        help_heading = heading::SOURCE_AND_TARGET,
         conflicts_with_all = ["source", "dump"],
         help = "Compare with this table instead of a dump [default: DYNAMODB_TABLE of \
                 --against-env, then the name of the first table]"
@@ -110,9 +121,9 @@ struct VerifyOnlyArgs {
     #[arg(long, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
     quick: bool,
 
-    /// Accept incomplete items, such as one page of an `aws dynamodb scan` (`NextToken`,
-    /// `LastEvaluatedKey`, wrong `Count`); without it, exit code 12
-    #[arg(long, hide_short_help = true, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
+    /// Accept an incomplete dump, such as one page of `aws dynamodb scan` (`NextToken`,
+    /// `LastEvaluatedKey` or a wrong `Count`) [default: exit code 12]
+    #[arg(long, help_heading = heading::SAFETY, conflicts_with_all = ["against_env", "against_table", "schema_only"])]
     accept_incomplete: bool,
 
     /// Count items that only the table has as differences; always the case between two tables
@@ -123,22 +134,22 @@ struct VerifyOnlyArgs {
     #[arg(long, conflicts_with_all = ["quick", "schema_only"])]
     keys_only: bool,
 
-    /// Compare this percentage of the keys, for example 1%; the same keys on both sides. All items
-    /// are read nevertheless. With a step that changes items, the keys are those of the dump
+    /// Compare this percentage of the keys, for example 1%; all items are still read
+    ///
+    /// The same keys on both sides. With a transform, the keys are those of the dump.
     #[arg(long, value_name = "PERCENT", value_parser = sample, conflicts_with_all = ["quick", "schema_only"])]
     sample: Option<Sample>,
 
-    /// Compare keys, indexes and settings with the dump's schema or the other table; read no items.
-    /// Exit code 3 if they differ
+    /// Compare keys, indexes and settings, and read no items; exit code 3 if they differ
     #[arg(long)]
     schema_only: bool,
 
     /// With --schema-only: compare with this schema instead of the dump's
-    #[arg(long, value_name = "FILE", hide_short_help = true, requires = "schema_only", conflicts_with_all = ["against_env", "against_table"])]
+    #[arg(long, value_name = "FILE", help_heading = heading::TABLE_SETTINGS, requires = "schema_only", conflicts_with_all = ["against_env", "against_table"])]
     schema: Option<PathBuf>,
 
     /// Use strongly consistent reads, which consume twice the read units
-    #[arg(long, hide_short_help = true, conflicts_with_all = ["quick", "schema_only"])]
+    #[arg(long, help_heading = heading::THROUGHPUT, conflicts_with_all = ["quick", "schema_only"])]
     consistent_read: bool,
 
     /// Maximum read units per second of each table, a percentage of its capacity, or none
@@ -146,6 +157,7 @@ struct VerifyOnlyArgs {
     #[arg(
         long,
         value_name = "N|N%|none",
+        help_heading = heading::THROUGHPUT,
         value_parser = cap,
         conflicts_with_all = ["quick", "schema_only"]
     )]
@@ -200,6 +212,7 @@ pub(crate) struct VerifyCommand {
 
 impl Arguments<VerifyCommand> for VerifyArgs {
     const COMMAND: &'static str = "verifydb";
+    const HELP: Help = HELP;
 
     fn output_options(&self) -> OutputOptions {
         self.output.output_options()
@@ -208,7 +221,7 @@ impl Arguments<VerifyCommand> for VerifyArgs {
     fn resolve(self) -> Result<VerifyCommand> {
         let Self {
             dump,
-            environment,
+            mut environment,
             verify,
             scope,
             set,
@@ -217,6 +230,7 @@ impl Arguments<VerifyCommand> for VerifyArgs {
             calls,
             ..
         } = self;
+        environment.skip_needless_env();
 
         let selects_table = environment.selects_table();
         let task = verify.task(selects_table, overrides.resolve()?)?;
@@ -388,6 +402,7 @@ impl VerifyCommand {
                 name: Some(name.clone()),
                 envs_dir: first.envs_dir.clone(),
                 working_dir: first.working_dir.clone(),
+                state_dir: first.state_dir.clone(),
                 table: second.table.clone(),
                 allow_insecure_endpoint: first.allow_insecure_endpoint,
                 ..EnvironmentRequest::default()

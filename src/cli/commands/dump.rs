@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{dump_set, list_tables};
+use super::{dump_set, init, list_tables};
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -23,6 +23,10 @@ use crate::store::{MissingDatabase, Reader};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
+    if command.init {
+        return init::run(&session);
+    }
+
     if let Some(dumps) = &command.list_with_dumps {
         return list_tables::run(&command, dumps, &session).await;
     }

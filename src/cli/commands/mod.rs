@@ -6,6 +6,7 @@ mod copy_set;
 pub(crate) mod diff;
 pub(crate) mod dump;
 mod dump_set;
+mod init;
 mod list_tables;
 pub(crate) mod restore;
 pub(crate) mod restore_set;

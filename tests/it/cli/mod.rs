@@ -3,6 +3,7 @@
 mod accounts;
 mod credentials;
 mod environments;
+mod first_use;
 mod list_tables;
 mod local_credentials;
 mod option_pairs;

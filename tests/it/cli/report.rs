@@ -216,10 +216,19 @@ fn every_help_lists_the_exit_codes_and_the_two_lines() {
             );
         }
 
-        let version = run(Project::empty().command(program, ["--version"]), Vec::new()).exits(0);
-        assert_eq!(
-            version.output().trim(),
-            format!("{program} {}", env!("CARGO_PKG_VERSION"))
-        );
+        let version = |flag: &str| {
+            let shown = run(Project::empty().command(program, [flag]), Vec::new()).exits(0);
+            shown.output().trim().to_owned()
+        };
+        let short = format!("{program} {}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(version("-V"), short);
+        let details = version("--version");
+        assert_eq!(details.lines().next(), Some(short.as_str()));
+        for fact in ["target: ", "features: cli, embedded", "engine: dynoxide "] {
+            assert!(
+                details.lines().any(|line| line.starts_with(fact)),
+                "{details}"
+            );
+        }
     }
 }
