@@ -1,5 +1,4 @@
 //! Records the commit, date and target of a build for `--version`.
-#![expect(clippy::print_stdout, reason = "cargo reads standard output")]
 
 use std::path::Path;
 use std::process::Command;

@@ -182,7 +182,7 @@ fn man_pages_render_and_describe_every_heading() {
         assert!(page.contains(".TH"), "{page}");
 
         // Without a renderer, the source of the page is looked at.
-        let text = check("groff", &["-man", "-Tutf8", "-ww"], &page).unwrap_or(page);
+        let text = check("groff", &["-k", "-man", "-Tutf8", "-ww"], &page).unwrap_or(page);
         for part in ["EXAMPLES", "EXIT CODES", "verbose"] {
             assert!(text.contains(part), "{part}\n{text}");
         }
