@@ -172,17 +172,17 @@ mod tests {
     use crate::cli::args::help::command;
     use crate::cli::args::{CopyArgs, DumpArgs, RestoreArgs, VerifyArgs};
 
-    fn error(command: Command, words: &[&str]) -> Error {
+    fn error(command: &Command, words: &[&str]) -> Error {
         let words = std::iter::once(&"x").chain(words);
         let notice = command
             .clone()
             .try_get_matches_from(words)
             .expect_err("a mistake");
 
-        usage_error(&notice, &command)
+        usage_error(&notice, command)
     }
 
-    fn hint(command: Command, words: &[&str]) -> String {
+    fn hint(command: &Command, words: &[&str]) -> String {
         error(command, words).hint().unwrap_or_default().to_owned()
     }
 
@@ -212,7 +212,7 @@ mod tests {
             (&verify, "--endpoint", "--endpoint-url"),
         ] {
             assert_eq!(
-                hint(command.clone(), &[given, "x"]),
+                hint(command, &[given, "x"]),
                 format!("use {ours}"),
                 "{given}"
             );
@@ -248,20 +248,17 @@ mod tests {
     #[test]
     fn a_misspelled_flag_suggests_similar_ones_and_a_strange_one_the_help() {
         let dump = command::<DumpArgs, _>();
+        assert_eq!(hint(&dump, &["--tabel=films"]), "did you mean --table?");
         assert_eq!(
-            hint(dump.clone(), &["--tabel=films"]),
-            "did you mean --table?"
-        );
-        assert_eq!(
-            hint(dump.clone(), &["--parrallel-tables=3"]),
+            hint(&dump, &["--parrallel-tables=3"]),
             "did you mean --parallel-tables?"
         );
-        assert_eq!(hint(dump, &["--xyz"]), "see `dumpdb --help`");
+        assert_eq!(hint(&dump, &["--xyz"]), "see `dumpdb --help`");
     }
 
     #[test]
     fn the_message_has_one_line_and_the_hint_has_the_values() {
-        let wrong = error(command::<DumpArgs, _>(), &["--color=none"]);
+        let wrong = error(&command::<DumpArgs, _>(), &["--color=none"]);
         assert_eq!(
             (wrong.to_string().as_str(), wrong.hint()),
             (
@@ -270,7 +267,7 @@ mod tests {
             )
         );
 
-        let wrong = error(command::<DumpArgs, _>(), &["--env=a", "--no-env"]);
+        let wrong = error(&command::<DumpArgs, _>(), &["--env=a", "--no-env"]);
         assert_eq!(
             (wrong.to_string().as_str(), wrong.hint()),
             (

@@ -213,8 +213,6 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--table=",
         "--env=",
         "--output=",
-        "films --table films",
-        "films --all-tables",
     ] {
         let error = DumpArgs::try_parse_from(words("dumpdb", line)).expect_err(line);
         assert_eq!(
@@ -248,8 +246,6 @@ fn invalid_arguments_are_rejected_by_clap() {
         "--verify sometimes",
         "--verify count",
         "--confirm=",
-        "a --source b",
-        "a b",
     ] {
         let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
         assert_eq!(
@@ -289,6 +285,16 @@ fn the_table_to_dump_and_the_dump_to_restore_need_no_flag() {
         restore("--source ./prod-backup").dump().unwrap()
     );
     assert!(restore("-").reads_stdin());
+
+    for line in ["films --table films", "films --all-tables"] {
+        let error = DumpArgs::try_parse_from(words("dumpdb", line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE));
+    }
+
+    for line in ["a --source b", "a b"] {
+        let error = RestoreArgs::try_parse_from(words("restoredb", line)).expect_err(line);
+        assert_eq!(error.exit_code(), i32::from(crate::cli::exit::USAGE));
+    }
 }
 
 #[test]
