@@ -172,6 +172,25 @@ impl Items {
         }
     }
 
+    /// The items in `range` with a copy of their text, so that the rest of the text can be dropped. Indexes past the end are ignored.
+    #[must_use]
+    pub(crate) fn copied(&self, range: std::ops::Range<usize>) -> Self {
+        let Self { text, mut spans } = self.slice(range);
+        let (Some(first), Some(last)) = (spans.first().copied(), spans.last().copied()) else {
+            return Self::default();
+        };
+
+        for span in &mut spans {
+            span.start -= first.start;
+            span.end -= first.start;
+        }
+
+        Self {
+            text: Bytes::copy_from_slice(&text[first.start as usize..last.end as usize]),
+            spans,
+        }
+    }
+
     /// Keeps the first `most` items.
     pub fn truncate(&mut self, most: usize) {
         self.spans.truncate(most);

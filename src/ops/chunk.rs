@@ -3,15 +3,20 @@
 //! A chunk belongs to one lane, a part of the source that is read in order. Its position says where the lane continues. What a
 //! position is depends on the source: the next key of a segment, or an offset in a file. Sinks only keep it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::lane_permit::LanePermit;
 use crate::backup::Unreadable;
 use crate::item::Items;
 use crate::store::{PageMemoryPermit, ScanPage, WireBytes};
 use crate::transform::Outcome;
+
+/// Maximum text of the items of a batch, unless it is one item.
+const BATCH_TEXT_BYTES: usize = 128 * 1024;
 
 /// The cost of reading a chunk.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -42,6 +47,8 @@ pub(crate) struct Chunk<P> {
     pub(crate) cost: ReadCost,
     /// Held until the last part of the page is dropped.
     pub(crate) memory_permit: Arc<PageMemoryPermit>,
+    /// Held until the sink has taken the last part of the page, if its segment waits for that before it requests another one.
+    pub(crate) segment_permit: Option<Arc<OwnedSemaphorePermit>>,
     /// Held until its items are settled, if the source waits for that.
     pub(crate) lane_permit: Option<Arc<LanePermit>>,
 }
@@ -59,6 +66,7 @@ impl<P> Chunk<P> {
             position: Some(position),
             cost: ReadCost::default(),
             memory_permit: Arc::default(),
+            segment_permit: None,
             lane_permit: None,
         }
     }
@@ -136,8 +144,60 @@ impl<P> Chunk<P> {
             position: None,
             cost: ReadCost::default(),
             memory_permit: Arc::clone(&self.memory_permit),
+            segment_permit: self.segment_permit.clone(),
             lane_permit: self.lane_permit.clone(),
         }
+    }
+
+    /// Splits the chunk into parts that become batches of about `most` items to write, each with a copy of its items: the memory of the
+    /// page is free when the parts are returned. The first part has the cost, the last one the position.
+    pub(crate) fn into_batches(mut self, most: u64) -> VecDeque<Self> {
+        let mut parts = VecDeque::new();
+        let mut start = 0;
+        loop {
+            let end = self.batch_end(start, most);
+            let outcomes = self.outcomes.as_ref();
+            parts.push_back(Self {
+                items: self.items.copied(start..end),
+                outcomes: outcomes.map(|outcomes| outcomes[start..end].to_vec()),
+                memory_permit: Arc::default(),
+                ..self.part(start, end)
+            });
+
+            if end == self.items.len() {
+                break;
+            }
+
+            start = end;
+        }
+
+        if let Some(first) = parts.front_mut() {
+            first.cost = self.cost;
+        }
+
+        if let Some(last) = parts.back_mut() {
+            last.position = self.position.take();
+            last.unreadable = self.unreadable.take();
+        }
+
+        parts
+    }
+
+    /// The end of the batch that starts with the item at `start`.
+    fn batch_end(&self, start: usize, most: u64) -> usize {
+        let mut outputs = 0;
+        let mut bytes = 0;
+        for (index, item) in self.items.iter().enumerate().skip(start) {
+            let count = self.outcome(index).output_count();
+            outputs += count;
+            bytes += item.len();
+            let is_too_large = outputs > most || bytes > BATCH_TEXT_BYTES;
+            if index > start && count > 0 && is_too_large {
+                return index;
+            }
+        }
+
+        self.items.len()
     }
 
     /// Number of items after the transform.
@@ -231,6 +291,43 @@ mod tests {
 
         let items: Vec<_> = parts.iter().flat_map(Chunk::original_items).collect();
         assert_eq!(items, texts(7));
+    }
+
+    #[test]
+    fn batches_are_cut_by_the_items_that_are_written_and_do_not_keep_the_page() {
+        let page = chunk(7);
+        let text = page.items.get(0).unwrap();
+        let parts = page.into_batches(3);
+        drop(parts.iter().map(Chunk::original_items).collect::<Vec<_>>());
+        assert!(text.is_unique(), "no part shares the text of the page");
+        let sizes: Vec<_> = parts.iter().map(|part| part.items.len()).collect();
+        let positions: Vec<_> = parts.iter().map(|part| part.position).collect();
+        let costs: Vec<_> = parts.iter().map(|part| part.cost.read_units).collect();
+        assert_eq!(sizes, [3, 3, 1]);
+        assert_eq!(positions, [None, None, Some(9)]);
+        assert_eq!(costs, [2.0, 0.0, 0.0]);
+        let items: Vec<_> = parts.iter().flat_map(Chunk::original_items).collect();
+        assert_eq!(items, texts(7));
+
+        let empty = chunk(0).into_batches(3);
+        assert_eq!((empty.len(), empty[0].position), (1, Some(9)));
+
+        let outcomes = Some(vec![
+            Outcome::Skipped,
+            Outcome::Unchanged,
+            Outcome::Skipped,
+            Outcome::Several(texts(4)),
+            Outcome::Unchanged,
+            Outcome::Skipped,
+        ]);
+        let transformed = Chunk {
+            outcomes,
+            ..chunk(6)
+        };
+        let parts = transformed.into_batches(3);
+        let outputs: Vec<_> = parts.iter().map(Chunk::output_count).collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.items.len()).collect();
+        assert_eq!((outputs, sizes), (vec![1, 4, 1], vec![3, 1, 2]));
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn transformed<P: Send + 'static>(
         // A program may need many small pages before it answers the first. It limits the bytes in memory itself.
         if has_commands {
             chunk.memory_permit = Arc::default();
+            chunk.segment_permit = None;
         }
 
         stream::iter(chunk.split(PART_ITEMS)).map(Ok)

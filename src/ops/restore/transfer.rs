@@ -1,6 +1,7 @@
 //! Transfer of the items from the source to the table: reading starts before the table is changed, writing when it is ready.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::ops::sink::table::{
     RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WriteOptions,
 };
 use crate::ops::source::lanes::LanePositions;
-use crate::ops::source::{ChunkStream, ItemSource, StoredSource};
+use crate::ops::source::{ChunkStream, ItemSource, LaneQueues, StoredSource};
 use crate::ops::transfer::{Sink, Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::ops::{run_blocking, until_cancelled};
@@ -87,12 +88,18 @@ impl ItemTransfer {
                 let positions = progress.lanes.segments().to_vec();
                 let limit = remaining_limit(plan, &progress);
                 let is_transformed = !plan.prepared.request.transform.is_empty();
+                let keeps_keys = !is_transformed && !ItemKeys::new(plan, &key).change();
+                let batch_size = plan.prepared.request.batch_size;
+                let queues = LaneQueues::new(positions.len(), batch_size, keeps_keys);
                 let source = table
                     .source(&positions)?
                     .with_limit_hint(limit.filter(|_| !is_transformed))
-                    .start(cancel);
+                    .start(cancel)
+                    // To read the pages in memory again costs less than to wait until they are written.
+                    .worth_waiting(Duration::ZERO);
                 let start = (progress, positions);
-                let transfer = SourceTransfer::new(store, plan, source, start, key, reporter)?;
+                let mut transfer = SourceTransfer::new(store, plan, source, start, key, reporter)?;
+                transfer.chunks = transfer.chunks.by_lane(queues);
                 Self::Scanned(Box::new(transfer.wait_for_first_item(plan, cancel).await?))
             }
         };

@@ -1,6 +1,7 @@
 //! Sources: where items come from. Each hands over chunks through a [`ChunkStream`].
 
 mod item_source;
+mod lane_queues;
 pub(crate) mod lanes;
 mod scan;
 mod scanned_table;
@@ -8,6 +9,7 @@ mod stored;
 mod stream;
 
 pub(crate) use item_source::ItemSource;
+pub(crate) use lane_queues::LaneQueues;
 pub(crate) use scan::ScanSource;
 pub(crate) use scanned_table::ScannedTable;
 pub use scanned_table::TableScan;

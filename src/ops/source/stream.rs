@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::task::JoinSet;
 
+use super::lane_queues::LaneQueues;
 use crate::error::{Error, Result};
 use crate::ops::chunk::Chunk;
 
@@ -91,11 +93,43 @@ impl<P> ChunkSender<P> {
     }
 }
 
+/// Chunks that were received and not returned.
+enum Received<P> {
+    /// The rest of the last message.
+    InOrder(VecDeque<Chunk<P>>),
+    /// All that have arrived.
+    ByLane(LaneQueues<P>),
+}
+
+impl<P> Received<P> {
+    fn add(&mut self, chunks: VecDeque<Chunk<P>>) {
+        match self {
+            Self::InOrder(rest) => rest.extend(chunks),
+            Self::ByLane(queues) => chunks.into_iter().for_each(|chunk| queues.add(chunk)),
+        }
+    }
+
+    fn next(&mut self) -> Option<Chunk<P>> {
+        match self {
+            Self::InOrder(rest) => rest.pop_front(),
+            Self::ByLane(queues) => queues.next(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::InOrder(rest) => rest.is_empty(),
+            Self::ByLane(queues) => queues.is_empty(),
+        }
+    }
+}
+
 /// The chunks of a source, in the order of each lane.
 pub(crate) struct ChunkStream<P> {
     messages: mpsc::Receiver<Result<Message<P>>>,
-    /// The rest of the last message.
-    received: VecDeque<Chunk<P>>,
+    received: Received<P>,
+    /// Returned after the chunks that were received before it.
+    failure: Option<Error>,
     /// Number of lanes that have not ended.
     open_lanes: usize,
     is_limited: bool,
@@ -111,7 +145,8 @@ impl<P> ChunkStream<P> {
         let (sender, messages) = mpsc::channel(capacity);
         let stream = Self {
             messages,
-            received: VecDeque::new(),
+            received: Received::InOrder(VecDeque::new()),
+            failure: None,
             open_lanes: lanes,
             is_limited: false,
             worth_waiting: Duration::ZERO,
@@ -132,6 +167,14 @@ impl<P> ChunkStream<P> {
         Self {
             worth_waiting: source.worth_waiting,
             tasks: std::mem::take(&mut source.tasks),
+            ..self
+        }
+    }
+
+    /// Returns a few items of each lane in turn.
+    pub(crate) fn by_lane(self, queues: LaneQueues<P>) -> Self {
+        Self {
+            received: Received::ByLane(queues),
             ..self
         }
     }
@@ -158,7 +201,8 @@ impl<P> ChunkStream<P> {
         // What a task sends before it notices is dropped with the channel.
         let (_, closed) = mpsc::channel(1);
         self.messages = closed;
-        self.received.clear();
+        self.received = Received::InOrder(VecDeque::new());
+        self.failure = None;
         self.open_lanes = 0;
         self.tasks.abort_all();
     }
@@ -166,39 +210,64 @@ impl<P> ChunkStream<P> {
     /// The next chunk; `None` when all lanes have ended. Can be cancelled without losing a chunk.
     pub(crate) async fn next(&mut self) -> Option<Result<Chunk<P>>> {
         loop {
-            if let Some(chunk) = self.received.pop_front() {
+            self.receive_ready();
+            if let Some(chunk) = self.received.next() {
                 return Some(Ok(chunk));
             }
 
-            if self.open_lanes == 0 {
-                return None;
+            if self.received.is_empty() {
+                if let Some(error) = self.failure.take() {
+                    return Some(Err(error));
+                }
+
+                if self.open_lanes == 0 {
+                    return None;
+                }
+            } else if self.open_lanes == 0 {
+                // Only the sink returns the permits of lanes. It is asked again afterwards.
+                return std::future::pending().await;
             }
 
             let message = self.messages.recv().await;
-            if let Err(error) = self.accept(message) {
-                return Some(Err(error));
+            self.accept(message);
+        }
+    }
+
+    /// Receives all chunks that have arrived, if they are returned by lane: then they are of as many lanes as possible.
+    fn receive_ready(&mut self) {
+        if !matches!(self.received, Received::ByLane(_)) {
+            return;
+        }
+
+        while self.open_lanes > 0 {
+            match self.messages.try_recv() {
+                Ok(message) => self.accept(Some(message)),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => self.accept(None),
             }
         }
     }
 
     /// Takes over what a message contains.
-    fn accept(&mut self, message: Option<Result<Message<P>>>) -> Result<()> {
+    fn accept(&mut self, message: Option<Result<Message<P>>>) {
         match message {
-            Some(Ok(Message::Chunks(chunks))) => self.received = chunks,
+            Some(Ok(Message::Chunks(chunks))) => self.received.add(chunks),
             Some(Ok(Message::LaneEnd)) => self.open_lanes -= 1,
             Some(Ok(Message::Limit)) => {
                 self.open_lanes = 0;
                 self.is_limited = true;
             }
-            Some(Err(error)) => return Err(error),
-            None => {
-                return Err(Error::failed(
-                    "reading the source ended unexpectedly; this is a bug",
-                ));
-            }
+            Some(Err(error)) => self.fail(error),
+            None => self.fail(Error::failed(
+                "reading the source ended unexpectedly; this is a bug",
+            )),
         }
+    }
 
-        Ok(())
+    /// Ends the stream with an error.
+    fn fail(&mut self, error: Error) {
+        self.open_lanes = 0;
+        self.failure = Some(error);
     }
 }
 
@@ -265,6 +334,30 @@ mod tests {
             .expect("a failure")
             .expect_err("no chunk");
         assert!(error.to_string().contains("ended unexpectedly"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn chunks_by_lane_are_those_of_the_lanes_with_permits_before_the_failure_of_the_source() {
+        let (sender, stream) = ChunkStream::new(2, 8);
+        let mut stream = stream.by_lane(LaneQueues::new(2, 25, true));
+        for lane in [0, 0, 0, 1] {
+            sender.reserve().await.expect("room").send(chunk(lane));
+        }
+
+        sender.fail(Error::failed("provoked")).await;
+        let mut held = Vec::new();
+        for lane in [0, 1, 0] {
+            let next = stream.next().await.expect("a chunk").expect("read");
+            assert_eq!(next.lane, lane);
+            held.push(next.lane_permit);
+        }
+
+        assert!(held.iter().all(Option::is_some));
+        held.clear();
+        assert_eq!(stream.next().await.expect("a chunk").expect("read").lane, 0);
+        let failure = stream.next().await.expect("a failure");
+        assert_eq!(failure.expect_err("no chunk").to_string(), "provoked");
+        assert!(stream.next().await.is_none());
     }
 
     #[tokio::test]

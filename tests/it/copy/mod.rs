@@ -2,6 +2,7 @@
 
 mod delete_extra;
 mod env_file;
+mod partitions;
 mod resume;
 mod sets;
 mod tables;
@@ -16,7 +17,7 @@ use crate::support::project::{Project, Run};
 
 /// A table `films` on one engine and none on another, each behind a proxy. The environments are `here` and `there`.
 struct Scene {
-    _engines: [Engine; 2],
+    engines: [Engine; 2],
     source: Client,
     target: Client,
     source_proxy: Proxy,
@@ -53,7 +54,7 @@ impl Scene {
             .environment("there", target_proxy.url(), "films");
 
         Self {
-            _engines: engines,
+            engines,
             source: source_client,
             target: target_client,
             source_proxy,
