@@ -27,7 +27,7 @@ use crate::ops::copy::TableScan;
 use crate::ops::restore::{RestoreRequest, RestoreSource};
 use crate::ops::set::copy::CopySetRequest;
 use crate::ops::set::runner::PARALLEL_TABLES;
-use crate::ops::set::{RunOptions, Scope, SelectionOptions, TableMapping};
+use crate::ops::set::{RunOptions, Scope, SelectionOptions, TableMapping, TableSelection};
 
 const HELP: Help = Help {
     frequent: &[
@@ -229,7 +229,11 @@ impl CopyCommand {
     ///
     /// # Errors
     /// The mapping is not valid for them.
-    pub(crate) fn set_request(&self, tables: &[String]) -> Result<CopySetRequest> {
+    pub(crate) fn set_request(
+        &self,
+        tables: &[String],
+        selection: &TableSelection,
+    ) -> Result<CopySetRequest> {
         if self.preview.items > 0 {
             return Err(Error::usage("--show applies to one table")
                 .with_hint("name one table with --table, or omit --show"));
@@ -237,6 +241,7 @@ impl CopyCommand {
 
         Ok(CopySetRequest {
             tables: self.mapping.targets(tables)?,
+            selection: selection.clone(),
             scan: self.scan.clone(),
             each: self.request.clone(),
             options: self.options,

@@ -12,13 +12,15 @@ use crate::cli::report::{CommandOutcome, error_report, to_value};
 use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
+use crate::cli::terminal::set_progress::SetProgress;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{self, copy_set};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::copy::SourceStore;
-use crate::ops::set::copy::{self, CopySetPlan, PlannedCopy};
-use crate::ops::set::{TableSelection, select};
+use crate::ops::restore::RestoreSummary;
+use crate::ops::set::copy::{self, CopyPlan, CopySetPlan, PlannedCopy};
+use crate::ops::set::{SetReporter, TableResult, TableSelection, select};
 use crate::store::Reader;
 
 /// Copies the selected tables. Failures of tables are part of the outcome.
@@ -35,14 +37,14 @@ pub(super) async fn run(
     let common = &command.common;
     let selecting = Box::pin(select(source.store, source.environment, selection));
     let tables = unless_cancelled(&session.cancel, selecting).await?;
-    let request = command.set_request(&tables)?;
+    let request = command.set_request(&tables, selection)?;
     let reporter = session.set_reporter();
     let planning = copy::plan(
         source,
         &store,
         environment,
         request,
-        Arc::clone(&reporter),
+        reporter,
         &session.cancel,
     );
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
@@ -74,22 +76,28 @@ pub(super) async fn run(
     });
     let opening = session.open_writer(store, environment, common, confirmation);
     let store = opening.await?;
-    let copied = copy::run(&store, plan, reporter, &session.cancel, |_| {}).await;
-    session.progress.end();
+    let progress = SetProgress::start(Arc::clone(&session.console), plan.tables_to_copy());
+    let progress = Arc::new(progress);
+    let reporter = Arc::clone(&progress) as Arc<dyn SetReporter>;
+    let done = |result: &TableResult<Box<RestoreSummary>>| {
+        progress.finished(&result.table, text::restore_set::line(&result.outcome));
+    };
+    let copying = copy::run(&store, plan, reporter, &session.cancel, done);
+    let copied = Box::pin(copying).await;
+    progress.end();
+
+    let copied = copied?;
 
     let seconds = started.elapsed().as_secs_f64();
-    let summary = text::restore_set::summary(&copied, environment.name(), seconds);
+    let summary = text::restore_set::summary(&copied, "copied", environment.name(), seconds);
     session.console.outcome(&summary);
 
-    restore_set::finished(facts, &copied, resume_hint, session)
+    restore_set::finished(facts, &copied, "copied", resume_hint, session)
 }
 
 /// The outcome of a dry run. Tables that cannot be copied decide the exit code.
 fn planned(plan: &CopySetPlan) -> Result<CommandOutcome> {
-    let errors = plan
-        .tables
-        .iter()
-        .filter_map(|table| table.plan.as_ref().err());
+    let errors = plan.tables.iter().filter_map(PlannedCopy::error);
     let codes = errors.map(|error| exit::of_error(error.kind()).code);
     let exit_code = exit::of_tables(codes, false);
     let tables: Result<Vec<Value>> = plan.tables.iter().map(planned_table).collect();
@@ -108,8 +116,9 @@ fn planned(plan: &CopySetPlan) -> Result<CommandOutcome> {
 fn planned_table(table: &PlannedCopy) -> Result<Value> {
     let mut fields = json!({ "source": table.table.source, "target": table.table.target });
     let (name, value) = match &table.plan {
-        Ok(plan) => ("plan", to_value(plan)?),
-        Err(error) => ("error", error_report(error)?),
+        CopyPlan::Copy(plan) => ("plan", to_value(plan)?),
+        CopyPlan::Finished(before) => ("copied_before", to_value(before)?),
+        CopyPlan::Refused(error) => ("error", error_report(error)?),
     };
     fields[name] = value;
 

@@ -82,10 +82,10 @@ pub(crate) async fn run(
     let members = members?;
 
     let seconds = started.elapsed().as_secs_f64();
-    let text = restore_set::summary(&members, environment.name(), seconds);
+    let text = restore_set::summary(&members, "restored", environment.name(), seconds);
     session.console.outcome(&text);
 
-    finished(facts, &members, resume_hint, &session)
+    finished(facts, &members, "restored", resume_hint, &session)
 }
 
 /// The outcome of a dry run. Tables that cannot be restored decide the exit code.
@@ -119,10 +119,11 @@ fn planned_table(table: &PlannedMember) -> Result<Value> {
     Ok(fields)
 }
 
-/// The outcome of a run that has ended, with each table.
+/// The outcome of a run that has ended, with each table. `done` is what the command does with a table: restored or copied.
 pub(super) fn finished(
     mut summary: Value,
     members: &[RestoredMember],
+    done: &str,
     resume_hint: Option<String>,
     session: &Session,
 ) -> Result<CommandOutcome> {
@@ -146,13 +147,17 @@ pub(super) fn finished(
         session.console.lines(&[format!("hint: {resume_hint}")]);
     }
 
-    let tables: Result<Vec<Value>> = members.iter().map(restored_table).collect();
+    let tables: Result<Vec<Value>> = members
+        .iter()
+        .map(|member| restored_table(member, done))
+        .collect();
     summary["tables"] = tables?.into();
 
     Ok(CommandOutcome::Tables { summary, exit_code })
 }
 
-fn restored_table(member: &RestoredMember) -> Result<Value> {
+fn restored_table(member: &RestoredMember, done: &str) -> Result<Value> {
+    let [before_outcome, before_field] = ["-", "_"].map(|joint| format!("{done}{joint}before"));
     let mut fields = json!({
         "source": member.source,
         "target": member.target,
@@ -168,8 +173,8 @@ fn restored_table(member: &RestoredMember) -> Result<Value> {
             Some(("summary", to_value(summary)?)),
         ),
         RestoredTable::Finished(before) => (
-            "restored-before",
-            Some(("restored_before", to_value(before)?)),
+            before_outcome.as_str(),
+            Some((before_field.as_str(), to_value(before)?)),
         ),
         RestoredTable::Failed(error) => ("failed", Some(("error", error_report(error)?))),
         RestoredTable::NotStarted => ("not-started", None),

@@ -7,7 +7,7 @@ use super::plan::{item_estimate, location_rows, table_action, transform_rows};
 use super::restore_set::{list_tables, name};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::restore::RestorePlan;
-use crate::ops::set::copy::CopySetPlan;
+use crate::ops::set::copy::{CopyPlan, CopySetPlan, PlannedCopy};
 use crate::ops::table_location::TableLocation;
 
 /// The rows of the plan.
@@ -18,18 +18,18 @@ pub(crate) fn plan(plan: &CopySetPlan) -> Rows {
 
     let tables = plan.tables.iter().map(|table| {
         let action = match &table.plan {
-            Ok(plan) => planned(plan),
-            Err(error) => format!("cannot be copied: {error}"),
+            CopyPlan::Copy(plan) => planned(plan),
+            CopyPlan::Finished(before) => {
+                format!("copied before, {}", format::items(before.items_written))
+            }
+            CopyPlan::Refused(error) => format!("cannot be copied: {error}"),
         };
         (name(&table.table.source, &table.table.target), action)
     });
     list_tables(rows.group("Tables"), tables.collect());
 
     // Each table has the same transform.
-    let mut plans = plan
-        .tables
-        .iter()
-        .filter_map(|table| table.plan.as_ref().ok());
+    let mut plans = plan.tables.iter().filter_map(PlannedCopy::copy);
     if let Some(first) = plans.next() {
         transform_rows(&mut rows, &first.transform);
     }

@@ -9,7 +9,7 @@ use super::summary::OutcomeText;
 use super::{format, summary};
 use crate::cli::exit;
 use crate::error::{Error, ErrorKind};
-use crate::layout::{RowGroup, Rows};
+use crate::layout::{RowGroup, Rows, sentence_case};
 use crate::ops::restore::{self, RestorePreview, RestoreSummary};
 use crate::ops::set::TableOutcome;
 use crate::ops::set::restore::{
@@ -112,13 +112,20 @@ pub(super) fn list_tables(group: &mut RowGroup, tables: Vec<(String, String)>) {
 }
 
 /// The summary: the result, a problem for each table that has one, and a row for each of the others.
-pub(crate) fn summary(members: &[RestoredMember], environment: &str, seconds: f64) -> OutcomeText {
+///
+/// `done` is what the command does with a table: restored or copied.
+pub(crate) fn summary(
+    members: &[RestoredMember],
+    done: &str,
+    environment: &str,
+    seconds: f64,
+) -> OutcomeText {
     let rows = Rows::plain(|group| {
         let restored = members.iter().filter_map(|member| {
             let text = match &member.result {
                 RestoredTable::Restored(summary) => result(summary),
                 RestoredTable::Finished(before) => {
-                    format!("restored before, {}", format::items(before.items_written))
+                    format!("{done} before, {}", format::items(before.items_written))
                 }
                 RestoredTable::Failed(_) => return None,
                 RestoredTable::NotStarted => "not started".to_owned(),
@@ -129,14 +136,15 @@ pub(crate) fn summary(members: &[RestoredMember], environment: &str, seconds: f6
     });
 
     OutcomeText {
-        headline: Some(headline(members, environment, seconds)),
+        headline: Some(headline(members, done, environment, seconds)),
         problems: members.iter().flat_map(problems).collect(),
         rows,
         ..OutcomeText::default()
     }
 }
 
-fn headline(members: &[RestoredMember], environment: &str, seconds: f64) -> String {
+fn headline(members: &[RestoredMember], done: &str, environment: &str, seconds: f64) -> String {
+    let before = format!("{done} before");
     let count = |is: fn(&RestoredTable) -> bool| {
         members.iter().filter(|member| is(&member.result)).count() as u64
     };
@@ -144,7 +152,7 @@ fn headline(members: &[RestoredMember], environment: &str, seconds: f64) -> Stri
     let counts = [
         (
             count(|result| matches!(result, RestoredTable::Finished(_))),
-            "restored before",
+            before.as_str(),
         ),
         (
             count(|result| matches!(result, RestoredTable::Failed(_))),
@@ -164,12 +172,7 @@ fn headline(members: &[RestoredMember], environment: &str, seconds: f64) -> Stri
         _ => 0,
     });
 
-    let is_copied = |member: &RestoredMember| matches!(&member.result, RestoredTable::Restored(summary) if summary.source_read_units.is_some());
-    let action = if members.iter().any(is_copied) {
-        "Copied"
-    } else {
-        "Restored"
-    };
+    let action = sentence_case(done);
 
     format!(
         "{action} {} of {} to {environment} in {}: {}{}.",

@@ -152,6 +152,14 @@ impl fmt::Debug for PreparedRestore {
 }
 
 impl RestorePlan {
+    /// ID of the source, if it is a live table.
+    pub(crate) fn scanned_table_id(&self) -> Option<String> {
+        match &self.prepared.source {
+            ItemSource::Table(table) => table_id(&table.schema),
+            ItemSource::Dump(_) => None,
+        }
+    }
+
     /// The confirmation that [`run`](fn@super::run) requires.
     #[must_use]
     pub fn approval(&self) -> &Approval {

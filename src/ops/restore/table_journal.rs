@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Reporter};
-use crate::field::Field;
 use crate::ops::identity::{StateKey, table_id};
 use crate::ops::journal::{Job, RestoreJob};
 use crate::ops::table_location::TableLocation;
@@ -165,10 +164,7 @@ impl TableJournal {
             self.table,
             lock.display()
         ))
-        .with_hint(format!(
-            "wait until it has finished, or restore into another table with {table}",
-            table = Field::Table
-        ))
+        .with_hint("wait until it has finished, or choose another target table")
     }
 
     /// Reads the journal; `None` if it does not exist.

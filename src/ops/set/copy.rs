@@ -5,15 +5,17 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::grouping::grouped;
+use super::journal::{FinishedTable, OpenSetJournal, SetJournal, SetKind, SetWork};
 use super::mapping::MappedTable;
 use super::reporter::{SetReporter, TableReporter};
 use super::restore::{RestoredMember, RestoredTable};
 use super::runner::{self, RunOptions, TableJob, TableOutcome};
+use super::selection::TableSelection;
 use crate::environment::{Approval, Environment};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Reporter;
 use crate::layout::{counted, names};
 use crate::ops::copy::{self, SourceStore};
+use crate::ops::identity::{StateKey, table_id};
 use crate::ops::restore::{self, RestorePlan, RestoreRequest, RestoreSource, RestoreSummary};
 use crate::ops::source::TableScan;
 use crate::ops::table_location::TableLocation;
@@ -25,6 +27,8 @@ use crate::store::{Reader, Writer};
 pub struct CopySetRequest {
     /// The tables with their targets.
     pub tables: Vec<MappedTable>,
+    /// The selection of the tables, by which an interrupted copy is found.
+    pub selection: TableSelection,
     /// The options of the Scan of each table. Its name is not used.
     pub scan: TableScan,
     /// The options for each table. Its source and table are not used.
@@ -46,6 +50,7 @@ pub struct CopySetPlan {
     pub warnings: Vec<String>,
     approval: Approval,
     options: RunOptions,
+    journal: Option<Arc<SetJournal>>,
 }
 
 /// A table with its plan.
@@ -53,14 +58,45 @@ pub struct CopySetPlan {
 pub struct PlannedCopy {
     /// The names of its source and its target.
     pub table: MappedTable,
-    /// Its plan, or the reason why it cannot be copied.
-    pub plan: Result<Box<RestorePlan>>,
+    /// Its plan.
+    pub plan: CopyPlan,
+}
+
+/// The plan for one table.
+#[derive(Debug)]
+pub enum CopyPlan {
+    /// It will be copied.
+    Copy(Box<RestorePlan>),
+    /// The interrupted run that is resumed has copied it.
+    Finished(FinishedTable),
+    /// It cannot be copied.
+    Refused(Error),
+}
+
+impl PlannedCopy {
+    /// The plan, if the table will be copied.
+    #[must_use]
+    pub fn copy(&self) -> Option<&RestorePlan> {
+        match &self.plan {
+            CopyPlan::Copy(plan) => Some(plan),
+            CopyPlan::Finished(_) | CopyPlan::Refused(_) => None,
+        }
+    }
+
+    /// Why the table cannot be copied.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.plan {
+            CopyPlan::Refused(error) => Some(error),
+            CopyPlan::Copy(_) | CopyPlan::Finished(_) => None,
+        }
+    }
 }
 
 /// Plans the copy of each table, a few at a time. Changes nothing.
 ///
 /// # Errors
-/// Interrupted. A table that cannot be copied is no error of the plan.
+/// The journal cannot be read; interrupted. A table that cannot be copied is no error of the plan.
 pub async fn plan(
     source: SourceStore<'_>,
     store: &Reader,
@@ -71,6 +107,9 @@ pub async fn plan(
 ) -> Result<CopySetPlan> {
     let place = TableLocation::find(store, environment, "", None).await;
     let source_place = TableLocation::find(source.store, source.environment, "", None).await;
+    let work = work(source.environment, &source_place, &request).await;
+    let journal = SetJournal::find(environment, &place, work, &request.each).await?;
+    let journal = journal.map(Arc::new);
     let shared = Arc::new(Shared {
         source_store: source.store.clone(),
         source_environment: source.environment.clone(),
@@ -79,6 +118,7 @@ pub async fn plan(
         scan: request.scan,
         each: request.each,
         reporter,
+        journal: journal.clone(),
     });
     let jobs = request.tables.iter().map(|table| TableJob {
         table: table.target.clone(),
@@ -101,19 +141,23 @@ pub async fn plan(
         .map(|(table, planned)| PlannedCopy {
             table,
             plan: match planned.outcome {
-                TableOutcome::Finished(plan) => Ok(plan),
-                TableOutcome::Failed(error) => Err(error),
-                TableOutcome::NotStarted => Err(interrupted()),
+                TableOutcome::Finished(plan) => plan,
+                TableOutcome::Failed(error) => CopyPlan::Refused(error),
+                TableOutcome::NotStarted => CopyPlan::Refused(interrupted()),
             },
         })
         .collect();
+    let mut warnings = grouped_warnings(&tables);
+    let discarded = journal.as_ref().and_then(|journal| journal.discarded());
+    warnings.extend(discarded.map(ToOwned::to_owned));
     let mut plan = CopySetPlan {
         source: source_place,
         target: place,
-        warnings: grouped_warnings(&tables),
+        warnings,
         tables,
         approval: Approval::nothing(),
         options: request.options,
+        journal,
     };
     if plan.has_work() {
         plan.approval = plan.approval_of_tables(environment);
@@ -125,29 +169,43 @@ pub async fn plan(
 /// Copies the tables as planned. `done` gets the name of each target and its result as soon as its copy has ended.
 ///
 /// The results have the order of the plan. A table that fails does not stop the others, unless the plan says so.
+///
+/// # Errors
+/// Another run copies these tables; the journal cannot be locked.
 pub async fn run(
     store: &Writer,
     plan: CopySetPlan,
     reporter: Arc<dyn SetReporter>,
     cancel: &CancellationToken,
     done: impl FnMut(&runner::TableResult<Box<RestoreSummary>>),
-) -> Vec<RestoredMember> {
+) -> Result<Vec<RestoredMember>> {
     let has_work = plan.has_work();
+    let of_set = TableReporter::new(&plan.source.environment, Arc::clone(&reporter));
+    let journal = match &plan.journal {
+        Some(journal) if has_work => journal.open(&of_set)?,
+        _ => None,
+    };
+    let running = Arc::new(Running {
+        store: store.clone(),
+        reporter,
+        journal,
+    });
     let mut jobs = Vec::new();
     let mut copied = Vec::new();
     for PlannedCopy { table, plan } in plan.tables {
-        let MappedTable { source, target } = table;
         let result = match plan {
-            Ok(plan) => {
+            CopyPlan::Copy(plan) => {
                 jobs.push(TableJob {
-                    table: target.clone(),
+                    table: table.target.clone(),
                     bytes: plan.source.expected_bytes().unwrap_or(0),
-                    work: plan,
+                    work: (table.clone(), plan),
                 });
                 RestoredTable::NotStarted
             }
-            Err(error) => RestoredTable::Failed(error),
+            CopyPlan::Finished(before) => RestoredTable::Finished(before),
+            CopyPlan::Refused(error) => RestoredTable::Failed(error),
         };
+        let MappedTable { source, target } = table;
         copied.push(RestoredMember {
             source,
             target,
@@ -159,14 +217,9 @@ pub async fn run(
         jobs.clear();
     }
 
-    let start = |table: &str, plan: Box<RestorePlan>, cancel: CancellationToken| {
-        let store = store.clone();
-        let reporter: Arc<dyn Reporter> =
-            Arc::new(TableReporter::new(table, Arc::clone(&reporter)));
-        async move {
-            let copying = restore::run(&store, *plan, reporter, cancel);
-            Box::pin(copying).await.map(Box::new)
-        }
+    let start = |_: &str, (table, plan): (MappedTable, Box<RestorePlan>), cancel| {
+        let running = Arc::clone(&running);
+        async move { Box::pin(running.copy(&table, plan, cancel)).await }
     };
     let results = runner::run(jobs, plan.options, cancel, start, done).await;
     let open = copied
@@ -180,7 +233,42 @@ pub async fn run(
         };
     }
 
-    copied
+    if let Some(journal) = &running.journal
+        && copied.iter().all(|member| member.result.is_done())
+    {
+        journal.remove(&of_set);
+    }
+
+    Ok(copied)
+}
+
+/// What the copies of all tables share while they run.
+struct Running {
+    store: Writer,
+    reporter: Arc<dyn SetReporter>,
+    journal: Option<OpenSetJournal>,
+}
+
+impl Running {
+    async fn copy(
+        &self,
+        table: &MappedTable,
+        plan: Box<RestorePlan>,
+        cancel: CancellationToken,
+    ) -> Result<Box<RestoreSummary>> {
+        let reporter = TableReporter::new(&table.target, Arc::clone(&self.reporter));
+        let reporter = Arc::new(reporter);
+        let source_id = plan.scanned_table_id();
+        let copying = restore::run(&self.store, *plan, Arc::clone(&reporter) as _, cancel);
+        let summary = Box::new(Box::pin(copying).await?);
+        if let Some(journal) = &self.journal {
+            journal
+                .record(table, source_id.as_deref(), &summary, reporter.as_ref())
+                .await;
+        }
+
+        Ok(summary)
+    }
 }
 
 impl CopySetPlan {
@@ -193,26 +281,28 @@ impl CopySetPlan {
     /// Whether any table will be copied.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        let is_stopped =
-            self.options.fail_fast && self.tables.iter().any(|table| table.plan.is_err());
+        let is_refused = |table: &PlannedCopy| table.error().is_some();
+        let is_stopped = self.options.fail_fast && self.tables.iter().any(is_refused);
 
-        !is_stopped && self.tables.iter().any(|table| table.plan.is_ok())
+        !is_stopped && self.tables_to_copy() > 0
+    }
+
+    /// Number of tables that will be copied.
+    #[must_use]
+    pub fn tables_to_copy(&self) -> u64 {
+        self.tables.iter().filter_map(PlannedCopy::copy).count() as u64
     }
 
     /// Whether an interrupted copy can be resumed.
     #[must_use]
     pub fn can_be_resumed(&self) -> bool {
-        let mut plans = self
-            .tables
-            .iter()
-            .filter_map(|table| table.plan.as_ref().ok());
-        plans.any(|plan| plan.can_be_resumed())
+        self.journal.is_some()
     }
 
     /// The approval for all tables that are changed.
     fn approval_of_tables(&self, environment: &Environment) -> Approval {
         let changed = |table: &PlannedCopy| {
-            let plan = table.plan.as_ref().ok()?;
+            let plan = table.copy()?;
             (!plan.action.keeps()).then(|| (table.table.target.clone(), plan.approval().clone()))
         };
         let (targets, approvals): (Vec<_>, Vec<_>) = self.tables.iter().filter_map(changed).unzip();
@@ -230,9 +320,31 @@ impl CopySetPlan {
 
 fn grouped_warnings(tables: &[PlannedCopy]) -> Vec<String> {
     grouped(tables.iter().flat_map(|table| {
-        let warnings = table.plan.iter().flat_map(|plan| &plan.warnings);
+        let warnings = table.copy().into_iter().flat_map(|plan| &plan.warnings);
         warnings.map(|warning| (&table.table.target, warning.clone()))
     }))
+}
+
+/// The source and the selection of its tables, as the journal identifies them.
+async fn work(
+    environment: &Environment,
+    location: &TableLocation,
+    request: &CopySetRequest,
+) -> SetWork {
+    let source = StateKey::new(environment, location).await;
+    let scan = &request.scan;
+
+    SetWork {
+        kind: SetKind::Copy,
+        source: format!("environment {}", environment.name()),
+        identity: format!("{source}\n{}", request.selection.identity()),
+        options: format!(
+            "{:?} {:?} {:?} ",
+            scan.limit,
+            scan.selection.filter_identity(),
+            scan.selection.projection_identity()
+        ),
+    }
 }
 
 /// An environment, and where it is if that is not on this machine.
@@ -253,14 +365,17 @@ struct Shared {
     scan: TableScan,
     each: RestoreRequest,
     reporter: Arc<dyn SetReporter>,
+    journal: Option<Arc<SetJournal>>,
 }
 
 impl Shared {
-    async fn plan(
-        &self,
-        table: &MappedTable,
-        cancel: &CancellationToken,
-    ) -> Result<Box<RestorePlan>> {
+    /// Plans the copy of a table, unless an interrupted run has finished it.
+    async fn plan(&self, table: &MappedTable, cancel: &CancellationToken) -> Result<CopyPlan> {
+        let finding = Box::pin(self.find_finished(table));
+        if let Some(before) = until_cancelled(cancel, interrupted, finding).await? {
+            return Ok(CopyPlan::Finished(before));
+        }
+
         let request = RestoreRequest {
             source: RestoreSource::Table(TableScan {
                 table: table.source.clone(),
@@ -284,7 +399,23 @@ impl Shared {
 
         let plan = until_cancelled(cancel, interrupted, Box::pin(planning)).await?;
 
-        Ok(Box::new(plan))
+        Ok(CopyPlan::Copy(Box::new(plan)))
+    }
+
+    /// The record of the table, if an interrupted run has finished it, and neither it nor its source was recreated.
+    async fn find_finished(&self, table: &MappedTable) -> Result<Option<FinishedTable>> {
+        let journal = self.journal.as_deref();
+        let Some(journal) = journal.filter(|journal| journal.has_finished(table)) else {
+            return Ok(None);
+        };
+
+        let source = self.source_store.describe(&table.source).await?;
+        let target = self.store.describe(&table.target).await?;
+        let source_id = source.and_then(|source| table_id(&source));
+
+        Ok(journal
+            .finished_table(table, source_id.as_deref(), target.as_ref())
+            .cloned())
     }
 }
 

@@ -59,6 +59,28 @@ pub struct TableSelection {
     pub all: bool,
 }
 
+impl TableSelection {
+    /// Text that is equal for equal selections.
+    pub(super) fn identity(&self) -> String {
+        let patterns = |patterns: &[TablePattern]| {
+            let texts: Vec<&str> = patterns.iter().map(TablePattern::as_str).collect();
+            texts.join(",")
+        };
+        let tags = self
+            .with_tags
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+
+        format!(
+            "{}\n{}\n{:?}\n{}",
+            patterns(&self.include),
+            patterns(&self.exclude),
+            tags.collect::<Vec<_>>(),
+            self.all
+        )
+    }
+}
+
 impl Scope {
     /// The scope that the table setting of the environment and the options describe.
     ///

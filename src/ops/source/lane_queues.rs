@@ -23,6 +23,10 @@ const MAX_SEGMENT_BATCHES: usize = 16;
 const MAX_PARTIAL_ITEMS: u64 = 48 * 1024;
 const MAX_PARTIAL_BYTES: u64 = 12 * 1024 * 1024;
 
+/// Maximum text of the chunks that wait. It is not reached by pages that wait for permits of their segments; programs may answer faster than
+/// the target accepts items.
+const MAX_WAITING_BYTES: u64 = 24 * 1024 * 1024;
+
 /// The chunks of all segments.
 pub(crate) struct LaneQueues<P> {
     lanes: Vec<LaneQueue<P>>,
@@ -33,6 +37,8 @@ pub(crate) struct LaneQueues<P> {
     permits: LanePermits,
     /// Whether each lane is a range of the keys of the target.
     are_key_ranges: bool,
+    /// Text of the chunks.
+    waiting_bytes: u64,
     partial: PageParts,
 }
 
@@ -63,6 +69,7 @@ impl<P> LaneQueues<P> {
             batch_items: batch_items as u64,
             permits: LanePermits::new(lanes, for_each),
             are_key_ranges,
+            waiting_bytes: 0,
             partial: PageParts::default(),
         }
     }
@@ -70,6 +77,7 @@ impl<P> LaneQueues<P> {
     /// Adds a page, or a part of one.
     pub(crate) fn add(&mut self, chunk: Chunk<P>) {
         let lane = chunk.lane;
+        self.waiting_bytes += chunk.items.text_bytes();
         if self.lanes[lane].chunks.is_empty() {
             self.order.push_back(lane);
         }
@@ -81,6 +89,11 @@ impl<P> LaneQueues<P> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// Whether more chunks may be added.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting_bytes < MAX_WAITING_BYTES
     }
 
     /// The next chunk of a lane that has a permit.
@@ -96,6 +109,7 @@ impl<P> LaneQueues<P> {
             self.order.push_back(lane);
         }
 
+        self.waiting_bytes -= chunk.items.text_bytes();
         self.partial.remove(queue.partial);
         queue.partial.add(&chunk);
         if chunk.position.is_some() {

@@ -116,6 +116,13 @@ impl<P> Received<P> {
         }
     }
 
+    fn has_room(&self) -> bool {
+        match self {
+            Self::InOrder(rest) => rest.is_empty(),
+            Self::ByLane(queues) => queues.has_room(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::InOrder(rest) => rest.is_empty(),
@@ -223,7 +230,7 @@ impl<P> ChunkStream<P> {
                 if self.open_lanes == 0 {
                     return None;
                 }
-            } else if self.open_lanes == 0 {
+            } else if self.open_lanes == 0 || !self.received.has_room() {
                 // Only the sink returns the permits of lanes. It is asked again afterwards.
                 return std::future::pending().await;
             }
@@ -235,11 +242,8 @@ impl<P> ChunkStream<P> {
 
     /// Receives all chunks that have arrived, if they are returned by lane: then they are of as many lanes as possible.
     fn receive_ready(&mut self) {
-        if !matches!(self.received, Received::ByLane(_)) {
-            return;
-        }
-
-        while self.open_lanes > 0 {
+        let is_by_lane = matches!(self.received, Received::ByLane(_));
+        while is_by_lane && self.open_lanes > 0 && self.received.has_room() {
             match self.messages.try_recv() {
                 Ok(message) => self.accept(Some(message)),
                 Err(TryRecvError::Empty) => return,
@@ -358,6 +362,34 @@ mod tests {
         let failure = stream.next().await.expect("a failure");
         assert_eq!(failure.expect_err("no chunk").to_string(), "provoked");
         assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_chunks_are_received_than_may_wait() {
+        const MIB: usize = 1024 * 1024;
+
+        let (sender, stream) = ChunkStream::new(1, 8);
+        let mut stream = stream.by_lane(LaneQueues::new(1, 25, false));
+        let text = bytes::Bytes::from(format!(r#"{{"id":{{"S":"{}"}}}}"#, "x".repeat(MIB)));
+        let page = || Chunk::new(0, Items::concat([&text]).expect("an item"), 1_u64);
+        let sent = std::cell::Cell::new(0);
+        let source = async {
+            while sent.get() < 100 {
+                sender.reserve().await.expect("room").send(page());
+                sent.set(sent.get() + 1);
+            }
+        };
+        let sink = async {
+            // Nothing is written.
+            let mut held = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                held.push(chunk.expect("read"));
+            }
+        };
+        let waiting = std::time::Duration::from_secs(1);
+        let both = async { tokio::join!(source, sink) };
+        assert!(tokio::time::timeout(waiting, both).await.is_err());
+        assert!(sent.get() < 60, "{} pages of 1 MiB in memory", sent.get());
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! Copies of tables: `copydb`.
 
+mod caps;
 mod delete_extra;
 mod env_file;
 mod partitions;
 mod resume;
+mod resume_sets;
 mod sets;
 mod tables;
 mod transform;

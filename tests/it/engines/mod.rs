@@ -3,3 +3,4 @@
 mod round_trip;
 mod signed_requests;
 mod store_contract;
+mod two_accounts;

@@ -3,6 +3,7 @@
 
 use dynoxide::ImportOptions;
 
+use crate::support::client::numbered;
 use crate::support::engine::Engine;
 use crate::support::project::{Project, Run};
 
@@ -92,6 +93,31 @@ fn a_hundred_thousand_items_from_table_to_table() {
     let copy = project.copydb(arguments).exits(0);
     let summary = &copy.report()["summary"];
     assert_eq!(summary["verified"]["equal"], ITEMS, "{copy}");
+    flat(&copy);
+}
+
+#[test]
+fn a_hundred_thousand_items_that_the_source_does_not_have() {
+    const ITEMS: usize = 100_000;
+
+    let engine = filled(ITEMS, 216);
+    let client = engine.client();
+    client.create_simple("few");
+    client.put("few", numbered(1));
+    let project = Project::on(&engine, "few");
+    let copy = project
+        .copydb([
+            "--from=local",
+            "--to=local",
+            "--map=few=films",
+            "--delete-extra",
+            "--verify=none",
+            "--yes",
+            "--json",
+        ])
+        .exits(0);
+    let deleted = &copy.report()["summary"]["deleted"];
+    assert_eq!(deleted["items"], ITEMS, "{copy}");
     flat(&copy);
 }
 

@@ -32,10 +32,15 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the engine at `url`.
     pub(crate) fn at(url: &str) -> Self {
+        Self::with_key(url, "test")
+    }
+
+    /// A client with this access key.
+    pub(crate) fn with_key(url: &str, key: &str) -> Self {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(HttpClient::new().build_http())
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .credentials_provider(Credentials::new(key, "test", None, None, "test"))
             .region(Region::new(REGION))
             .endpoint_url(url)
             .build();

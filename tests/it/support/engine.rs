@@ -34,6 +34,8 @@ pub(crate) struct Capabilities {
     pub(crate) has_policies: bool,
     /// It has on-demand backups.
     pub(crate) has_backups: bool,
+    /// An access key of 12 digits is an account with tables of its own.
+    pub(crate) has_accounts: bool,
 }
 
 /// A running engine.
@@ -188,6 +190,7 @@ fn capabilities(engine: &str) -> Capabilities {
         keeps_settings: true,
         has_policies: true,
         has_backups: true,
+        has_accounts: true,
     };
 
     match engine {
@@ -195,6 +198,7 @@ fn capabilities(engine: &str) -> Capabilities {
         "embedded" => Capabilities {
             has_policies: false,
             has_backups: false,
+            has_accounts: false,
             ..all
         },
         "dynalite" => Capabilities {
@@ -204,6 +208,7 @@ fn capabilities(engine: &str) -> Capabilities {
             keeps_settings: false,
             has_policies: false,
             has_backups: false,
+            has_accounts: false,
         },
         other => panic!("DYNADUMP_TEST_ENGINE={other:?}: expected embedded, ministack or dynalite"),
     }

@@ -1,9 +1,8 @@
 //! One table of a set: its plan and its result.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
 use crate::ops::restore::{RestorePreview, RestoreSummary};
+use crate::ops::set::journal::FinishedTable;
 
 /// A table of the set with its plan.
 #[derive(Debug)]
@@ -25,21 +24,6 @@ pub enum MemberPlan {
     Finished(FinishedTable),
     /// It cannot be restored.
     Refused(Error),
-}
-
-/// A table that an interrupted run has restored, as the journal records it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FinishedTable {
-    /// Name of the dumped table.
-    pub source: String,
-    /// Digest of the dump's metadata.
-    pub(super) metadata_sha256: String,
-    /// ID of the restored table.
-    pub(super) table_id: Option<String>,
-    /// Number of items that were written.
-    pub items_written: u64,
-    /// Whether every item was written and every setting was applied.
-    pub is_whole: bool,
 }
 
 /// A table of the set with its result.
@@ -64,4 +48,15 @@ pub enum RestoredTable {
     Failed(Error),
     /// Its restore was not started, because the user or the failure of another table has stopped the run.
     NotStarted,
+}
+
+impl RestoredTable {
+    /// Whether nothing is left to resume.
+    pub(in crate::ops::set) fn is_done(&self) -> bool {
+        match self {
+            Self::Restored(summary) => summary.items_lost == 0,
+            Self::Finished(_) => true,
+            Self::Failed(_) | Self::NotStarted => false,
+        }
+    }
 }

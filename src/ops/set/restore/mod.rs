@@ -7,11 +7,11 @@
 //!
 //! A table that cannot be planned or restored does not stop the others.
 
-mod journal;
 mod member;
 mod plan;
 mod run;
 
-pub use member::{FinishedTable, MemberPlan, PlannedMember, RestoredMember, RestoredTable};
+pub use super::journal::FinishedTable;
+pub use member::{MemberPlan, PlannedMember, RestoredMember, RestoredTable};
 pub use plan::{RestoreSetPlan, RestoreSetRequest, SetFacts, plan};
 pub use run::run;

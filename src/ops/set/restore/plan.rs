@@ -1,6 +1,6 @@
 //! The plan of restoring a set. Changes nothing.
 
-use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,15 +8,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::SetJournal;
-use super::member::{FinishedTable, MemberPlan, PlannedMember};
-use crate::backup::{DumpSet, SetMember, SourceSpec};
+use super::member::{MemberPlan, PlannedMember};
+use crate::backup::{DumpSet, SourceSpec};
 use crate::environment::{Approval, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, counted};
-use crate::ops::identity::table_id;
 use crate::ops::restore::{self, RestoreRequest};
 use crate::ops::set::grouping::grouped;
+use crate::ops::set::journal::{SetJournal, SetKind, SetWork};
 use crate::ops::set::mapping::{MappedTable, TableMapping};
 use crate::ops::set::members;
 use crate::ops::set::pattern::TablePattern;
@@ -54,7 +53,7 @@ pub struct RestoreSetPlan {
     pub warnings: Vec<String>,
     approval: Approval,
     pub(super) options: RunOptions,
-    pub(super) journal: Option<SetJournal>,
+    pub(super) journal: Option<Arc<SetJournal>>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -107,7 +106,7 @@ pub async fn plan(
     let mapped = request.mapping.targets(&selected)?;
 
     let place = TableLocation::find(store, environment, "", None).await;
-    let journal = SetJournal::find(environment, &place, &set, &request.each).await?;
+    let journal = SetJournal::find(environment, &place, work(&set), &request.each).await?;
     let source = SetFacts::new(&set);
     let shared = Arc::new(Shared {
         store: store.clone(),
@@ -117,9 +116,10 @@ pub async fn plan(
         reporter,
     });
 
+    let journal = journal.map(Arc::new);
     let tables = preview_tables(&shared, mapped, journal.as_ref(), cancel).await?;
     let mut warnings = grouped_warnings(&tables);
-    let discarded = journal.as_ref().and_then(SetJournal::discarded);
+    let discarded = journal.as_ref().and_then(|journal| journal.discarded());
     warnings.extend(discarded.map(ToOwned::to_owned));
 
     let mut plan = RestoreSetPlan {
@@ -211,11 +211,23 @@ impl SetFacts {
     }
 }
 
+/// The set and what is done with it, as the journal identifies them.
+fn work(set: &DumpSet) -> SetWork {
+    let path = fs::canonicalize(set.path()).unwrap_or_else(|_| set.path().to_owned());
+
+    SetWork {
+        kind: SetKind::Restore,
+        source: set.path().display().to_string(),
+        identity: path.display().to_string(),
+        options: String::new(),
+    }
+}
+
 /// Previews the restore of each table, a few at a time.
 async fn preview_tables(
     shared: &Arc<Shared>,
     mapped: Vec<MappedTable>,
-    journal: Option<&SetJournal>,
+    journal: Option<&Arc<SetJournal>>,
     cancel: &CancellationToken,
 ) -> Result<Vec<PlannedMember>> {
     let jobs = mapped.iter().map(|table| TableJob {
@@ -223,10 +235,9 @@ async fn preview_tables(
         bytes: 0,
         work: table.clone(),
     });
-    let finished = journal.map(|journal| Arc::new(journal.finished().clone()));
     let start = |_: &str, table: MappedTable, cancel: CancellationToken| {
-        let (shared, finished) = (Arc::clone(shared), finished.clone());
-        async move { Box::pin(preview_table(&shared, &table, finished.as_deref(), &cancel)).await }
+        let (shared, journal) = (Arc::clone(shared), journal.cloned());
+        async move { Box::pin(preview_table(&shared, &table, journal.as_deref(), &cancel)).await }
     };
     let previews = runner::run(jobs.collect(), RunOptions::default(), cancel, start, |_| {}).await;
     if cancel.is_cancelled() {
@@ -255,16 +266,14 @@ fn preview_outcome(preview: TableResult<MemberPlan>) -> MemberPlan {
 async fn preview_table(
     shared: &Shared,
     table: &MappedTable,
-    finished: Option<&BTreeMap<String, FinishedTable>>,
+    journal: Option<&SetJournal>,
     cancel: &CancellationToken,
 ) -> Result<MemberPlan> {
     let preview = async {
-        let before = finished.and_then(|finished| finished.get(&table.target));
-        if let Some(before) = before
-            && before.is_of(table, shared.member(table))
-        {
+        if let Some(journal) = journal.filter(|journal| journal.has_finished(table)) {
             let existing = shared.store.describe(&table.target).await?;
-            if existing.is_some_and(|existing| table_id(&existing) == before.table_id) {
+            let source_id = shared.source_id(table);
+            if let Some(before) = journal.finished_table(table, source_id, existing.as_ref()) {
                 return Ok(MemberPlan::Finished(before.clone()));
             }
         }
@@ -284,9 +293,12 @@ async fn preview_table(
 }
 
 impl Shared {
-    /// The entry of a table in the manifest.
-    pub(super) fn member(&self, table: &MappedTable) -> Option<&SetMember> {
-        self.set.manifest().tables.get(&table.source)
+    /// Identity of the dump of a table.
+    pub(super) fn source_id(&self, table: &MappedTable) -> Option<&str> {
+        let member = self.set.manifest().tables.get(&table.source)?;
+        let dump = member.dump.as_ref()?;
+
+        Some(&dump.metadata_sha256)
     }
 
     /// The request for one table.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::journal::OpenSetJournal;
-use super::member::{FinishedTable, MemberPlan, PlannedMember, RestoredMember, RestoredTable};
+use super::member::{MemberPlan, PlannedMember, RestoredMember, RestoredTable};
 use super::plan::{RestoreSetPlan, Shared, interrupted};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::restore::{self, RestorePlan, RestorePreview, RestoreSummary};
+use crate::ops::set::journal::OpenSetJournal;
 use crate::ops::set::mapping::MappedTable;
 use crate::ops::set::reporter::{SetReporter, TableReporter};
 use crate::ops::set::runner::{self, TableJob, TableOutcome, TableResult};
@@ -69,7 +69,11 @@ pub async fn run(
         };
     }
 
-    running.end(&members, &of_set);
+    if let Some(journal) = &running.journal
+        && members.iter().all(|member| member.result.is_done())
+    {
+        journal.remove(&of_set);
+    }
 
     Ok(members)
 }
@@ -155,7 +159,12 @@ impl Running {
             cancel.clone(),
         );
         let summary = Box::new(Box::pin(restoring).await?);
-        self.record(table, &summary, &reporter).await;
+        if let Some(journal) = &self.journal {
+            let source_id = self.shared.source_id(table);
+            journal
+                .record(table, source_id, &summary, reporter.as_ref())
+                .await;
+        }
 
         Ok(summary)
     }
@@ -172,45 +181,6 @@ impl Running {
             plan.target.table
         ))
         .with_hint("run the same command again: it plans with the current state"))
-    }
-
-    /// Records that a table is finished. Without the record, a resumed run restores it again.
-    async fn record(
-        &self,
-        table: &MappedTable,
-        summary: &RestoreSummary,
-        reporter: &TableReporter,
-    ) {
-        let finished = FinishedTable::new(table, self.shared.member(table), summary);
-        let (Some(journal), Some(finished)) = (&self.journal, finished) else {
-            return;
-        };
-
-        if let Err(error) = journal.finish(table.target.clone(), finished).await {
-            reporter.report(Event::Warning(format!(
-                "A resumed run would restore this table again: {error}"
-            )));
-        }
-    }
-
-    /// Removes the journal if no table is left to resume.
-    fn end(&self, members: &[RestoredMember], reporter: &TableReporter) {
-        let is_done = |member: &RestoredMember| match &member.result {
-            RestoredTable::Restored(summary) => summary.items_lost == 0,
-            RestoredTable::Finished(_) => true,
-            RestoredTable::Failed(_) | RestoredTable::NotStarted => false,
-        };
-        let Some(journal) = self
-            .journal
-            .as_ref()
-            .filter(|_| members.iter().all(is_done))
-        else {
-            return;
-        };
-
-        if let Err(error) = journal.remove() {
-            reporter.report(Event::Warning(error.to_string()));
-        }
     }
 }
 
