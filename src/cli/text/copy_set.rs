@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::format;
 use super::plan::{item_estimate, location_rows, table_action, transform_rows};
 use super::restore_set::{list_tables, name};
+use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
+use crate::ops::Price;
 use crate::ops::restore::RestorePlan;
 use crate::ops::set::copy::{CopyPlan, CopySetPlan, PlannedCopy};
 use crate::ops::table_location::TableLocation;
@@ -13,8 +14,23 @@ use crate::ops::table_location::TableLocation;
 /// The rows of the plan.
 pub(crate) fn plan(plan: &CopySetPlan) -> Rows {
     let mut rows = Rows::new();
-    environment_rows(rows.group("Source"), &plan.source);
-    environment_rows(rows.group("Target"), &plan.target);
+    let plans = || plan.tables.iter().filter_map(PlannedCopy::copy);
+    let reads = plans().filter_map(|plan| {
+        plan.source
+            .scan
+            .as_ref()?
+            .scan_cost
+            .as_ref()?
+            .price
+            .as_ref()
+    });
+    let writes = plans().filter_map(|plan| plan.write_cost_at_most.as_ref()?.price.as_ref());
+    let source = rows.group("Source");
+    environment_rows(source, &plan.source);
+    source.list("price", total_price(reads, ""));
+    let target = rows.group("Target");
+    environment_rows(target, &plan.target);
+    target.list("price", total_price(writes, "up to "));
 
     let tables = plan.tables.iter().map(|table| {
         let action = match &table.plan {
@@ -29,12 +45,18 @@ pub(crate) fn plan(plan: &CopySetPlan) -> Rows {
     list_tables(rows.group("Tables"), tables.collect());
 
     // Each table has the same transform.
-    let mut plans = plan.tables.iter().filter_map(PlannedCopy::copy);
-    if let Some(first) = plans.next() {
+    if let Some(first) = plans().next() {
         transform_rows(&mut rows, &first.transform);
     }
 
     rows
+}
+
+/// The price of all tables together, as far as they are on demand.
+fn total_price<'a>(prices: impl Iterator<Item = &'a Price>, bound: &str) -> Option<String> {
+    let total = Price::sum(prices)?;
+
+    Some(cost::price_in_words(&total, bound))
 }
 
 fn environment_rows(group: &mut RowGroup, location: &TableLocation) {
