@@ -247,19 +247,22 @@ impl JournalPlace {
             create_folders(self.folder(), Access::Private).map_err(LockRefusal::NoPlace)?;
         }
 
-        acquire_at(&self.lock).map_err(|failure| match failure {
-            LockFailure::Io(error) => {
-                let error = io_error("lock", &self.lock, error);
-                if fs::symlink_metadata(&self.lock).is_ok() {
-                    LockRefusal::Failed(error)
-                } else {
-                    LockRefusal::NoPlace(error)
+        acquire_at(&self.lock).map_err(|failure| {
+            let error = match failure {
+                LockFailure::Held(holder) => {
+                    let lock = self.lock.clone();
+                    return LockRefusal::Held { lock, holder };
                 }
+                LockFailure::Shared => std::io::ErrorKind::ResourceBusy.into(),
+                LockFailure::Io(error) => error,
+            };
+
+            let error = io_error("lock", &self.lock, error);
+            if fs::symlink_metadata(&self.lock).is_ok() {
+                LockRefusal::Failed(error)
+            } else {
+                LockRefusal::NoPlace(error)
             }
-            LockFailure::Held(holder) => LockRefusal::Held {
-                lock: self.lock.clone(),
-                holder,
-            },
         })
     }
 

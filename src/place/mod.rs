@@ -19,7 +19,7 @@ pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
 pub(crate) use local::files::write_file;
 pub use local::files::{Access, replace_file};
-pub use local::lock::{FileLock, LockFailure};
+pub use local::lock::{FileLock, LockFailure, SharedFileLock};
 pub use side_files::{
     LazyLinesFile, LinesFile, check_lines_file, create_parent_folders, create_unless_exists,
     file_size, frequent_reasons, partial_path, publish_lines_file, read_rejects, remove_side_file,

@@ -127,8 +127,8 @@ impl RequestError {
     fn unreachable(self, endpoint: &str) -> Error {
         let hint = if endpoint.contains("localhost") || endpoint.contains("127.0.0.1") {
             format!(
-                "start it (for LocalStack: `localstack start -d`), or wait for it with {} 60s; \
-                 LOCAL_AWS_ENDPOINT=embedded:local.db in the env file needs no server at all",
+                "start it (`servedb`, or `localstack start -d`), or wait for it with {} 60s; \
+                 LOCAL_AWS_ENDPOINT=embedded:local.db in the env file needs no server",
                 Field::Wait
             )
         } else {

@@ -6,6 +6,9 @@
 //! A holder has an exclusive lock. Whoever only asks tries a shared one, which does not keep
 //! others from asking. A process that wants the lock tells the two apart by trying a shared lock
 //! as well: if it gets that one, no process holds the file, and it tries again.
+//!
+//! Processes that do not exclude each other hold shared locks, as long as no process has an
+//! exclusive one. They are not described in the file, so it is empty.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -27,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Bytes of a lock file that are read for the error message.
 const HOLDER_BYTES: u64 = 500;
+
+/// Stands for a holder without a description.
+const UNKNOWN_HOLDER: &str = "another process";
 
 /// Start of the text in a lock file.
 const HOLDER_PREFIX: &str = "process ";
@@ -82,6 +88,56 @@ impl Drop for FileLock {
     }
 }
 
+/// Holds a shared lock of a file until it is dropped. The last holder removes the file.
+#[derive(Debug)]
+pub struct SharedFileLock {
+    path: PathBuf,
+    file: File,
+}
+
+impl SharedFileLock {
+    /// Locks the file `path`, creating it for the owner only.
+    ///
+    /// # Errors
+    /// Another process has an exclusive lock; the file cannot be created or locked.
+    pub fn acquire(path: &Path) -> Result<Self, LockFailure> {
+        let mut holder = None;
+        for _ in 0..ATTEMPTS {
+            let file = open_lock_file(path).map_err(LockFailure::Io)?;
+            match file.try_lock_shared() {
+                Ok(()) if is_still_linked(&file, path) => {
+                    // The description of a killed holder does not apply to this one.
+                    file.set_len(0).map_err(LockFailure::Io)?;
+                    let path = path.to_owned();
+                    return Ok(Self { path, file });
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    holder = described_holder(&file);
+                    if holder.is_some() {
+                        break;
+                    }
+                    thread::sleep(PAUSE);
+                }
+                Err(TryLockError::Error(error)) => return Err(LockFailure::Io(error)),
+            }
+        }
+
+        Err(LockFailure::Held(
+            holder.unwrap_or_else(|| UNKNOWN_HOLDER.to_owned()),
+        ))
+    }
+}
+
+impl Drop for SharedFileLock {
+    fn drop(&mut self) {
+        // With an exclusive lock, this is the last holder.
+        if self.file.try_lock().is_ok() && is_still_linked(&self.file, &self.path) {
+            let _ = remove_file(&self.path);
+        }
+    }
+}
+
 /// Reasons why a lock could not be acquired.
 #[derive(Debug)]
 pub enum LockFailure {
@@ -89,6 +145,8 @@ pub enum LockFailure {
     Io(io::Error),
     /// Another process holds it; its description.
     Held(String),
+    /// Other processes have [shared locks](SharedFileLock).
+    Shared,
 }
 
 /// Locks the file `path`, creating it for the owner only.
@@ -97,11 +155,21 @@ pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
 }
 
 fn acquire_with_note(path: &Path, note: &str) -> Result<FileLock, LockFailure> {
+    let mut failure = LockFailure::Shared;
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
         match try_lock(&file).map_err(LockFailure::Io)? {
-            Attempt::Held => return Err(LockFailure::Held(holder(&file))),
-            Attempt::Asked => thread::sleep(PAUSE),
+            Attempt::Held => {
+                if let Some(holder) = described_holder(&file) {
+                    return Err(LockFailure::Held(holder));
+                }
+                failure = LockFailure::Held(UNKNOWN_HOLDER.to_owned());
+                thread::sleep(PAUSE);
+            }
+            Attempt::Shared => {
+                failure = LockFailure::Shared;
+                thread::sleep(PAUSE);
+            }
             Attempt::Locked if is_still_linked(&file, path) => {
                 let was_left = begins_like_a_lock(&mut file);
                 write_holder(&mut file, note).map_err(LockFailure::Io)?;
@@ -116,7 +184,7 @@ fn acquire_with_note(path: &Path, note: &str) -> Result<FileLock, LockFailure> {
         }
     }
 
-    Err(LockFailure::Io(io::ErrorKind::ResourceBusy.into()))
+    Err(failure)
 }
 
 /// The outcome of one attempt to lock a file.
@@ -125,15 +193,15 @@ enum Attempt {
     Locked,
     /// Another process holds the lock.
     Held,
-    /// Another process asked who holds it, at the same moment.
-    Asked,
+    /// Other processes have shared locks, or asked who holds it, at the same moment.
+    Shared,
 }
 
 fn try_lock(file: &File) -> io::Result<Attempt> {
     match file.try_lock() {
         Ok(()) => Ok(Attempt::Locked),
         Err(TryLockError::WouldBlock) if is_held(file)? => Ok(Attempt::Held),
-        Err(TryLockError::WouldBlock) => Ok(Attempt::Asked),
+        Err(TryLockError::WouldBlock) => Ok(Attempt::Shared),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
@@ -195,8 +263,14 @@ pub(crate) fn host_name() -> String {
     name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
 }
 
-/// The description in a lock file of the process that holds it.
+/// The description in a lock file of the process that holds it, or a substitute.
 fn holder(file: &File) -> String {
+    described_holder(file).unwrap_or_else(|| UNKNOWN_HOLDER.to_owned())
+}
+
+/// The description in a lock file of the process that holds it. `None`: it has not written it yet, or is the last
+/// one with a shared lock and removes the file.
+fn described_holder(file: &File) -> Option<String> {
     let mut holder = Vec::new();
     // If it cannot be read, the error message is only less specific.
     let _ = Read::take(file, HOLDER_BYTES).read_to_end(&mut holder);
@@ -206,11 +280,7 @@ fn holder(file: &File) -> String {
         .filter(|c| !c.is_control())
         .collect();
 
-    if holder.is_empty() {
-        "another process".to_owned()
-    } else {
-        holder
-    }
+    (!holder.is_empty()).then_some(holder)
 }
 
 #[cfg(test)]
@@ -229,7 +299,7 @@ mod tests {
         // In the middle of the question of another process.
         asker.try_lock_shared().unwrap();
         assert_eq!(FileLock::holder(&path), None);
-        assert_eq!(try_lock(&taker).unwrap(), Attempt::Asked);
+        assert_eq!(try_lock(&taker).unwrap(), Attempt::Shared);
         asker.unlock().unwrap();
         assert_eq!(try_lock(&taker).unwrap(), Attempt::Locked);
         assert_eq!(try_lock(&asker).unwrap(), Attempt::Held);
@@ -262,12 +332,35 @@ mod tests {
         asker.try_lock_shared().unwrap();
 
         // A question that never ends, such as that of a stopped process, is not a holder either.
-        let refusal = acquire_at(&path).err();
-        assert!(matches!(
-            refusal,
-            Some(LockFailure::Io(error)) if error.kind() == io::ErrorKind::ResourceBusy
-        ));
+        assert!(matches!(acquire_at(&path), Err(LockFailure::Shared)));
         asker.unlock().unwrap();
         assert!(acquire_at(&path).is_ok());
+    }
+
+    #[test]
+    fn shared_locks_exclude_only_an_exclusive_one_and_the_last_removes_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // Of a holder that was killed.
+        let mut killed = open_lock_file(&path).unwrap();
+        killed.write_all(b"process 1 on laptop").unwrap();
+
+        let first = SharedFileLock::acquire(&path).unwrap();
+        let second = SharedFileLock::acquire(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        assert_eq!(FileLock::holder(&path), None);
+        assert!(matches!(acquire_at(&path), Err(LockFailure::Shared)));
+
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+
+        let exclusive = FileLock::acquire(&path, "").unwrap();
+        let refusal = SharedFileLock::acquire(&path).unwrap_err();
+        assert!(matches!(refusal, LockFailure::Held(holder) if holder.starts_with(HOLDER_PREFIX)));
+        drop(exclusive);
+        SharedFileLock::acquire(&path).unwrap();
+        assert!(!path.exists());
     }
 }

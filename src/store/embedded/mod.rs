@@ -25,6 +25,8 @@ pub use upkeep::Upkeep;
 
 pub(crate) use bulk::BulkWriter;
 
+use served_file::OpenFile;
+
 use super::MissingDatabase;
 use crate::environment::{Endpoint, Environment};
 use crate::error::{Error, Result};
@@ -36,6 +38,7 @@ pub(crate) struct Engine {
     pub(crate) is_temporary: bool,
     bulk: BulkWriter,
     _stop: oneshot::Sender<()>,
+    _open_file: Option<OpenFile>,
 }
 
 impl Engine {
@@ -51,13 +54,18 @@ impl Engine {
         };
 
         let stands_in = missing == MissingDatabase::InMemory && file.is_some();
+        let mut open_file = None;
         let (database, is_temporary) = match (database, file) {
             (Some(database), _) => (database, stands_in),
             (None, None) => (EmbeddedDatabase::in_memory()?, false),
             (None, Some(file)) if stands_in && !file.exists() => {
                 (EmbeddedDatabase::in_memory()?, true)
             }
-            (None, Some(file)) => (open_file(file, missing)?, false),
+            (None, Some(file)) => {
+                check_exists(file, missing)?;
+                open_file = Some(OpenFile::lock(file)?);
+                (EmbeddedDatabase::open(file)?, false)
+            }
         };
 
         let cannot_listen = |error| {
@@ -83,6 +91,7 @@ impl Engine {
             is_temporary,
             bulk,
             _stop: stop,
+            _open_file: open_file,
         }))
     }
 
@@ -96,15 +105,14 @@ impl Engine {
     }
 }
 
-fn open_file(file: &Path, missing: MissingDatabase) -> Result<EmbeddedDatabase> {
-    if !file.exists() && missing != MissingDatabase::Create {
-        return Err(Error::not_found(format!(
-            "the embedded database {} does not exist",
-            file.display()
-        ))
-        .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"));
+fn check_exists(file: &Path, missing: MissingDatabase) -> Result<()> {
+    if file.exists() || missing == MissingDatabase::Create {
+        return Ok(());
     }
 
-    ServedFile::check(file)?;
-    EmbeddedDatabase::open(file)
+    Err(Error::not_found(format!(
+        "the embedded database {} does not exist",
+        file.display()
+    ))
+    .with_hint("restoredb creates it; or check LOCAL_AWS_ENDPOINT in the env file"))
 }

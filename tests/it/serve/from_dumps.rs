@@ -1,8 +1,13 @@
 //! `servedb --from`: dumps are restored before it reports ready.
 
-use rustix::process::Signal;
+use std::fmt::Write as _;
+use std::fs;
 
-use crate::support::client::{numbered, strings};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::client::{numbered, poll, strings};
+use crate::support::process::spawn_silent;
 use crate::support::project::{Project, dump_of};
 use crate::support::served::Served;
 
@@ -106,4 +111,70 @@ fn a_dump_that_is_damaged_or_missing_ends_it_before_it_is_ready() {
         assert_eq!(run.output(), "");
         assert!(!project.path("ready").exists());
     }
+}
+
+/// A dump of `items` items of 200 bytes in `out`.
+fn large_dump(items: usize) -> Project {
+    let project = Project::empty();
+    let mut lines = String::new();
+    for id in 0..items {
+        let text = "x".repeat(200);
+        let item = json!({ "id": { "S": id.to_string() }, "text": { "S": text } });
+        let _ = writeln!(lines, "{item}");
+    }
+    project.write("items.jsonl", lines);
+
+    let table = json!({
+        "TableName": "films",
+        "BillingModeSummary": { "BillingMode": "PAY_PER_REQUEST" },
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+    });
+    project.write("schema.json", json!({ "Table": table }).to_string());
+
+    let source = ["--no-env", "--endpoint-url=embedded:source.db"];
+    let restore = [
+        "--source=items.jsonl",
+        "--schema=schema.json",
+        "--table=films",
+        "--yes",
+        "--verify=none",
+    ];
+    project.restoredb(source.iter().chain(&restore)).exits(0);
+    let dump = ["--table=films", "--output=out"];
+    project.dumpdb(source.iter().chain(&dump)).exits(0);
+
+    project
+}
+
+#[test]
+fn a_restore_that_was_killed_is_resumed_at_the_next_start() {
+    const ITEMS: usize = 40_000;
+
+    let project = large_dump(ITEMS);
+    let arguments = [
+        "--no-env",
+        "--database=data.db",
+        "--listen=127.0.0.1:0",
+        "--from=out",
+        "--verbose",
+    ];
+    let mut child = spawn_silent(project.command("servedb", arguments));
+    // It has written some megabytes of about thirteen.
+    let log = project.path("data.db-wal");
+    poll("writes", || {
+        fs::metadata(&log).is_ok_and(|log| log.len() > 2_000_000)
+    });
+    child.kill().expect("a child can be killed");
+    let status = child.wait().expect("a child can be waited for");
+    assert_eq!(status.code(), None, "it was killed before its end");
+
+    let served = Served::start(&project, arguments);
+    assert_eq!(served.client().items("films").len(), ITEMS);
+    let (_, messages) = served.stop(Signal::TERM);
+    assert!(
+        messages.contains("Restored 40,000 items to films"),
+        "{messages}"
+    );
+    assert!(messages.contains("of earlier attempts"), "{messages}");
 }
