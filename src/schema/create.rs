@@ -11,7 +11,7 @@ use super::description::{
 };
 use super::document::raw::{Fields, raw};
 use super::json_body::JsonBody;
-use super::not_recreated::{NotRecreated, not_recreated};
+use super::not_recreated::{MissingSetting, not_recreated};
 use super::settings::SETTINGS;
 use super::settings::billing::CapacityRequest;
 use super::settings::spec::{CreationField, Setting, SettingChoice};
@@ -27,7 +27,7 @@ pub struct CreateTable {
     /// The JSON body of the `CreateTable` call.
     pub body: Vec<u8>,
     /// Settings that neither the request nor a [`SettingsPlan`](super::SettingsPlan) applies: the new table will not have them.
-    pub not_recreated: Vec<NotRecreated>,
+    pub not_recreated: Vec<MissingSetting>,
     /// Settings in the request that a table can do without, each with its field of the request: an engine that refuses one
     /// may accept the request without it, see [`CreateTable::without`].
     pub optional: Vec<(Setting, &'static str)>,

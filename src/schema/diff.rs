@@ -13,7 +13,7 @@ use wording::IndexWords;
 /// One setting that differs, described for people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// The differences.
+    /// The part of the table that differs.
     #[serde(skip)]
     pub subject: Subject,
     /// The setting: `billing`, `GSI by-director key`.
@@ -24,7 +24,7 @@ pub struct Difference {
     pub table: String,
 }
 
-/// Differences between a dump and a table.
+/// The part of a table that a difference is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// The partition key or the sort key.

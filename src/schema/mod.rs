@@ -39,7 +39,7 @@ pub use diff::{
 };
 pub use document::section::{Captured, Section};
 pub(crate) use document::section::{Reading, Resource};
-pub use not_recreated::NotRecreated;
+pub use not_recreated::MissingSetting;
 pub use outline::TableOutline;
 pub use overrides::edit::OverriddenSchema;
 pub use overrides::parse::{BillingMode, Overrides, OverridesFormat, TableClass};

@@ -20,17 +20,17 @@ const UNKNOWN_FIELD: &str = "this version does not support the field";
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>).
 const DEFAULT_REPLICATION_MODES: [&str; 2] = ["DISABLED", "ENABLED_WITH_OVERRIDES"];
 
-/// One setting of a schema that a table created from it will not have.
+/// A setting that a new table, a schema or a comparison lacks.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct NotRecreated {
+pub struct MissingSetting {
     /// The setting, with its value if that is informative: `multi-region consistency STRONG`.
     pub setting: String,
-    /// The reason why it is not recreated.
+    /// Why it is missing.
     pub reason: String,
 }
 
 /// Lists everything in `schema` that is not part of a request or call.
-pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
+pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<MissingSetting> {
     let mut list = NotRecreatedList(Vec::new());
     // `Description::billing` treats a mode that it does not know as on-demand.
     let mode = schema.description.billing_mode_name();
@@ -77,11 +77,11 @@ pub(crate) fn not_recreated(schema: &TableSchema) -> Vec<NotRecreated> {
     list.0
 }
 
-struct NotRecreatedList(Vec<NotRecreated>);
+struct NotRecreatedList(Vec<MissingSetting>);
 
 impl NotRecreatedList {
     fn add(&mut self, setting: impl Into<String>, reason: &str) {
-        self.0.push(NotRecreated {
+        self.0.push(MissingSetting {
             setting: setting.into(),
             reason: reason.to_owned(),
         });

@@ -151,9 +151,9 @@ impl Arguments<CopyCommand> for CopyArgs {
     fn resolve(self) -> Result<CopyCommand> {
         let (scan, target) = (self.copy.scan, self.copy.target);
         let overrides = self.overrides.resolve()?;
-        let settings = self.settings.resolve(overrides, !target.no_create)?;
+        let settings = self.settings.resolve(&overrides, !target.no_create)?;
         if target.boost_write_capacity.is_some() {
-            settings.check_with_boost()?;
+            self.settings.check_with_boost()?;
         }
 
         let sides = self.sides.resolve()?;
@@ -187,9 +187,9 @@ impl Arguments<CopyCommand> for CopyArgs {
 
         Ok(CopyCommand {
             request: RestoreRequest {
-                overrides: settings.overrides,
-                settings: settings.choice,
-                apply_settings: settings.apply,
+                overrides,
+                settings,
+                apply_settings: self.settings.apply_settings,
                 delete_extra: self.copy.delete_extra,
                 resume: self.copy.resume,
                 max_read_units: scan.max_read_units,

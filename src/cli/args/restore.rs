@@ -150,9 +150,9 @@ impl Arguments<RestoreCommand> for RestoreArgs {
         let overrides = self.overrides.resolve()?;
         let settings = self
             .settings
-            .resolve(overrides, !restore.target.no_create)?;
+            .resolve(&overrides, !restore.target.no_create)?;
         if restore.target.boost_write_capacity.is_some() {
-            settings.check_with_boost()?;
+            self.settings.check_with_boost()?;
         }
 
         let mut common = resolve(self.environment, self.run, self.confirm)?;
@@ -165,9 +165,9 @@ impl Arguments<RestoreCommand> for RestoreArgs {
 
         Ok(RestoreCommand {
             request: RestoreRequest {
-                overrides: settings.overrides,
-                settings: settings.choice,
-                apply_settings: settings.apply,
+                overrides,
+                settings,
+                apply_settings: self.settings.apply_settings,
                 salvage: restore.salvage,
                 accept_incomplete: restore.accept_incomplete,
                 resume: restore.resume,

@@ -29,15 +29,7 @@ pub(crate) struct SettingArgs {
 
     /// Apply the settings to an existing table, too; GSIs that it lacks are created
     #[arg(long)]
-    apply_settings: bool,
-}
-
-/// Resolved options about settings.
-#[derive(Debug, Default)]
-pub(crate) struct ResolvedSettings {
-    pub(crate) choice: SettingChoice,
-    pub(crate) overrides: Overrides,
-    pub(crate) apply: bool,
+    pub(super) apply_settings: bool,
 }
 
 /// Help of `--with`.
@@ -58,15 +50,15 @@ fn setting_parser() -> impl TypedValueParser<Value = Setting> {
 }
 
 impl SettingArgs {
-    /// Checks the options together with the `overrides`. `creates`: whether the command may create a table.
+    /// The chosen settings, after a check together with the `overrides`. `creates`: whether the command may create a table.
     ///
     /// # Errors
     /// Options cannot be used together or have no effect.
-    pub(crate) fn resolve(self, overrides: Overrides, creates: bool) -> Result<ResolvedSettings> {
+    pub(super) fn resolve(&self, overrides: &Overrides, creates: bool) -> Result<SettingChoice> {
         let choice = SettingChoice {
-            with: self.with,
-            without: self.without,
-            first: self.settings_first,
+            with: self.with.clone(),
+            without: self.without.clone(),
+            first: self.settings_first.clone(),
             later_indexes: if self.indexes_after {
                 LaterIndexes::All
             } else {
@@ -74,79 +66,17 @@ impl SettingArgs {
             },
         };
 
-        let resolved = ResolvedSettings {
-            choice,
-            overrides,
-            apply: self.apply_settings,
-        };
-
-        resolved.check_choice()?;
-
+        check_choice(&choice, overrides)?;
         if !creates {
-            resolved.check_without_creation()?;
+            self.check_without_creation(overrides)?;
         }
 
-        Ok(resolved)
-    }
-}
-
-impl ResolvedSettings {
-    /// Rejects settings that one option includes and `--without` excludes.
-    fn check_choice(&self) -> Result<()> {
-        let SettingChoice {
-            with,
-            without,
-            first,
-            later_indexes: _,
-        } = &self.choice;
-
-        let overrides = &self.overrides;
-        // Each setting that is requested, with the option that requests it.
-        let mut requested: Vec<_> = with
-            .iter()
-            .map(|setting| (*setting, format!("--with {setting}")))
-            .collect();
-        requested.extend(
-            first
-                .iter()
-                .map(|setting| (*setting, format!("--settings-first {setting}"))),
-        );
-
-        requested.extend(
-            overrides
-                .kms_key
-                .iter()
-                .map(|_| (Setting::KMS, "--set kms-key".to_owned())),
-        );
-
-        requested.extend(
-            overrides
-                .table_class
-                .map(|_| (Setting::CLASS, "--set table-class".to_owned())),
-        );
-
-        requested.extend(
-            overrides
-                .add_tags
-                .keys()
-                .map(|_| (Setting::TAGS, "--set tag".to_owned())),
-        );
-
-        match requested
-            .into_iter()
-            .find(|(setting, _)| without.contains(setting))
-        {
-            Some((setting, flag)) => Err(Error::usage(format!(
-                "{flag} and --without {setting} cannot be used together"
-            ))
-            .with_hint("omit one of them")),
-            None => Ok(()),
-        }
+        Ok(choice)
     }
 
     /// Rejects auto scaling before the items together with a boost, because it would change the boosted capacity.
-    pub(crate) fn check_with_boost(&self) -> Result<()> {
-        if self.choice.first.contains(&Setting::AUTOSCALING) {
+    pub(super) fn check_with_boost(&self) -> Result<()> {
+        if self.settings_first.contains(&Setting::AUTOSCALING) {
             return Err(Error::usage(
                 "--settings-first autoscaling and --boost-write-capacity cannot be used together",
             )
@@ -158,12 +88,10 @@ impl ResolvedSettings {
 
     /// Rejects options that have no effect if the table is not created: its settings change only with `--apply-settings`, its key and
     /// indexes never.
-    fn check_without_creation(&self) -> Result<()> {
-        let is_chosen = !(self.choice.with.is_empty()
-            && self.choice.without.is_empty()
-            && self.choice.first.is_empty()
-            && self.choice.later_indexes == LaterIndexes::default());
-        if (is_chosen || self.overrides != Overrides::default()) && !self.apply {
+    fn check_without_creation(&self, overrides: &Overrides) -> Result<()> {
+        let lists = [&self.with, &self.without, &self.settings_first];
+        let is_chosen = self.indexes_after || lists.iter().any(|list| !list.is_empty());
+        if (is_chosen || *overrides != Overrides::default()) && !self.apply_settings {
             return Err(
                 Error::usage("--no-create does not change the settings of a table").with_hint(
                     "add --apply-settings to change them, or omit the options about settings",
@@ -176,7 +104,7 @@ impl ResolvedSettings {
             only_indexes,
             key_schema,
             ..
-        } = &self.overrides;
+        } = overrides;
 
         if !drop_indexes.is_empty() || !only_indexes.is_empty() || key_schema.is_some() {
             return Err(
@@ -186,6 +114,36 @@ impl ResolvedSettings {
         }
 
         Ok(())
+    }
+}
+
+/// Rejects settings that one option requests and `--without` excludes.
+fn check_choice(choice: &SettingChoice, overrides: &Overrides) -> Result<()> {
+    let with = choice.with.iter();
+    let with = with.map(|setting| (*setting, format!("--with {setting}")));
+    let first = choice.first.iter();
+    let first = first.map(|setting| (*setting, format!("--settings-first {setting}")));
+    let overridden = [
+        (Setting::KMS, "--set kms-key", overrides.kms_key.is_some()),
+        (
+            Setting::CLASS,
+            "--set table-class",
+            overrides.table_class.is_some(),
+        ),
+        (Setting::TAGS, "--set tag", !overrides.add_tags.is_empty()),
+    ];
+    let overridden = overridden
+        .into_iter()
+        .filter(|(_, _, is_given)| *is_given)
+        .map(|(setting, flag, _)| (setting, flag.to_owned()));
+
+    let mut requested = with.chain(first).chain(overridden);
+    match requested.find(|(setting, _)| choice.without.contains(setting)) {
+        Some((setting, flag)) => Err(Error::usage(format!(
+            "{flag} and --without {setting} cannot be used together"
+        ))
+        .with_hint("omit one of them")),
+        None => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::field::Field;
 use crate::ops::describe_existing;
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
-use crate::schema::{Difference, Section, TableSchema, differences};
+use crate::schema::{Difference, MissingSetting, Section, TableSchema, differences};
 use crate::store::Reader;
 
 /// Differences between the schema of a dump and a table, or between two tables.
@@ -29,16 +29,7 @@ pub struct SchemaDifferences {
     /// Settings that differ, the key first. For two tables, the first is called `dump` here.
     pub differences: Vec<Difference>,
     /// Settings that could not be compared.
-    pub not_compared: Vec<NotCompared>,
-}
-
-/// A setting that is unknown on one side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NotCompared {
-    /// The section of the schema: `TimeToLive`, `Tags`, …
-    pub setting: String,
-    /// The reason, and the side.
-    pub reason: String,
+    pub not_compared: Vec<MissingSetting>,
 }
 
 /// Compares the schema that a restore would use, with overrides, with its target table: keys, indexes and everything in `DescribeTable`,
@@ -100,19 +91,19 @@ impl SchemaDifferences {
 }
 
 /// The settings that are unknown on one side. `names` are those of the sides within a sentence.
-fn not_compared(dump: &TableSchema, table: &TableSchema, names: [&str; 2]) -> Vec<NotCompared> {
+fn not_compared(dump: &TableSchema, table: &TableSchema, names: [&str; 2]) -> Vec<MissingSetting> {
     let (missing_in_dump, missing_in_table) = (dump.not_captured(), table.not_captured());
     let is_known = |section: &Section| dump.section(*section).is_some();
     if missing_in_dump.is_empty() && !Section::all().iter().any(is_known) {
         let reason = "the schema contains only the response of DescribeTable".to_owned();
-        return vec![NotCompared {
+        return vec![MissingSetting {
             setting: "TTL, tags and the like".to_owned(),
             reason,
         }];
     }
 
-    let side_not_compared = |side: &str, missing: Vec<(String, String)>| -> Vec<_> {
-        let entry = |(setting, reason)| NotCompared {
+    let side_not_compared = |side: &str, missing: Vec<MissingSetting>| -> Vec<_> {
+        let entry = |MissingSetting { setting, reason }| MissingSetting {
             setting,
             reason: format!("not reported by {side}: {reason}"),
         };

@@ -45,7 +45,7 @@ mod verify;
 pub use crate::ops::sink::table::OnConflict;
 pub use crate::schema::When;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};
-pub use diff::{NotCompared, SchemaDifferences, diff};
+pub use diff::{SchemaDifferences, diff};
 pub use dry_run::dry_run;
 pub(crate) use empty::{needs_item, nothing_to_write};
 pub use extra_items::DeletedItems;

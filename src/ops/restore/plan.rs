@@ -35,7 +35,7 @@ use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
 use crate::schema::{
-    Difference, NotRecreated, SkippedSetting, TableOrigin, TableOutline, TableSchema,
+    Difference, MissingSetting, SkippedSetting, TableOrigin, TableOutline, TableSchema,
 };
 use crate::store::Reader;
 
@@ -65,7 +65,7 @@ pub struct RestorePlan {
     /// Descriptions of the changes that the overrides make to the schema.
     pub notes: Vec<String>,
     /// Everything else in the schema that the table will lack: fields unknown to this version, settings that the target does not support.
-    pub not_restored: Vec<NotRecreated>,
+    pub not_restored: Vec<MissingSetting>,
     /// Descriptions of the transform's steps.
     pub transform: Vec<String>,
     /// Where an interrupted restore is resumed.

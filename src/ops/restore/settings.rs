@@ -6,7 +6,7 @@ use super::RestoreRequest;
 use crate::error::Result;
 use crate::field::Field;
 use crate::schema::{
-    CreateTable, NotRecreated, Setting, SettingCall, SettingChoice, SkippedSetting, TableSchema,
+    CreateTable, MissingSetting, Setting, SettingCall, SettingChoice, SkippedSetting, TableSchema,
     When,
 };
 use crate::store::Reader;
@@ -63,7 +63,7 @@ pub(crate) struct Settings {
     /// Settings that are not applied, with the reason.
     pub(crate) skipped: Vec<SkippedSetting>,
     /// Settings that the target does not support.
-    pub(crate) not_restored: Vec<NotRecreated>,
+    pub(crate) not_restored: Vec<MissingSetting>,
 }
 
 impl Settings {
@@ -150,7 +150,7 @@ impl Settings {
         ] {
             calls.retain(|call| {
                 let error = unsupported.get(&call.setting);
-                self.not_restored.extend(error.map(|error| NotRecreated {
+                self.not_restored.extend(error.map(|error| MissingSetting {
                     setting: call.what.clone(),
                     reason: format!("the target does not support the operation ({error})"),
                 }));

@@ -3,6 +3,7 @@
 use super::SETTINGS;
 use crate::schema::TableSchema;
 use crate::schema::document::section::{Captured, Section, reason_of};
+use crate::schema::not_recreated::MissingSetting;
 
 impl Section {
     /// Every section, in the order of the document.
@@ -18,7 +19,7 @@ impl Section {
 impl TableSchema {
     /// The settings that could not be captured, each with the reason.
     #[must_use]
-    pub fn not_captured(&self) -> Vec<(String, String)> {
+    pub fn not_captured(&self) -> Vec<MissingSetting> {
         let all = Section::all();
         let label = |name: &str| {
             let section = all.iter().find(|section| section.name() == name);
@@ -27,7 +28,12 @@ impl TableSchema {
 
         let sections = self.sections.iter();
         sections
-            .filter_map(|(name, value)| Some((label(name), reason_of(value)?)))
+            .filter_map(|(name, value)| {
+                Some(MissingSetting {
+                    reason: reason_of(value)?,
+                    setting: label(name),
+                })
+            })
             .collect()
     }
 

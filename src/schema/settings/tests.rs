@@ -1008,7 +1008,10 @@ mod documents {
         for schema in [&schema, &parse(&document)] {
             assert_eq!(
                 schema.not_captured(),
-                [("TTL".to_owned(), "denied \"twice\"\n".to_owned())]
+                [crate::schema::MissingSetting {
+                    setting: "TTL".to_owned(),
+                    reason: "denied \"twice\"\n".to_owned(),
+                }]
             );
             assert!(
                 schema.section(section("TimeToLive")).is_none()

@@ -17,9 +17,9 @@ struct TestCommand {
 }
 
 impl TestCommand {
-    fn resolve(self, creates: bool) -> Result<ResolvedSettings> {
+    fn resolve(self, creates: bool) -> Result<SettingChoice> {
         let overrides = self.overrides.resolve()?;
-        self.settings.resolve(overrides, creates)
+        self.settings.resolve(&overrides, creates)
     }
 }
 
@@ -28,7 +28,7 @@ fn parse(line: &str) -> Result<TestCommand, clap::Error> {
     TestCommand::try_parse_from(words)
 }
 
-fn resolve(line: &str) -> ResolvedSettings {
+fn resolve(line: &str) -> SettingChoice {
     parse(line)
         .unwrap_or_else(|error| panic!("{line}: {error}"))
         .resolve(true)
@@ -48,40 +48,33 @@ fn resolve_error(line: &str, creates: bool) -> Error {
 
 #[test]
 fn without_options_nothing_is_overridden() {
-    let resolved = resolve("");
-    assert_eq!(resolved.overrides, Overrides::default());
-    assert!(
-        resolved.choice.with.is_empty()
-            && resolved.choice.without.is_empty()
-            && resolved.choice.first.is_empty()
-    );
+    let choice = resolve("");
+    assert!(choice.with.is_empty() && choice.without.is_empty() && choice.first.is_empty());
 
-    assert!(!resolved.apply);
+    let command = parse("").unwrap();
+    assert!(!command.settings.apply_settings);
+    assert_eq!(command.overrides.resolve().unwrap(), Overrides::default());
 }
 
 #[test]
 fn settings_can_be_lists_and_repeated_options() {
-    let resolved = resolve(
-        "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings",
-    );
+    let line = "--with kms,policy --with kinesis --without ttl --settings-first stream,pitr --apply-settings";
+    let choice = resolve(line);
     let settings = |names: &[&str]| -> Vec<Setting> {
         names.iter().map(|name| name.parse().unwrap()).collect()
     };
+    assert_eq!(choice.with, settings(&["kms", "policy", "kinesis"]));
     assert_eq!(
-        resolved.choice.with,
-        settings(&["kms", "policy", "kinesis"])
-    );
-    assert_eq!(
-        (resolved.choice.without, resolved.choice.first),
+        (choice.without, choice.first),
         (settings(&["ttl"]), settings(&["stream", "pitr"]))
     );
-    assert!(resolved.apply);
+    assert!(parse(line).unwrap().settings.apply_settings);
 }
 
 #[test]
 fn unknown_setting_names_list_all_names() {
     for setting in Setting::choices() {
-        assert_eq!(resolve(&format!("--with {setting}")).choice.with, [setting]);
+        assert_eq!(resolve(&format!("--with {setting}")).with, [setting]);
     }
 
     let help = TestCommand::try_parse_from(["restoredb", "--help"])
