@@ -19,52 +19,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::schema::TableBackup;
 
-/// Metadata from the caller; the writer adds its counts and checksums.
-#[derive(Debug, Clone)]
-pub struct MetadataDraft {
-    /// Name of the environment the table was read in.
-    pub environment: String,
-    /// Name of the table.
-    pub table: String,
-    /// The table's ARN, if the endpoint reports one.
-    pub table_arn: Option<String>,
-    /// The table's ID, which changes when a table is deleted and recreated.
-    pub table_id: Option<String>,
-    /// The region.
-    pub region: Option<String>,
-    /// The endpoint, if it is not the region's default.
-    pub endpoint: Option<String>,
-    /// How the data was transferred: `scan`, `backup` or `export`.
-    pub route: String,
-    /// The on-demand backup that contains the data, for the route `backup`.
-    pub backup: Option<TableBackup>,
-    /// When reading began.
-    pub started_at: DateTime<Utc>,
-    /// When reading ended.
-    pub finished_at: DateTime<Utc>,
-    /// Number of times the dump was resumed.
-    pub resumed: u32,
-    /// Why this is a part of the table, such as `"limit": 100`. Empty for the whole table.
-    pub partial: BTreeMap<String, Value>,
-    /// Whether items were transformed.
-    pub transformed: bool,
-    /// SHA-256 of the mask rules; `None` without a mask.
-    pub mask_rules_sha256: Option<String>,
-    /// Whether reads were strongly consistent.
-    pub consistent_read: bool,
-    /// Segments of the Scan.
-    pub segments: u32,
-    /// Read units DynamoDB reports as consumed.
-    pub consumed_read_units: f64,
-    /// Number of items that the table had when reading began, by DynamoDB's own count.
-    pub reported_items: Option<u64>,
-    /// For each index, the number of items that violate its key; `None` if they were not counted.
-    pub index_key_violations: Option<BTreeMap<String, u64>>,
-    /// Settings of the table that could not be read, with the reason.
-    pub not_captured: Vec<String>,
-}
-
-/// The content of `table-metadata.json`.
+/// The content of `table-metadata.json`. [`DumpWriter::finish`](super::DumpWriter::finish) adds completeness, counts and checksums.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The format's version; see [`FORMAT_VERSION`].
@@ -75,15 +30,15 @@ pub struct Metadata {
     pub environment: String,
     /// Name of the table.
     pub table: String,
-    /// The table's ARN.
+    /// The table's ARN, if the endpoint reports one.
     pub table_arn: Option<String>,
-    /// The table's ID.
+    /// The table's ID, which changes when a table is deleted and recreated.
     pub table_id: Option<String>,
     /// The region.
     pub region: Option<String>,
     /// The endpoint; `None` for the region's default.
     pub endpoint: Option<String>,
-    /// How the data was transferred.
+    /// How the data was transferred: `scan`, `backup` or `export`.
     pub route: String,
     /// The on-demand backup that contains the data, for the route `backup`: the dump has no data file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,12 +52,12 @@ pub struct Metadata {
     pub resumed: u32,
     /// Whether the data file holds every item the table had.
     pub complete: bool,
-    /// Reasons why it does not, with their values.
+    /// Reasons why it does not, with their values, such as `"limit": 100`.
     #[serde(default)]
     pub partial: BTreeMap<String, Value>,
     /// Whether items were transformed.
     pub transformed: bool,
-    /// SHA-256 of the mask rules.
+    /// SHA-256 of the mask rules; `None` without a mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_rules_sha256: Option<String>,
     /// Whether reads were strongly consistent.
@@ -118,10 +73,10 @@ pub struct Metadata {
     /// Number of items that the table had when reading began, by DynamoDB's own count, which is updated about every six hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_items: Option<u64>,
-    /// For each index, the number of items that violate its key.
+    /// For each index, the number of items that violate its key; `None` if they were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_key_violations: Option<BTreeMap<String, u64>>,
-    /// Settings of the table that could not be read.
+    /// Settings of the table that could not be read, with the reason.
     #[serde(default)]
     pub not_captured: Vec<String>,
     /// Every other file of the dump, by name.
@@ -183,6 +138,40 @@ where
 }
 
 impl Metadata {
+    /// Metadata of a table that is dumped now, without its content.
+    #[must_use]
+    pub fn new(environment: &str, table: &str) -> Self {
+        let now = Utc::now();
+        Self {
+            format_version: FORMAT_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            environment: environment.to_owned(),
+            table: table.to_owned(),
+            table_arn: None,
+            table_id: None,
+            region: None,
+            endpoint: None,
+            route: "scan".to_owned(),
+            backup: None,
+            started_at: now,
+            finished_at: now,
+            resumed: 0,
+            complete: false,
+            partial: BTreeMap::new(),
+            transformed: false,
+            mask_rules_sha256: None,
+            consistent_read: false,
+            segments: 0,
+            items: 0,
+            data_bytes: 0,
+            consumed_read_units: 0.0,
+            reported_items: None,
+            index_key_violations: None,
+            not_captured: Vec::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
     /// The whole document, its digest included.
     ///
     /// # Errors
@@ -321,34 +310,24 @@ pub(crate) mod tests {
     use crate::error::ErrorKind;
     use crate::place::digest::hex_sha256;
 
-    pub(crate) fn draft() -> MetadataDraft {
+    /// Metadata before a dump is finished.
+    pub(crate) fn unfinished() -> Metadata {
         let at = |second: i64| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();
-        MetadataDraft {
-            environment: "prod".into(),
-            table: "music".into(),
+        Metadata {
             table_arn: Some("arn:aws:dynamodb:eu-west-1:123456789012:table/music".into()),
             table_id: Some("0f0e0d0c".into()),
             region: Some("eu-west-1".into()),
-            endpoint: None,
-            route: "scan".into(),
-            backup: None,
             started_at: at(0),
             finished_at: at(7),
-            resumed: 0,
-            partial: BTreeMap::new(),
-            transformed: false,
-            mask_rules_sha256: None,
-            consistent_read: false,
             segments: 1,
             consumed_read_units: 12.5,
             reported_items: Some(3),
-            index_key_violations: None,
             not_captured: vec!["tags: access denied".into()],
+            ..Metadata::new("prod", "music")
         }
     }
 
     pub(crate) fn metadata() -> Metadata {
-        let draft = draft();
         let frames = vec![
             Frame {
                 bytes: 30,
@@ -379,32 +358,12 @@ pub(crate) mod tests {
         };
 
         Metadata {
-            format_version: FORMAT_VERSION,
             tool_version: "0.1.0".into(),
-            environment: draft.environment,
-            table: draft.table,
-            table_arn: draft.table_arn,
-            table_id: draft.table_id,
-            region: draft.region,
-            endpoint: draft.endpoint,
-            route: draft.route,
-            backup: draft.backup,
-            started_at: draft.started_at,
-            finished_at: draft.finished_at,
-            resumed: draft.resumed,
-            complete: false,
             partial: BTreeMap::from([("limit".into(), 3.into())]),
-            transformed: draft.transformed,
-            mask_rules_sha256: draft.mask_rules_sha256,
-            consistent_read: draft.consistent_read,
-            segments: draft.segments,
             items: 3,
             data_bytes: 40,
-            consumed_read_units: draft.consumed_read_units,
-            reported_items: draft.reported_items,
-            index_key_violations: draft.index_key_violations,
-            not_captured: draft.not_captured,
             files: BTreeMap::from([("table-data.jsonl.zst".into(), entry)]),
+            ..unfinished()
         }
     }
 

@@ -38,7 +38,7 @@ pub use index::{Extent, Frame};
 pub use item_counter::ItemCounter;
 pub use key_collisions::KeyCollisions;
 pub(crate) use last_dumps::last_dumps;
-pub use metadata::{FileEntry, ForeignMetadata, Metadata, MetadataDraft};
+pub use metadata::{FileEntry, ForeignMetadata, Metadata};
 pub use progress::{
     DataFileState, DumpProgress, ScanProgress, SegmentProgress, TransformCounts, restart_hint,
 };

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::metadata::tests::draft;
+use super::metadata::tests::unfinished;
 use super::{
-    DumpOptions, DumpTarget, DumpWriter, FinishedDump, ItemCounter, MetadataDraft, Source,
-    SourceSpec, check,
+    DumpOptions, DumpTarget, DumpWriter, FinishedDump, ItemCounter, Metadata, Source, SourceSpec,
+    check,
 };
 use crate::item::{Items, split_items};
 use crate::place::local::folders::entries;
@@ -33,11 +33,11 @@ pub(crate) fn schema(table: &str) -> TableSchema {
     TableSchema::parse(document.as_bytes()).unwrap()
 }
 
-/// A draft of the metadata for a table.
-pub(crate) fn draft_of(table: &str) -> MetadataDraft {
-    MetadataDraft {
+/// The metadata of a table that is dumped.
+pub(crate) fn metadata_of(table: &str) -> Metadata {
+    Metadata {
         table: table.into(),
-        ..draft()
+        ..unfinished()
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn dump(target: &DumpTarget, options: &DumpOptions, table: &str) -> F
     let mut writer = DumpWriter::begin(target, options).unwrap();
     writer.append(&items(&TWO), 0).unwrap();
     writer
-        .finish(Some(&schema(table)), draft_of(table))
+        .finish(Some(&schema(table)), metadata_of(table))
         .unwrap()
 }
 

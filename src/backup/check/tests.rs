@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::super::testing::{TWO, draft_of, dump, items, names, open};
+use super::super::testing::{TWO, dump, items, metadata_of, names, open};
 use super::super::{DataFile, DumpOptions, DumpTarget, DumpWriter};
 use super::*;
 
@@ -200,7 +200,7 @@ fn progress_is_reported() {
             .append(&items(&["{\"pk\":{\"S\":\"a\"}}"]), 0)
             .unwrap();
     });
-    writer.finish(None, draft_of("t")).unwrap();
+    writer.finish(None, metadata_of("t")).unwrap();
     let mut reports = Vec::new();
     check(
         &open(&dir.path().join("dump")).unwrap(),

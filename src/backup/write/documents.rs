@@ -1,11 +1,10 @@
 //! Documents of a dump folder: schema, summary and metadata, in writing order.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::encoder::EncodedDataFile;
-use crate::backup::format::{FORMAT_VERSION, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE};
-use crate::backup::metadata::{FileEntry, Metadata, MetadataDraft};
+use crate::backup::format::{METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE};
+use crate::backup::metadata::{FileEntry, Metadata};
 use crate::backup::summary;
 use crate::error::Result;
 use crate::place::Access;
@@ -56,61 +55,33 @@ impl FolderDocuments<'_> {
     }
 }
 
+/// Adds to the metadata of a dump what its data file consists of.
 pub(crate) fn complete_metadata(
-    mut draft: MetadataDraft,
+    mut metadata: Metadata,
     encoded: Option<EncodedDataFile>,
     data_name: &str,
 ) -> Metadata {
-    if encoded.is_none() && draft.backup.is_none() {
-        draft.partial.insert("schema_only".to_owned(), true.into());
+    if encoded.is_none() && metadata.backup.is_none() {
+        let partial = &mut metadata.partial;
+        partial.insert("schema_only".to_owned(), true.into());
+    }
+    metadata.complete = metadata.partial.is_empty();
+
+    // JSON has no NaN or infinity.
+    if !metadata.consumed_read_units.is_finite() {
+        metadata.consumed_read_units = 0.0;
     }
 
-    let (items, data_bytes) = encoded
-        .as_ref()
-        .map_or((0, 0), |encoded| (encoded.items, encoded.text_bytes));
-    let entry = encoded.map(|EncodedDataFile { file, extents, .. }| {
-        (
-            data_name.to_owned(),
-            FileEntry {
-                bytes: file.bytes,
-                sha256: file.sha256,
-                frames: file.frames,
-                extents,
-            },
-        )
-    });
-
-    Metadata {
-        format_version: FORMAT_VERSION,
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        environment: draft.environment,
-        table: draft.table,
-        table_arn: draft.table_arn,
-        table_id: draft.table_id,
-        region: draft.region,
-        endpoint: draft.endpoint,
-        route: draft.route,
-        backup: draft.backup,
-        started_at: draft.started_at,
-        finished_at: draft.finished_at,
-        resumed: draft.resumed,
-        complete: draft.partial.is_empty(),
-        partial: draft.partial,
-        transformed: draft.transformed,
-        mask_rules_sha256: draft.mask_rules_sha256,
-        consistent_read: draft.consistent_read,
-        segments: draft.segments,
-        items,
-        data_bytes,
-        // JSON has no NaN or infinity.
-        consumed_read_units: if draft.consumed_read_units.is_finite() {
-            draft.consumed_read_units
-        } else {
-            0.0
-        },
-        reported_items: draft.reported_items,
-        index_key_violations: draft.index_key_violations,
-        not_captured: draft.not_captured,
-        files: entry.into_iter().collect::<BTreeMap<_, _>>(),
+    if let Some(encoded) = encoded {
+        (metadata.items, metadata.data_bytes) = (encoded.items, encoded.text_bytes);
+        let entry = FileEntry {
+            bytes: encoded.file.bytes,
+            sha256: encoded.file.sha256,
+            frames: encoded.file.frames,
+            extents: encoded.extents,
+        };
+        metadata.files.insert(data_name.to_owned(), entry);
     }
+
+    metadata
 }

@@ -20,7 +20,7 @@ use crate::backup::folder::{TargetContents, inspect_target};
 use crate::backup::format::{
     Compression, DataFile, DataFormat, METADATA_FILE, SCHEMA_FILE, SUMMARY_FILE,
 };
-use crate::backup::metadata::{Metadata, MetadataDraft};
+use crate::backup::metadata::Metadata;
 use crate::backup::progress::{DataFileState, DumpProgress};
 use crate::backup::publish::{cannot_replace, create_partial_folder, publish, recover};
 use crate::backup::removal::remove_dump;
@@ -297,14 +297,15 @@ impl DumpWriter {
         }
     }
 
-    /// Writes the rest, waits until everything is on disk, and publishes the dump.
+    /// Writes the rest, waits until everything is on disk, and publishes the dump. `metadata` is that of the table; this adds
+    /// that of the files.
     ///
     /// # Errors
     /// I/O errors. The old dump is then untouched.
     pub fn finish(
         mut self,
         schema: Option<&TableSchema>,
-        draft: MetadataDraft,
+        metadata: Metadata,
     ) -> Result<FinishedDump> {
         let encoded = self
             .encoder
@@ -323,15 +324,17 @@ impl DumpWriter {
                 let documents = FolderDocuments {
                     partial,
                     access: *access,
-                    metadata: complete_metadata(draft, encoded, self.kind.name()),
+                    metadata: complete_metadata(metadata, encoded, self.kind.name()),
                 };
 
                 self.finish_folder(target, journal, documents, schema)
             }
-            OutputTarget::File { target, partial } => finish_file(target, partial, encoded, draft),
+            OutputTarget::File { target, partial } => {
+                finish_file(target, partial, encoded, metadata)
+            }
             OutputTarget::Stream => Ok(FinishedDump {
                 paths: Vec::new(),
-                metadata: complete_metadata(draft, encoded, "-"),
+                metadata: complete_metadata(metadata, encoded, "-"),
                 warnings: Vec::new(),
             }),
         }
@@ -372,7 +375,7 @@ fn finish_file(
     target: &Path,
     partial: &PartialFile,
     encoded: Option<EncodedDataFile>,
-    draft: MetadataDraft,
+    metadata: Metadata,
 ) -> Result<FinishedDump> {
     rename(partial.path(), target)?;
     sync_folder(target.parent().unwrap_or(target))?;
@@ -386,7 +389,7 @@ fn finish_file(
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     Ok(FinishedDump {
         paths: vec![target.to_owned()],
-        metadata: complete_metadata(draft, encoded, &name),
+        metadata: complete_metadata(metadata, encoded, &name),
         warnings,
     })
 }

@@ -14,7 +14,7 @@ use super::backup_plan::PlannedBackup;
 use super::captured_schema::{final_schema, in_words, spawn_capture, without_restoring_tag};
 use super::output::{begin_writer, display_paths, report_warnings};
 use super::plan::DumpPlan;
-use crate::backup::{DumpWriter, Metadata, MetadataDraft};
+use crate::backup::{DumpWriter, Metadata};
 use crate::error::Result;
 use crate::event::Reporter;
 use crate::ops::backup_wait::{BackupWait, interrupted};
@@ -59,12 +59,12 @@ pub(crate) async fn run(
     let captured = final_schema(store, &plan, settings);
     let (schema, not_captured) = until_cancelled(&cancel, interrupted, captured).await?;
     let schema = without_restoring_tag(schema, &plan, reporter.as_ref());
-    let draft = MetadataDraft {
+    let metadata = Metadata {
         not_captured: in_words(&not_captured),
         ..metadata(&plan, &schema, &backup, started_at, finished_at)
     };
     let finished = run_blocking("writing the dump", move || {
-        writer.finish(Some(&schema), draft)
+        writer.finish(Some(&schema), metadata)
     })
     .await?;
     report_warnings(finished.warnings, reporter.as_ref());
@@ -152,11 +152,9 @@ fn metadata(
     backup: &TableBackup,
     started_at: DateTime<Utc>,
     finished_at: DateTime<Utc>,
-) -> MetadataDraft {
+) -> Metadata {
     let description = schema.description();
-    MetadataDraft {
-        environment: plan.source.environment.clone(),
-        table: plan.source.table.clone(),
+    Metadata {
         table_arn: description.table_arn.clone(),
         table_id: description.table_id.clone(),
         region: plan.source.region.clone(),
@@ -168,15 +166,7 @@ fn metadata(
         }),
         started_at: backup.created_at.unwrap_or(started_at),
         finished_at,
-        resumed: 0,
-        partial: std::collections::BTreeMap::new(),
-        transformed: false,
-        mask_rules_sha256: None,
-        consistent_read: false,
-        segments: 0,
-        consumed_read_units: 0.0,
         reported_items: plan.schema.description().item_count,
-        index_key_violations: None,
-        not_captured: Vec::new(),
+        ..Metadata::new(&plan.source.environment, &plan.source.table)
     }
 }

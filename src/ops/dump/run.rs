@@ -19,8 +19,8 @@ use super::rejects::{discard_rejects, publish_rejects};
 use super::size_probe::probe_size;
 use super::{DumpSummary, DumpTransformSummary, NotCaptured, backup, interrupted};
 use crate::backup::{
-    DumpWriter, KeyCollisions, Metadata, MetadataDraft, ScanProgress, SegmentProgress,
-    TransformCounts, few_items_warning,
+    DumpWriter, KeyCollisions, Metadata, ScanProgress, SegmentProgress, TransformCounts,
+    few_items_warning,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
@@ -90,10 +90,10 @@ async fn run_scan(
         wire,
     } = state;
     let captured = (&schema, &not_captured[..]);
-    let draft = metadata(&plan, captured, &progress, is_limited, finished_at);
+    let metadata = metadata(&plan, captured, &progress, is_limited, finished_at);
     let schema = plan.request.content.includes_schema().then_some(schema);
     let finished = run_blocking("writing the dump", move || {
-        writer.finish(schema.as_ref(), draft)
+        writer.finish(schema.as_ref(), metadata)
     })
     .await?;
     report_warnings(finished.warnings, reporter.as_ref());
@@ -401,7 +401,7 @@ fn metadata(
     progress: &ScanProgress,
     is_limited: bool,
     finished_at: DateTime<Utc>,
-) -> MetadataDraft {
+) -> Metadata {
     let mut partial = BTreeMap::new();
     let transform = &plan.request.transform;
     for (field, text) in transform.selections() {
@@ -445,15 +445,11 @@ fn metadata(
     }
 
     let description = schema.description();
-    MetadataDraft {
-        environment: plan.source.environment.clone(),
-        table: plan.source.table.clone(),
+    Metadata {
         table_arn: description.table_arn.clone(),
         table_id: description.table_id.clone(),
         region: plan.source.region.clone(),
         endpoint: plan.source.endpoint.clone(),
-        route: "scan".to_owned(),
-        backup: None,
         started_at: progress.started_at,
         finished_at,
         resumed: progress.resumed,
@@ -466,5 +462,6 @@ fn metadata(
         reported_items: plan.schema.description().item_count,
         index_key_violations: index_key_violations(progress, schema),
         not_captured: in_words(not_captured),
+        ..Metadata::new(&plan.source.environment, &plan.source.table)
     }
 }

@@ -479,7 +479,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::backup::testing::{draft_of, open, schema};
+    use crate::backup::testing::{metadata_of, open, schema};
     use crate::backup::{DumpOptions, DumpTarget, DumpWriter};
     use crate::item::Items;
 
@@ -496,7 +496,7 @@ mod tests {
         let items = Items::concat(&texts).expect("items");
         writer.append(&items, 0).expect("the disk has room");
         writer
-            .finish(Some(&schema("music")), draft_of("music"))
+            .finish(Some(&schema("music")), metadata_of("music"))
             .expect("a dump");
 
         open(folder).expect("a dump")

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::*;
-use crate::backup::testing::{draft_of, items, open, schema};
+use crate::backup::testing::{items, metadata_of, open, schema};
 use crate::backup::{Compression, DataFormat, DumpOptions, DumpTarget, DumpWriter};
 use crate::item::{KeyAttribute, KeyType};
 
@@ -34,7 +34,7 @@ fn dumped(
     }
 
     writer
-        .finish(Some(&schema("music")), draft_of("music"))
+        .finish(Some(&schema("music")), metadata_of("music"))
         .unwrap();
     let source = open(&folder).unwrap();
 
@@ -168,9 +168,9 @@ fn dumped_in_three_segments(
         writer.append(&items(&page), segment).unwrap();
     }
 
-    let draft = crate::backup::MetadataDraft {
+    let draft = crate::backup::Metadata {
         segments: 3,
-        ..draft_of("music")
+        ..metadata_of("music")
     };
     writer.finish(Some(&schema("music")), draft).unwrap();
     let source = open(&folder).unwrap();

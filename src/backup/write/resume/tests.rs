@@ -9,7 +9,7 @@ use super::*;
 use crate::backup::ItemCounter;
 use crate::backup::format::{Compression, DataFormat, METADATA_FILE};
 use crate::backup::progress::{DataFileState, DumpProgress};
-use crate::backup::testing::{draft_of, items, names, schema};
+use crate::backup::testing::{items, metadata_of, names, schema};
 use crate::backup::write::encoder::DataFileEncoder;
 use crate::backup::{
     DumpOptions, DumpWriter, FinishedDump, ScanProgress, SegmentProgress, Source, SourceSpec,
@@ -89,7 +89,7 @@ fn add_all(writer: &mut DumpWriter, pages: &[Vec<String>]) {
 }
 
 fn finish(writer: DumpWriter) -> FinishedDump {
-    writer.finish(Some(&schema("t")), draft_of("t")).unwrap()
+    writer.finish(Some(&schema("t")), metadata_of("t")).unwrap()
 }
 
 /// Saves the progress in the journal once everything added so far is synced.

@@ -8,7 +8,7 @@ use super::*;
 use crate::backup::ItemCounter;
 use crate::backup::folder::{TargetContents, resolve_path};
 use crate::backup::testing::{
-    TWO, draft_of, dump, dump_folder, items, names, open, schema, whole_table,
+    TWO, dump, dump_folder, items, metadata_of, names, open, schema, whole_table,
 };
 use crate::error::ErrorKind;
 use crate::place::Access;
@@ -38,7 +38,7 @@ fn written(kind: DataFile, texts: &[&str]) -> Vec<u8> {
         writer.append(&items(&[text]), 0).unwrap();
     }
 
-    let finished = writer.finish(None, draft_of("t")).unwrap();
+    let finished = writer.finish(None, metadata_of("t")).unwrap();
     let bytes = fs::read(folder.join(kind.name())).unwrap();
     let entry = &finished.metadata.files[kind.name()];
     assert_eq!(
@@ -141,7 +141,7 @@ fn equal_items_give_equal_bytes_and_frames_begin_with_an_item() {
             texts
                 .chunks(100)
                 .for_each(|page| writer.append(&items(page), 0).unwrap());
-            let finished = writer.finish(None, draft_of("t")).unwrap();
+            let finished = writer.finish(None, metadata_of("t")).unwrap();
             (
                 fs::read(&finished.paths[0]).unwrap(),
                 finished.metadata.files[kind.name()].frames.clone().unwrap(),
@@ -337,7 +337,7 @@ fn one_writer_at_a_time() {
             refusal.to_string().contains("is being written by process"),
             "{refusal}"
         );
-        first.finish(None, draft_of("t")).unwrap();
+        first.finish(None, metadata_of("t")).unwrap();
         dump(&target, &DumpOptions::default(), "t");
     }
 }
@@ -441,7 +441,7 @@ fn a_stream_gets_lines_of_items() {
         let stream = fs::File::create(file.path()).unwrap();
         let mut writer = DumpWriter::stream(Box::new(stream), compression).unwrap();
         writer.append(&items(&TWO), 0).unwrap();
-        let finished = writer.finish(None, draft_of("t")).unwrap();
+        let finished = writer.finish(None, metadata_of("t")).unwrap();
         assert!(finished.paths.is_empty());
         let content = unpacked(compression, &fs::read(file.path()).unwrap());
         assert_eq!(content, format!("{}\n{}\n", TWO[0], TWO[1]).as_bytes());
@@ -457,7 +457,7 @@ fn a_schema_only_dump_is_a_dump() {
         ..DumpOptions::default()
     };
     let writer = DumpWriter::begin(&DumpTarget::folder(&folder), &options).unwrap();
-    let finished = writer.finish(Some(&schema("t")), draft_of("t")).unwrap();
+    let finished = writer.finish(Some(&schema("t")), metadata_of("t")).unwrap();
     assert!(!finished.metadata.complete);
     assert_eq!(
         names(&folder),
@@ -504,7 +504,7 @@ proptest! {
         let target = DumpTarget::folder(dir.path().join("dump"));
         let mut writer = DumpWriter::begin(&target, &options(kind)).unwrap();
         writer.append(&items(&texts.iter().map(String::as_str).collect::<Vec<_>>()), 0).unwrap();
-        writer.finish(None, draft_of("t")).unwrap();
+        writer.finish(None, metadata_of("t")).unwrap();
         let mut reader = open(&dir.path().join("dump")).unwrap().items().unwrap();
         let mut found = Vec::new();
         while let Some(item) = reader.next_item().unwrap() {
