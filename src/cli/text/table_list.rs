@@ -2,7 +2,7 @@
 
 use super::format;
 use crate::layout::columns;
-use crate::ops::set::{ListedTable, TableList};
+use crate::ops::set::{ListedTable, NotDescribed, TableList};
 
 /// A line for each table, below a heading.
 pub(crate) fn lines(list: &TableList) -> Vec<String> {
@@ -25,8 +25,8 @@ fn row(table: &ListedTable) -> [String; 6] {
     let on_or_off = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
     // Why a table is not described is shown where it is read first.
     let items = match &table.error {
-        Some(_) if table.is_absent() => "does not exist".to_owned(),
-        Some(_) => "not described".to_owned(),
+        Some(NotDescribed::Absent) => "does not exist".to_owned(),
+        Some(NotDescribed::Failed(_)) => "not described".to_owned(),
         None => or_na(table.items.map(format::count)),
     };
     let last_dump = table.last_dump.map(format::timestamp);
@@ -55,7 +55,7 @@ mod tests {
             billing: None,
             deletion_protection: None,
             last_dump: None,
-            error: Some("does not exist".to_owned()),
+            error: Some(NotDescribed::Absent),
         };
         let films = ListedTable {
             table: "prod-films".to_owned(),
@@ -68,7 +68,7 @@ mod tests {
             error: None,
         };
         let denied = ListedTable {
-            error: Some("denied".to_owned()),
+            error: Some(NotDescribed::Failed("denied".to_owned())),
             ..unknown.clone()
         };
         let list = TableList {

@@ -41,7 +41,26 @@ pub struct ListedTable {
     /// When the last dump of the table was finished.
     pub last_dump: Option<DateTime<Utc>>,
     /// Why the table could not be described.
-    pub error: Option<String>,
+    pub error: Option<NotDescribed>,
+}
+
+/// Why a table could not be described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum NotDescribed {
+    /// It does not exist: a list names it, or it was deleted after it was selected.
+    Absent,
+    /// The call failed for this reason.
+    Failed(String),
+}
+
+impl From<NotDescribed> for String {
+    fn from(reason: NotDescribed) -> Self {
+        match reason {
+            NotDescribed::Absent => "does not exist".to_owned(),
+            NotDescribed::Failed(reason) => reason,
+        }
+    }
 }
 
 /// Lists the selected tables. `dumps` is the folder of the environment's dumps.
@@ -89,21 +108,14 @@ pub async fn list(
 impl TableList {
     /// The tables that could not be described although they may exist, with the reason.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
-        let tables = self.tables.iter().filter(|table| !table.is_absent());
-        tables.filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
+        self.tables.iter().filter_map(|table| match &table.error {
+            Some(NotDescribed::Failed(reason)) => Some((table.table.as_str(), reason.as_str())),
+            Some(NotDescribed::Absent) | None => None,
+        })
     }
 }
 
-/// Why a table that was deleted after it was selected, or that a list names, is not described.
-const ABSENT: &str = "does not exist";
-
 impl ListedTable {
-    /// Whether the table does not exist.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        self.error.as_deref() == Some(ABSENT)
-    }
-
     /// A table without its last dump, and the error if it could not be described.
     fn from_lookup(table: String, described: Result<Option<TableSchema>>) -> (Self, Option<Error>) {
         let listed = Self {
@@ -131,13 +143,12 @@ impl ListedTable {
                 (listed, None)
             }
             Ok(None) => {
-                let error = Some(ABSENT.to_owned());
+                let error = Some(NotDescribed::Absent);
                 (Self { error, ..listed }, None)
             }
             Err(error) => {
-                let reason = Some(error.to_string());
                 let listed = Self {
-                    error: reason,
+                    error: Some(NotDescribed::Failed(error.to_string())),
                     ..listed
                 };
                 (listed, Some(error))

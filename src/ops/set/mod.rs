@@ -14,7 +14,7 @@ pub mod restore;
 pub mod runner;
 mod selection;
 
-pub use list::{ListedTable, TableList, list};
+pub use list::{ListedTable, NotDescribed, TableList, list};
 pub use mapping::{MappedTable, MappingRule, TableMapping};
 pub use pattern::TablePattern;
 pub use reporter::{SetReporter, TableReporter};
