@@ -82,7 +82,7 @@ pub(crate) struct Client {
     gzip_policies: GzipPolicies,
     /// Writes to the embedded engine without HTTP.
     #[cfg(feature = "embedded")]
-    pub(crate) bulk: Option<BulkWriter>,
+    bulk: Option<BulkWriter>,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
     /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
@@ -122,6 +122,15 @@ impl Client {
             is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
         }
+    }
+
+    /// Writes items of a table to the embedded engine without HTTP, unless the write units are capped.
+    #[cfg(feature = "embedded")]
+    pub(super) fn bulk_writer(&self, table: &str) -> Option<&BulkWriter> {
+        let bulk = self.bulk.as_ref()?;
+        let is_capped = self.write_limiters.for_table(table).limiter.is_capped();
+
+        (!is_capped).then_some(bulk)
     }
 
     /// The current client. Do not keep it: it is replaced when credentials are renewed.

@@ -121,6 +121,13 @@ impl Client {
         items: Vec<Bytes>,
         key_range: Option<KeyRange>,
     ) -> Result<WriteOutcome> {
+        #[cfg(feature = "embedded")]
+        if action == BatchAction::Put
+            && let Some(written) = self.write_in_bulk(table, &items).await
+        {
+            return Ok(written);
+        }
+
         let mut written = WriteOutcome::default();
         // A stack of groups: the first half is on top, so that items are written in order.
         let mut groups = vec![items];
@@ -162,6 +169,19 @@ impl Client {
         }
 
         Ok(written)
+    }
+
+    /// Writes items into the embedded engine without HTTP. Returns `None` if nothing was written.
+    #[cfg(feature = "embedded")]
+    async fn write_in_bulk(&self, table: &str, items: &[Bytes]) -> Option<WriteOutcome> {
+        let write_units = self.bulk_writer(table)?.write(table, items).await?;
+
+        Some(WriteOutcome {
+            items: items.len() as u64,
+            bytes: text_bytes(items),
+            write_units,
+            ..WriteOutcome::default()
+        })
     }
 
     /// Sends a group until none of its items is unprocessed. On failure, returns the items that
@@ -241,18 +261,6 @@ impl Client {
         (table, key): (&str, &KeySchema),
         group: &[Bytes],
     ) -> Result<BatchResult, RequestError> {
-        #[cfg(feature = "embedded")]
-        if action == BatchAction::Put
-            && let Some(bulk) = &self.bulk
-            && let Some(write_units) = bulk.write(table, group).await
-        {
-            return Ok(BatchResult {
-                unprocessed: Vec::new(),
-                write_units,
-                context: Box::new(RequestContext::new(ApiOperation::BATCH_WRITE_ITEM)),
-            });
-        }
-
         let body = match action {
             BatchAction::Put => batch_body(table, group),
             BatchAction::Delete => deletion_body(table, key, group)?,

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::WriteOutcome;
 use super::client::Client;
+#[cfg(feature = "embedded")]
+use super::embedded::BULK_BATCHES;
 use super::limiter::write_ranges::KeyRange;
 use super::reader::Reader;
 use super::tables::CreatedTable;
@@ -107,6 +109,11 @@ impl Writer {
     /// requests increase the throughput.
     #[must_use]
     pub fn max_in_flight(&self, table: &str) -> usize {
+        #[cfg(feature = "embedded")]
+        if self.client().bulk_writer(table).is_some() {
+            return BULK_BATCHES;
+        }
+
         self.client()
             .write_limiters()
             .for_table(table)

@@ -11,6 +11,9 @@ use dynoxide::types::{MAX_ITEM_SIZE, item_size};
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use tokio::sync::oneshot;
 
+/// Batches that a transaction should contain. Fewer write the same pages of the primary key more often: its index is in random order.
+pub(crate) const BULK_BATCHES: usize = 128;
+
 /// Bytes of an item for one write unit.
 const WRITE_UNIT: usize = 1024;
 

@@ -23,7 +23,7 @@ pub use served_file::ServedFile;
 pub use server::serve;
 pub use upkeep::Upkeep;
 
-pub(crate) use bulk::BulkWriter;
+pub(crate) use bulk::{BULK_BATCHES, BulkWriter};
 
 use served_file::OpenFile;
 

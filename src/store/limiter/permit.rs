@@ -176,6 +176,12 @@ impl RequestLimiter {
         cap.clone().into_iter().chain(self.shared.cap.clone())
     }
 
+    /// Whether the consumption is capped.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn is_capped(&self) -> bool {
+        self.current_caps().next().is_some()
+    }
+
     /// Maximum units that one request should cost; `None` if units are not limited.
     fn call_budget(&self) -> Option<f64> {
         let learned = self.lock().rate.call_budget(Instant::now());
