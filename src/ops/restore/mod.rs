@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! plan: open and check the source, describe the target   (changes nothing)
-//! run:  ensure the table ─► transfer of the items into the table, with rejects and a journal
-//!       ─► verify ─► settings
+//! run:  create, replace or find the table ─► boost ─► settings before the items
+//!       ─► transfer of the items into the table, with rejects and a journal ─► delete extra items ─► verify
+//!       ─► later indexes ─► revert the boost ─► settings after the items
 //! ```
 //!
 //! Writing requires a store that was opened with a `Confirmation`.

@@ -197,8 +197,9 @@ async fn refuse_filled_table(
     .with_hint("run the same command again: it plans with the current state"))
 }
 
-/// Applies the settings that come after the items, and removes the tag of an unfinished restore. The verification comes before them, because TTL may delete items while they are
-/// compared. If items are missing, the next run writes them again; consumers of a stream need not see that, so nothing is applied.
+/// Applies the settings that come after the items, and removes the tag of an unfinished restore. The verification comes before them,
+/// because TTL may delete items while they are compared. If items are missing, the next run writes them again; consumers of a stream
+/// need not see that, so nothing is applied.
 async fn apply_final_settings(
     applier: &mut SettingsApplier<'_>,
     plan: &RestorePlan,
