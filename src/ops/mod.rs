@@ -28,6 +28,7 @@ mod invalid_item;
 mod item_formatter;
 mod journal;
 mod lane_permit;
+pub mod permissions;
 mod prices;
 mod recreated;
 pub mod restore;

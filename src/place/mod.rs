@@ -17,7 +17,6 @@ pub(crate) mod side_files;
 
 pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
-pub(crate) use local::files::write_file;
 pub use local::files::{Access, replace_file};
 pub use local::lock::{FileLock, LockFailure, SharedFileLock};
 pub use side_files::{

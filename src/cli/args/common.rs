@@ -109,6 +109,10 @@ pub(crate) struct CallArgs {
         help = "Whether to request compressed responses to reads"
     )]
     wire_compression: WireCompression,
+
+    /// Print the IAM policy that this command needs with its other options, and call nothing
+    #[arg(long, help_heading = heading::OUTPUT, conflicts_with = "json")]
+    print_iam_policy: bool,
 }
 
 /// Options that all commands share.
@@ -256,6 +260,11 @@ pub(crate) fn working_dir() -> Result<PathBuf> {
 }
 
 impl CommonOptions {
+    /// Whether to print the IAM policy instead of running (`--print-iam-policy`).
+    pub(crate) fn prints_policy(&self) -> bool {
+        self.calls.print_iam_policy
+    }
+
     /// The options of the store that flags set.
     pub(crate) fn store_options(&self) -> StoreOptions {
         StoreOptions {

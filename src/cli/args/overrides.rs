@@ -14,15 +14,15 @@ use crate::schema::{BillingMode, Overrides, OverridesFormat};
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::TABLE_SETTINGS)]
 pub(crate) struct OverrideArgs {
-    /// Billing mode of a new table [default: that of the dump]
+    /// Billing mode [default: unchanged]
     #[arg(long, value_name = "MODE", value_enum)]
     billing_mode: Option<BillingMode>,
 
-    /// Provisioned RCU of the table and of each index [default: as in the dump]
+    /// Provisioned RCU of the table and of each index [default: unchanged]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     read_capacity: Option<u64>,
 
-    /// Provisioned WCU of the table and of each index [default: as in the dump]
+    /// Provisioned WCU of the table and of each index [default: unchanged]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     write_capacity: Option<u64>,
 

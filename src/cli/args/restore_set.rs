@@ -24,6 +24,7 @@ pub(crate) struct RestoreSetArgs {
     #[arg(
         long,
         value_name = "N",
+        help_heading = heading::THROUGHPUT,
         default_value_t = PARALLEL_TABLES,
         help = "Number of tables in parallel"
     )]

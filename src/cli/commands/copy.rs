@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::copy_set;
+use super::{copy_set, policy};
 use crate::cli::args::CopyCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -24,6 +24,10 @@ use crate::store::{MissingDatabase, Reader};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<CommandOutcome> {
+    if command.common.prints_policy() {
+        return policy::copy(&command, &session).await;
+    }
+
     let common = &command.common;
     let source_environment = session.requested_environment(&command.source).await?;
     let environment = session.environment(common).await?;

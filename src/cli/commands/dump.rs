@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{dump_set, init, list_tables};
+use super::{dump_set, init, list_tables, policy};
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -27,10 +27,17 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
         return init::run(&session);
     }
 
-    if let Some(dumps) = &command.list_with_dumps {
-        return list_tables::run(&command, dumps, &session).await;
+    if command.common.prints_policy() {
+        return policy::dump(&command, &session).await;
     }
 
+    match &command.list_with_dumps {
+        Some(dumps) => list_tables::run(&command, dumps, &session).await,
+        None => Box::pin(dump_tables(command, session)).await,
+    }
+}
+
+async fn dump_tables(command: DumpCommand, session: Session) -> Result<CommandOutcome> {
     let common = &command.common;
     let environment = session.environment(common).await?;
     let request = match Scope::resolve(&environment, &command.selection)? {

@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
 use crate::error::Result;
-use crate::place::{Access, create_unless_exists, write_file};
+use crate::place::local::files::write_file;
+use crate::place::{Access, create_unless_exists};
 
 /// A `.gitignore` in each folder needs no change of the user's own.
 const ENVS_GITIGNORE: &str = "\

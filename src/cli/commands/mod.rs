@@ -8,6 +8,7 @@ pub(crate) mod dump;
 mod dump_set;
 mod init;
 mod list_tables;
+mod policy;
 pub(crate) mod restore;
 pub(crate) mod restore_set;
 #[cfg(feature = "embedded")]

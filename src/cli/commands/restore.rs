@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::restore_set;
+use super::{policy, restore_set};
 use crate::cli::args::RestoreCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -22,6 +22,10 @@ use crate::store::{MissingDatabase, Reader};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
+    if command.common.prints_policy() {
+        return policy::restore(&command, &session).await;
+    }
+
     match command.set_request()? {
         Some(request) => Box::pin(restore_set::run(command, request, session)).await,
         None => Box::pin(restore_one(command, session)).await,

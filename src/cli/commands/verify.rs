@@ -1,6 +1,6 @@
 //! Execution of `verifydb`. It only reads, so there is neither a plan nor a confirmation.
 
-use super::{compare_set, diff, verify_set};
+use super::{compare_set, diff, policy, verify_set};
 use crate::backup::{DumpSet, SourceSpec};
 use crate::cli::args::{CommonOptions, ExpectedSchema, SecondTable, VerifyCommand, VerifyTask};
 use crate::cli::report::CommandOutcome;
@@ -21,6 +21,10 @@ use crate::store::{MissingDatabase, Reader};
 /// # Errors
 /// The error to print; its kind decides the exit code.
 pub(crate) async fn run(command: VerifyCommand, session: Session) -> Result<CommandOutcome> {
+    if command.common.prints_policy() {
+        return policy::verify(&command, &session).await;
+    }
+
     match &command.task {
         VerifyTask::Dump { quick } => dump(&command, *quick, &session).await,
         VerifyTask::Schema(expected) => schema(&command, expected, &session).await,

@@ -40,6 +40,20 @@ pub(crate) enum Reading {
     },
 }
 
+impl Reading {
+    /// The operations that read it.
+    pub(crate) fn operations(self) -> Vec<Operation> {
+        match self {
+            Self::Field(operation, _)
+            | Self::List(operation, _)
+            | Self::Document(operation, _)
+            | Self::PerIndex(operation)
+            | Self::Key(operation, _) => vec![operation],
+            Self::AutoScaling { targets, policies } => vec![targets, policies],
+        }
+    }
+}
+
 /// A resource with an ARN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {

@@ -26,6 +26,11 @@ impl SettingChoice {
         ))
     }
 
+    /// Whether `setting` is applied to some table.
+    pub(crate) fn may_apply(&self, setting: Setting) -> bool {
+        self.applies(setting, true)
+    }
+
     /// Whether `setting` is applied.
     pub(crate) fn applies(&self, setting: Setting, same_table: bool) -> bool {
         self.refusal(setting, same_table).is_none()

@@ -31,6 +31,7 @@ pub(crate) mod warm_throughput;
 
 use std::str::FromStr;
 
+use operation::Operation;
 use spec::{Setting, SettingSpec};
 
 /// Every setting, in the order of help, plans, summaries and schema documents. Where one setting need not come after another, it
@@ -75,6 +76,31 @@ impl Setting {
             .iter()
             .filter(|spec| spec.is_choice)
             .map(|spec| Self(spec))
+    }
+
+    /// The operations that read the settings of a table.
+    pub(crate) fn reading_operations() -> impl Iterator<Item = Operation> {
+        SETTINGS
+            .iter()
+            .flat_map(|spec| spec.sections)
+            .flat_map(|section| section.reading().operations())
+    }
+
+    /// The operations that apply this setting.
+    pub(crate) fn changing_operations(self) -> Vec<Operation> {
+        match self.name() {
+            "tags" => vec![Operation::dynamodb("TagResource")],
+            "ttl" => vec![Operation::dynamodb("UpdateTimeToLive")],
+            "pitr" => vec![Operation::dynamodb("UpdateContinuousBackups")],
+            "insights" => vec![Operation::dynamodb("UpdateContributorInsights")],
+            "policy" => vec![Operation::dynamodb("PutResourcePolicy")],
+            "kinesis" => vec![Operation::dynamodb("EnableKinesisStreamingDestination")],
+            "autoscaling" => vec![
+                Operation::auto_scaling("RegisterScalableTarget"),
+                Operation::auto_scaling("PutScalingPolicy"),
+            ],
+            _ => vec![Operation::UPDATE_TABLE],
+        }
     }
 }
 

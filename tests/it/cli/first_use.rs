@@ -183,7 +183,7 @@ fn man_pages_render_and_describe_every_heading() {
 
         // Without a renderer, the source of the page is looked at.
         let text = check("groff", &["-k", "-man", "-Tutf8", "-ww"], &page).unwrap_or(page);
-        for part in ["EXAMPLES", "EXIT CODES", "verbose"] {
+        for part in ["EXAMPLES", "EXIT CODES", "verbose", "   10  environment"] {
             assert!(text.contains(part), "{part}\n{text}");
         }
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::structure::layers::sources;
 use crate::support::client::{numbered, strings};
 use crate::support::faults::Proxy;
 use crate::support::permissions;
-use crate::support::project::dump_of;
+use crate::support::project::{REGION, dump_of, run};
 
 /// Calls that are made to engines alone.
 const OF_ENGINES: [&str; 1] = ["ListStreams"];
@@ -69,6 +71,69 @@ fn the_table_names_the_operations_that_are_used_and_nothing_else() {
         lacking.is_empty() && idle.is_empty(),
         "not in the table: {lacking:?}; never used: {idle:?}"
     );
+}
+
+#[test]
+fn printed_policies_have_the_actions_of_the_table_and_nothing_is_called() {
+    let documented = permissions::documented();
+    let (engine, project) = dump_of(3);
+    let proxy = Proxy::with_rules(&engine, []);
+    let project = project.environment("dev", proxy.url(), "films");
+    let printed = |program: &str, variants: &[&[&str]]| {
+        let mut actions = permissions::Actions::new();
+        for more in variants {
+            let arguments = ["--env=dev", "--print-iam-policy"].iter().chain(*more);
+            let policy = run(project.command(program, arguments), Vec::new()).exits(0);
+            let statements = permissions::statements(&policy.report());
+            let table = format!("arn:aws:dynamodb:{REGION}:*:table/films");
+            assert!(
+                more.contains(&"--all-tables")
+                    || statements[0]["Resource"]
+                        .as_array()
+                        .is_some_and(|arns| arns.contains(&json!(table))),
+                "{policy}"
+            );
+            actions.extend(permissions::allowed(&statements));
+        }
+
+        actions
+    };
+
+    let dumping = printed("dumpdb", &[&[], &["--all-tables"]]);
+    assert_eq!(dumping, documented["dumpdb"].all());
+    let backing_up = printed("dumpdb", &[&["--route=backup"]]);
+    assert!(backing_up.contains("dynamodb:CreateBackup"));
+    assert!(!backing_up.contains("dynamodb:Scan"));
+
+    let comparing = printed("verifydb", &[&["--source=out"]]);
+    assert_eq!(comparing, documented["verifydb"].command);
+    let settings = printed("verifydb", &[&["--source=out", "--schema-only"]]);
+    assert!(settings.is_superset(&documented["dumpdb"].settings));
+    assert!(!settings.contains("dynamodb:Scan"));
+
+    let restoring = printed(
+        "restoredb",
+        &[
+            &["--source=out"],
+            &["--source=out", "--on-conflict=fail"],
+            &["--source=out", "--replace"],
+            &["--source=out", "--verify=full"],
+            &["--source=out", "--boost-write-capacity=on-demand"],
+        ],
+    );
+    let allowed = &documented["restoredb"].all() | &documented["dumpdb"].settings;
+    assert!(restoring.is_subset(&allowed), "{restoring:?}");
+    assert!(restoring.is_superset(&documented["restoredb"].settings));
+
+    let adding = printed(
+        "restoredb",
+        &[&["--source=out", "--data-only", "--verify=none"]],
+    );
+    assert_eq!(
+        adding.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["dynamodb:BatchWriteItem", "dynamodb:DescribeTable"]
+    );
+    assert!(proxy.calls().is_empty(), "{:?}", proxy.calls());
 }
 
 #[test]

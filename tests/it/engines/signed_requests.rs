@@ -7,7 +7,7 @@ use crate::support::client::{numbered, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::Proxy;
 use crate::support::iam::{self, Issued};
-use crate::support::permissions::{Actions, documented};
+use crate::support::permissions::{Actions, documented, statements};
 use crate::support::project::{Project, REGION, Run, run};
 use crate::support::wrong_clock;
 
@@ -315,6 +315,75 @@ fn the_permissions_in_the_guide_are_enough() {
     stage.sign_in(&project, &stage.user(&comparing));
     let schema = project.verifydb(["--source=out", "--env=local", "--schema-only"]);
     schema.exits(0).never_says("AccessDenied");
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn the_printed_policy_of_each_command_is_enough() {
+    let stage = Stage::new();
+    add_settings(&stage);
+    let project = stage.project(&stage.user(&any_action()));
+    let copy = stage.other_table();
+    let other = stage.engine.table("other");
+    let map = format!("{}={other}", stage.table);
+
+    for (program, arguments, code) in [
+        ("dumpdb", &["--output=out"][..], 0),
+        ("verifydb", &["--source=out", "--env=local"], 0),
+        (
+            "verifydb",
+            &["--source=out", "--env=local", "--schema-only"],
+            0,
+        ),
+        ("restoredb", &["--source=out", "--yes", "--table", &copy], 0),
+        (
+            "restoredb",
+            &["--source=out", "--yes", "--replace", "--table", &copy],
+            0,
+        ),
+        (
+            "restoredb",
+            &[
+                "--source=out",
+                "--yes",
+                "--apply-settings",
+                "--table",
+                &copy,
+            ],
+            0,
+        ),
+        (
+            "restoredb",
+            &[
+                "--source=out",
+                "--yes",
+                "--on-conflict=skip",
+                "--table",
+                &copy,
+            ],
+            0,
+        ),
+        (
+            "restoredb",
+            &["--source=out", "--yes", "--data-only", "--table", &copy],
+            0,
+        ),
+        (
+            "copydb",
+            &["--from=local", "--to=local", "--yes", "--map", &map],
+            0,
+        ),
+    ] {
+        let printing = arguments.iter().chain(&["--print-iam-policy"]);
+        let printed = run(project.command(program, printing), Vec::new()).exits(0);
+        let policy = statements(&printed.report());
+        stage.sign_in(&project, &iam::user_with(stage.engine.url(), &policy));
+
+        let made = run(project.command(program, arguments), Vec::new());
+        made.exits(code)
+            .never_says("AccessDenied")
+            .never_says("is not authorized");
+    }
 }
 
 #[test]

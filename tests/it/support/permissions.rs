@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 /// IAM actions such as `dynamodb:Scan`.
 pub(crate) type Actions = BTreeSet<String>;
 
@@ -65,4 +67,27 @@ fn actions(cell: &str) -> impl Iterator<Item = String> {
     };
 
     quoted.filter(is_action).map(ToOwned::to_owned)
+}
+
+/// The statements of the policies that `--print-iam-policy` prints: of one, or of both sides.
+pub(crate) fn statements(printed: &Value) -> Vec<Value> {
+    let one = printed["Statement"].as_array();
+    let both = ["source", "target", "first", "second"];
+    let sides = both
+        .iter()
+        .filter_map(|side| printed[side]["Statement"].as_array());
+
+    one.into_iter().chain(sides).flatten().cloned().collect()
+}
+
+/// The actions that statements allow.
+pub(crate) fn allowed(statements: &[Value]) -> Actions {
+    let actions = statements
+        .iter()
+        .filter_map(|statement| statement["Action"].as_array());
+
+    actions
+        .flatten()
+        .filter_map(|action| action.as_str().map(ToOwned::to_owned))
+        .collect()
 }

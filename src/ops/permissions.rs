@@ -1,0 +1,230 @@
+//! The IAM actions that a command calls under its options, and policies that allow nothing else. `docs/permissions.md` explains them; a
+//! test compares both.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::ContentScope;
+use super::dump::DumpRequest;
+use super::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
+use super::set::TableSelection;
+use crate::environment::Environment;
+use crate::schema::{LaterIndexes, Operation, Setting, SettingService};
+
+/// Actions of DynamoDB that IAM cannot restrict to tables.
+const WITHOUT_TABLE: [&str; 2] = ["dynamodb:ListTables", "dynamodb:ListBackups"];
+
+/// Actions on items that AWS requires of a caller that restores a backup.
+const OF_RESTORED_ITEMS: [&str; 7] = [
+    "BatchWriteItem",
+    "DeleteItem",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "Scan",
+    "UpdateItem",
+];
+
+/// The IAM actions that a command needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permissions(BTreeSet<String>);
+
+impl Permissions {
+    /// For a dump.
+    #[must_use]
+    pub fn of_dump(request: &DumpRequest) -> Self {
+        let Some(backup) = request.route.backup() else {
+            return Self::of_source(request.content);
+        };
+
+        let mut needed = Self::of_source(ContentScope::SchemaOnly);
+        needed.add(&["DescribeBackup", "ListBackups"]);
+        if backup.arn.is_none() {
+            needed.add(&["CreateBackup"]);
+        }
+
+        needed
+    }
+
+    /// For the source of a copy.
+    #[must_use]
+    pub fn of_source(content: ContentScope) -> Self {
+        let mut needed = Self::dynamodb(&["DescribeTable"]);
+        if content.includes_schema() {
+            needed.add_reading_of_settings();
+        }
+
+        if content.includes_items() {
+            needed.add(&["Scan"]);
+        }
+
+        needed
+    }
+
+    /// For a restore, or for the target of a copy, at an endpoint that is local or not.
+    #[must_use]
+    pub fn of_restore(request: &RestoreRequest, is_local: bool) -> Self {
+        let mut needed = Self::dynamodb(&["DescribeTable"]);
+        if request.content.includes_schema() {
+            needed.add_reading_of_settings();
+            if request.create {
+                needed.add(&["CreateTable", "TagResource", "UntagResource"]);
+            }
+
+            if request.create || request.apply_settings {
+                needed.add_changes_of_settings(request);
+            }
+        }
+
+        if request.existing == ExistingTable::Replace {
+            needed.add(&["DeleteTable", "ListBackups"]);
+        }
+
+        if request.content.includes_items() {
+            needed.add(match request.on_conflict {
+                OnConflict::Overwrite => &["BatchWriteItem"],
+                OnConflict::Skip | OnConflict::Fail => &["PutItem", "GetItem"],
+            });
+
+            // Without a choice, only a local endpoint is read.
+            let is_verified = match request.verify {
+                VerifyMode::Full => true,
+                VerifyMode::Auto => is_local,
+                VerifyMode::None => false,
+            };
+            if is_verified || request.delete_extra {
+                needed.add(&["Scan"]);
+            }
+
+            if request.delete_extra {
+                needed.add(&["BatchWriteItem"]);
+            }
+
+            if request.boost.is_some() {
+                needed.add(&["UpdateTable"]);
+            }
+        }
+
+        needed
+    }
+
+    /// For the restore of a dump whose items are in an on-demand backup, in addition.
+    pub fn add_restore_from_backup(&mut self) {
+        self.add(&["DescribeBackup", "RestoreTableFromBackup"]);
+        self.add(&OF_RESTORED_ITEMS);
+    }
+
+    /// For a comparison of items, or of settings.
+    #[must_use]
+    pub fn of_comparison(schema_only: bool) -> Self {
+        let mut needed = Self::dynamodb(&["DescribeTable"]);
+        if schema_only {
+            needed.add_reading_of_settings();
+        } else {
+            needed.add(&["Scan"]);
+        }
+
+        needed
+    }
+
+    /// For a list of tables.
+    #[must_use]
+    pub fn of_list() -> Self {
+        Self::dynamodb(&["DescribeTable", "ListTables"])
+    }
+
+    /// For finding the tables of a selection, in addition.
+    pub fn add_selection(&mut self, selection: &TableSelection) {
+        if selection.all || selection.include.iter().any(|table| !table.is_name()) {
+            self.add(&["ListTables"]);
+        }
+
+        if !selection.with_tags.is_empty() {
+            self.add(&["ListTagsOfResource"]);
+        }
+    }
+
+    /// The policy that allows these actions on these tables, which are names or patterns. What the environment does not say, such as
+    /// the account, is not restricted.
+    #[must_use]
+    pub fn policy(&self, environment: &Environment, tables: &[String]) -> Value {
+        let region = environment.region().map_or("*", |region| &region.value);
+        let account = environment.account().map_or("*", |account| &account.value);
+        let partition = partition(region);
+        // With indexes, streams and backups.
+        let resources: Vec<String> = tables
+            .iter()
+            .map(|table| format!("arn:{partition}:dynamodb:{region}:{account}:table/{table}"))
+            .flat_map(|table| [format!("{table}/*"), table])
+            .collect();
+
+        let (of_tables, others): (Vec<&String>, Vec<&String>) = self.0.iter().partition(|action| {
+            action.starts_with("dynamodb:") && !WITHOUT_TABLE.contains(&action.as_str())
+        });
+        let statements = [
+            ("Tables", of_tables, json!(resources)),
+            ("Account", others, json!("*")),
+        ];
+        let statements: Vec<Value> = statements
+            .into_iter()
+            .filter(|(_, actions, _)| !actions.is_empty())
+            .map(|(name, actions, resource)| {
+                json!({"Sid": name, "Effect": "Allow", "Action": actions, "Resource": resource})
+            })
+            .collect();
+
+        json!({"Version": "2012-10-17", "Statement": statements})
+    }
+
+    fn dynamodb(operations: &[&str]) -> Self {
+        let mut needed = Self::default();
+        needed.add(operations);
+
+        needed
+    }
+
+    /// Adds operations of DynamoDB.
+    fn add(&mut self, operations: &[&str]) {
+        let actions = operations.iter().map(|name| format!("dynamodb:{name}"));
+
+        self.0.extend(actions);
+    }
+
+    fn add_reading_of_settings(&mut self) {
+        self.0.extend(Setting::reading_operations().map(action));
+    }
+
+    /// Adds the operations of the settings that may be applied. Which of them a dump has is not known.
+    fn add_changes_of_settings(&mut self, request: &RestoreRequest) {
+        let applied = Setting::choices().filter(|setting| request.settings.may_apply(*setting));
+        self.0
+            .extend(applied.flat_map(Setting::changing_operations).map(action));
+
+        if request.settings.later_indexes != LaterIndexes::default() {
+            self.add(&["UpdateTable"]);
+        }
+    }
+}
+
+/// The IAM action of an operation.
+fn action(operation: Operation) -> String {
+    let service = match operation.service {
+        SettingService::DynamoDb | SettingService::DynamoDbStreams => "dynamodb",
+        SettingService::ApplicationAutoScaling => "application-autoscaling",
+        SettingService::Kms => "kms",
+    };
+
+    format!("{service}:{}", operation.name)
+}
+
+/// The partition of a region in ARNs.
+fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
