@@ -182,7 +182,8 @@ fn man_pages_render_and_describe_every_heading() {
         assert!(page.contains(".TH"), "{page}");
 
         // Without a renderer, the source of the page is looked at.
-        let text = check("groff", &["-k", "-man", "-Tutf8", "-ww"], &page).unwrap_or(page);
+        let render = ["-k", "-man", "-Tutf8", "-ww", "-P", "-cbou"];
+        let text = check("groff", &render, &page).unwrap_or(page);
         for part in ["EXAMPLES", "EXIT CODES", "verbose", "   10  environment"] {
             assert!(text.contains(part), "{part}\n{text}");
         }

@@ -84,7 +84,7 @@ fn printed_policies_have_the_actions_of_the_table_and_nothing_is_called() {
         for more in variants {
             let arguments = ["--env=dev", "--print-iam-policy"].iter().chain(*more);
             let policy = run(project.command(program, arguments), Vec::new()).exits(0);
-            let statements = permissions::statements(&policy.report());
+            let statements = permissions::statements(&policy);
             let table = format!("arn:aws:dynamodb:{REGION}:*:table/films");
             assert!(
                 more.contains(&"--all-tables")

