@@ -4,6 +4,8 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html>,
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
 
+use std::num::NonZeroUsize;
+
 /// Maximum number of items per `BatchWriteItem` call (AWS).
 pub const BATCH_WRITE_ITEMS: usize = 25;
 
@@ -49,3 +51,36 @@ pub const SCAN_SEGMENTS: u32 = 1_000_000;
 /// items of one frame. A dump with too many segments for this limit continues without saving its
 /// progress.
 pub const JOURNAL_BYTES: usize = 128 * 1024 * 1024;
+
+/// The part of the memory for items in transit that one of several parallel tables may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryShare(NonZeroUsize);
+
+impl MemoryShare {
+    /// All of it, for a single table.
+    pub const WHOLE: Self = Self(NonZeroUsize::MIN);
+
+    /// An equal share of this number of tables.
+    #[must_use]
+    pub fn one_of(tables: NonZeroUsize) -> Self {
+        Self(tables)
+    }
+
+    /// The share of an amount, such as a number of bytes or of buffers; at least 1.
+    #[must_use]
+    pub fn of(self, amount: usize) -> usize {
+        (amount / self.0).max(1)
+    }
+
+    /// The number of tables that share the memory.
+    #[must_use]
+    pub fn tables(self) -> NonZeroUsize {
+        self.0
+    }
+}
+
+impl Default for MemoryShare {
+    fn default() -> Self {
+        Self::WHOLE
+    }
+}

@@ -1,7 +1,8 @@
 //! The DynamoDB client: one owner of retries, rate limiters per direction and table, and requests with ready-made JSON bodies.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::aws::error::{CREDENTIALS_HINT, RequestError};
 use crate::aws::{ApiOperation, AwsClient, ClientFactory, Renewal, Request, ResponseBody};
 use crate::error::Error;
 use crate::event::Reporter;
-use crate::limits;
+use crate::limits::{self, MemoryShare};
 use crate::schema::TableSchema;
 
 /// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
@@ -89,6 +90,8 @@ pub(crate) struct Client {
     is_dynamodb: AtomicBool,
     /// Permits for pages in memory.
     pages: Arc<Semaphore>,
+    /// Number of tables that share the memory.
+    tables_in_memory: AtomicUsize,
 }
 
 impl Client {
@@ -121,6 +124,7 @@ impl Client {
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
+            tables_in_memory: AtomicUsize::new(1),
         }
     }
 
@@ -214,6 +218,18 @@ impl Client {
         described
             .get(table)
             .is_some_and(|before| found.is_different_table(before))
+    }
+
+    /// Divides the memory among this number of tables.
+    pub(crate) fn share_memory(&self, tables: NonZeroUsize) {
+        self.tables_in_memory.store(tables.get(), Ordering::Relaxed);
+    }
+
+    /// The memory that the operation on one table may use.
+    pub(crate) fn memory_share(&self) -> MemoryShare {
+        let tables = NonZeroUsize::new(self.tables_in_memory.load(Ordering::Relaxed));
+
+        tables.map_or(MemoryShare::WHOLE, MemoryShare::one_of)
     }
 
     pub(crate) fn retry(&self) -> &Retry {

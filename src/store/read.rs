@@ -145,6 +145,7 @@ impl Client {
                 &throughput.page_cost,
                 (request.segment, request.total_segments),
                 request.limit,
+                self.memory_share(),
             )
             .await;
         retries.record_call();

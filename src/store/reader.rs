@@ -1,6 +1,7 @@
 //! Read access to the tables of one environment. Nothing here can change a table.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
 use crate::aws::ApiOperation;
 use crate::error::Result;
+use crate::limits::MemoryShare;
 use crate::schema::{Captured, Section, Setting, TableBackup, TableSchema};
 
 /// Read access to the tables of one environment. Clones share one client.
@@ -190,6 +192,17 @@ impl Reader {
     #[must_use]
     pub fn max_total_write_units(&self) -> Option<u32> {
         self.client.write_limiters().total_cap()
+    }
+
+    /// Divides the memory for items in transit among this number of tables, which are processed in parallel. Call before their
+    /// operations start; without a call, one table uses all of it.
+    pub fn share_memory(&self, tables: NonZeroUsize) {
+        self.client.share_memory(tables);
+    }
+
+    /// The memory that the operation on one table may use.
+    pub(crate) fn memory_share(&self) -> MemoryShare {
+        self.client.memory_share()
     }
 
     /// Discards what was learned about a table, and its caps. An operation on many tables calls this at the end of each, so that

@@ -13,6 +13,7 @@ use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
 use crate::backup::index::Extent;
 use crate::backup::progress::DataFileState;
 use crate::item::Items;
+use crate::limits::MemoryShare;
 use crate::place::output::Output;
 
 /// Writes one data file.
@@ -43,11 +44,12 @@ pub(crate) struct EncodedDataFile {
 }
 
 impl DataFileEncoder {
-    pub(crate) fn new(sink: Output, kind: DataFile) -> io::Result<Self> {
+    pub(crate) fn new(sink: Output, kind: DataFile, memory: MemoryShare) -> io::Result<Self> {
         let frames = (kind.compression != Compression::None).then(Vec::new);
         let pipeline = WritePipeline::start(
             sink,
             kind.compression,
+            memory,
             InitialState {
                 frames,
                 ..InitialState::default()
@@ -75,7 +77,7 @@ impl DataFileEncoder {
     /// has seen.
     pub(crate) fn resume(
         sink: Output,
-        kind: DataFile,
+        (kind, memory): (DataFile, MemoryShare),
         hasher: Sha256,
         counted: DataFileState,
         tail: Vec<u8>,
@@ -104,6 +106,7 @@ impl DataFileEncoder {
         let pipeline = WritePipeline::start(
             sink,
             kind.compression,
+            memory,
             InitialState {
                 bytes,
                 hasher,
@@ -239,8 +242,11 @@ impl DataFileEncoder {
                 b"\n"
             });
 
-        if self.block.len() >= self.pipeline.block_bytes() {
+        let block_bytes = self.pipeline.block_bytes();
+        if self.block.len() >= block_bytes {
             self.send_block()?;
+            // A block that grew as needed would be twice as large: it ends with the item that exceeds its size.
+            self.block.reserve(block_bytes + block_bytes / 8);
         }
 
         Ok(())

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! All queues are bounded, so memory depends neither on the length of the file nor on the number of
-//! cores: about eight blocks, or five per thread with compression. The first error ends the threads;
-//! the next call receives it.
+//! cores: about eight blocks, or five per thread with compression. Tables that are dumped in parallel share
+//! that: each has smaller blocks, or fewer threads. The first error ends the threads; the next call receives
+//! it.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
@@ -20,6 +21,7 @@ use sha2::Sha256;
 
 use crate::backup::format::Compression;
 use crate::backup::index::{BoundedIndex, Frame};
+use crate::limits::MemoryShare;
 use crate::place::digest::finalize_hex;
 use crate::place::hash_thread::HashThread;
 use crate::place::output::Output;
@@ -106,6 +108,7 @@ enum WriteCommand {
 /// blocks without a sync.
 pub(crate) struct WritePipeline {
     compression: Compression,
+    block_bytes: usize,
     queue: Option<SyncSender<WriteCommand>>,
     jobs: Option<Sender<CompressionJob>>,
     used: Receiver<Vec<u8>>,
@@ -121,23 +124,25 @@ impl WritePipeline {
     pub(crate) fn start(
         sink: Output,
         compression: Compression,
+        memory: MemoryShare,
         begun: InitialState,
     ) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
 
-        Self::start_on(cores, sink, compression, begun)
+        Self::start_on(cores, sink, compression, memory, begun)
     }
 
     fn start_on(
         cores: usize,
         sink: Output,
         compression: Compression,
+        memory: MemoryShare,
         begun: InitialState,
     ) -> io::Result<Self> {
         let (recycle, used) = mpsc::channel();
         let threads = match compression {
             Compression::None => 0,
-            Compression::Gzip | Compression::Zstd => cores.min(COMPRESSING_THREADS),
+            Compression::Gzip | Compression::Zstd => cores.min(memory.of(COMPRESSING_THREADS)),
         };
 
         let (sender, receiver) = mpsc::channel();
@@ -160,6 +165,10 @@ impl WritePipeline {
         })?);
         Ok(Self {
             compression,
+            block_bytes: match compression {
+                Compression::None => memory.of(PLAIN_BLOCK_BYTES),
+                Compression::Gzip | Compression::Zstd => FRAME_BYTES,
+            },
             queue: Some(queue),
             jobs: (threads > 0).then_some(sender),
             used,
@@ -170,10 +179,7 @@ impl WritePipeline {
 
     /// Size at which a block should be sent.
     pub(crate) fn block_bytes(&self) -> usize {
-        match self.compression {
-            Compression::None => PLAIN_BLOCK_BYTES,
-            Compression::Gzip | Compression::Zstd => FRAME_BYTES,
-        }
+        self.block_bytes
     }
 
     /// Sends a block of whole items and returns an empty one for reuse. Blocks while the queues are
@@ -409,6 +415,8 @@ impl Compressor {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
     use crate::place::local::sync::SyncedFile;
 
@@ -435,6 +443,7 @@ mod tests {
             let mut pipeline = WritePipeline::start(
                 Output::Stream(Box::new(Full(100))),
                 compression,
+                MemoryShare::WHOLE,
                 InitialState::default(),
             )
             .unwrap();
@@ -452,6 +461,7 @@ mod tests {
         let mut pipeline = WritePipeline::start(
             Output::Stream(Box::new(Full(0))),
             Compression::None,
+            MemoryShare::WHOLE,
             InitialState::default(),
         )
         .unwrap();
@@ -473,11 +483,27 @@ mod tests {
                     cores,
                     Output::Stream(Box::new(io::sink())),
                     compression,
+                    MemoryShare::WHOLE,
                     InitialState::default(),
                 )
                 .unwrap();
                 assert_eq!(pipeline.pool.len(), expected, "{cores} cores");
             }
+        }
+    }
+
+    #[test]
+    fn tables_in_parallel_share_the_threads_and_the_blocks() {
+        for (tables, threads, block_bytes) in [(1, 4, 512), (2, 2, 256), (8, 1, 64), (100, 1, 5)] {
+            let memory = MemoryShare::one_of(NonZeroUsize::new(tables).unwrap());
+            let start = |compression| {
+                let sink = Output::Stream(Box::new(io::sink()));
+                WritePipeline::start_on(64, sink, compression, memory, InitialState::default())
+            };
+
+            assert_eq!(start(Compression::Zstd).unwrap().pool.len(), threads);
+            let plain = start(Compression::None).unwrap();
+            assert_eq!(plain.block_bytes() / 1024, block_bytes);
         }
     }
 
@@ -492,6 +518,7 @@ mod tests {
             let mut pipeline = WritePipeline::start(
                 Output::File(SyncedFile::new(file.reopen().unwrap())),
                 compression,
+                MemoryShare::WHOLE,
                 begun,
             )
             .unwrap();

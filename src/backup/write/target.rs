@@ -8,6 +8,7 @@ use crate::backup::folder::{TargetContents, inspect_target, resolve_path};
 use crate::backup::format::{Compression, DataFile, DataFormat};
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::limits::MemoryShare;
 use crate::place::Access;
 use crate::place::local::files::{create_folders, io_error};
 
@@ -66,6 +67,8 @@ pub struct DumpOptions {
     /// The program's state directory, for the lock and the journal if they cannot be created next to
     /// the dump.
     pub state_dir: Option<PathBuf>,
+    /// The memory that the writer may use.
+    pub memory: MemoryShare,
 }
 
 impl DumpOptions {

@@ -26,6 +26,7 @@ use crate::backup::publish::{cannot_replace, create_partial_folder, publish, rec
 use crate::backup::removal::remove_dump;
 use crate::error::{Error, Result};
 use crate::item::Items;
+use crate::limits::MemoryShare;
 use crate::place::local::files::{io_error, remove_file, rename, sync_folder};
 use crate::place::local::folders::is_mount_point;
 use crate::place::output::Output;
@@ -89,7 +90,7 @@ impl DumpWriter {
             format: DataFormat::Jsonl,
             compression,
         };
-        let encoder = DataFileEncoder::new(Output::Stream(stream), kind)
+        let encoder = DataFileEncoder::new(Output::Stream(stream), kind, MemoryShare::WHOLE)
             .map_err(|error| OutputTarget::Stream.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
@@ -151,7 +152,7 @@ impl DumpWriter {
 
         let encoder = DataFileEncoder::resume(
             part.output,
-            kind,
+            (kind, options.memory),
             part.hasher,
             from.counted,
             from.tail.into_bytes(),
@@ -197,7 +198,7 @@ impl DumpWriter {
         };
 
         let encoder = data
-            .map(|output| DataFileEncoder::new(output, kind))
+            .map(|output| DataFileEncoder::new(output, kind, options.memory))
             .transpose();
         Ok(Self {
             encoder: encoder.map_err(|error| place.write_error(kind, error))?,
@@ -218,8 +219,8 @@ impl DumpWriter {
         sync_folder(target.parent().unwrap_or(&target))?;
         let place = OutputTarget::File { target, partial };
 
-        let encoder =
-            DataFileEncoder::new(output, kind).map_err(|error| place.write_error(kind, error))?;
+        let encoder = DataFileEncoder::new(output, kind, options.memory)
+            .map_err(|error| place.write_error(kind, error))?;
         Ok(Self {
             encoder: Some(encoder),
             kind,

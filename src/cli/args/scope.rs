@@ -28,7 +28,7 @@ pub(crate) struct ScopeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = heading::THROUGHPUT)]
 pub(crate) struct SeveralTablesArgs {
-    /// Maximum number of tables in parallel [default: 8, or 4 if their data is compressed]
+    /// Maximum number of tables in parallel [default: 8]
     #[arg(long, value_name = "N")]
     pub(crate) parallel_tables: Option<NonZeroUsize>,
 

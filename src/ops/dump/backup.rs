@@ -37,7 +37,7 @@ pub(crate) async fn run(
 ) -> Result<DumpSummary> {
     let started = Instant::now();
     let started_at = Utc::now();
-    let writer = begin_writer(&plan).await?;
+    let writer = begin_writer(store, &plan).await?;
     let mut journal = BackupJournal::new(&writer, &plan.source.table, &planned.name);
     let backup = match planned.existing {
         Some(backup) => backup,

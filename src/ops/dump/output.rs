@@ -9,20 +9,22 @@ use crate::event::{Event, Reporter};
 use crate::ops::run_blocking;
 use crate::ops::table_location::TableLocation;
 use crate::place::Access;
+use crate::store::Reader;
 
-pub(crate) fn dump_options(plan: &DumpPlan) -> DumpOptions {
+pub(crate) fn dump_options(store: &Reader, plan: &DumpPlan) -> DumpOptions {
     DumpOptions {
         format: plan.request.format,
         compression: plan.request.compression,
         schema_only: plan.backup.is_some() || !plan.request.content.includes_items(),
         access: file_access(&plan.source),
         state_dir: plan.request.state_dir.clone(),
+        memory: store.memory_share(),
     }
 }
 
 /// Opens the target for a new dump.
-pub(crate) async fn begin_writer(plan: &DumpPlan) -> Result<DumpWriter> {
-    let (target, options) = (plan.request.target.clone(), dump_options(plan));
+pub(crate) async fn begin_writer(store: &Reader, plan: &DumpPlan) -> Result<DumpWriter> {
+    let (target, options) = (plan.request.target.clone(), dump_options(store, plan));
     run_blocking("preparing the target", move || {
         DumpWriter::begin(&target, &options)
     })

@@ -139,7 +139,7 @@ async fn prepare(
     progress.consumed_read_units += probe.read_units;
 
     // The rejects of a discarded dump are deleted only when its data is.
-    let writer = open_writer(plan, reporter, cancel).await?;
+    let writer = open_writer(store, plan, reporter, cancel).await?;
     if !plan.resumes {
         discard_rejects(plan)?;
     }
@@ -357,14 +357,15 @@ fn index_key_violations(
 
 /// Opens the target for a new dump, or the interrupted one to resume it.
 async fn open_writer(
+    store: &Reader,
     plan: &DumpPlan,
     reporter: &Arc<dyn Reporter>,
     cancel: &CancellationToken,
 ) -> Result<DumpWriter> {
     let Some(saved) = plan.resumed_dump().cloned() else {
-        return begin_writer(plan).await;
+        return begin_writer(store, plan).await;
     };
-    let (target, options) = (plan.request.target.clone(), dump_options(plan));
+    let (target, options) = (plan.request.target.clone(), dump_options(store, plan));
 
     // The existing data is read again, to continue its digest and to find damage.
     reporter.report(Event::Phase {

@@ -15,7 +15,8 @@ use crate::schema::{
 };
 use crate::store::{CreatedTable, Writer};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// AWS takes seconds to create a table; engines on this machine are ready at the first look.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Waits of at least this length are reported.

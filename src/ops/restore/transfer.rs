@@ -12,6 +12,7 @@ use crate::backup::{KeyCollisions, SegmentProgress, Source};
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
+use crate::limits::MemoryShare;
 use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, CollisionReport};
 use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
@@ -75,10 +76,11 @@ impl ItemTransfer {
             return Ok(None);
         };
 
-        let progress = start_progress(plan, &key)?;
+        let memory = store.reader().memory_share();
+        let progress = start_progress(plan, &key, memory)?;
         let transfer = match plan.prepared.source.clone() {
             ItemSource::Dump(dump) => {
-                let source = stored_source(&dump, plan, &key, &progress)?.start(cancel);
+                let source = stored_source(&dump, plan, &key, &progress, memory)?.start(cancel);
                 let positions = progress.lanes.marks();
                 let start = (progress, positions);
                 let transfer = SourceTransfer::new(store, plan, source, start, key, reporter)?;
@@ -139,10 +141,11 @@ fn stored_source(
     plan: &RestorePlan,
     key: &KeySchema,
     progress: &RestoreProgress,
+    memory: MemoryShare,
 ) -> Result<StoredSource> {
     // If the key changes, its hash in the source is useless for the table.
     let hashed_key = (!ItemKeys::new(plan, key).change()).then_some(key);
-    let source = StoredSource::open(dump, &progress.lanes, hashed_key)?;
+    let source = StoredSource::open(dump, &progress.lanes, hashed_key, memory)?;
 
     Ok(if plan.prepared.request.transform.is_empty() {
         source.in_batches_of(plan.prepared.request.batch_size)
@@ -460,14 +463,19 @@ async fn find_collisions(
 }
 
 /// The progress to start at: that of the interrupted run, or none.
-fn start_progress(plan: &RestorePlan, key: &KeySchema) -> Result<RestoreProgress> {
+fn start_progress(
+    plan: &RestorePlan,
+    key: &KeySchema,
+    memory: MemoryShare,
+) -> Result<RestoreProgress> {
     if let Some(progress) = plan.prepared.progress.clone() {
         return Ok(progress);
     }
 
     let lanes = match &plan.prepared.source {
         ItemSource::Dump(dump) => {
-            LanePositions::at_start(dump, key, plan.prepared.request.transform.changes_items())?
+            let is_changed = plan.prepared.request.transform.changes_items();
+            LanePositions::at_start(dump, key, is_changed, memory)?
         }
         ItemSource::Table(table) => LanePositions::Segments(table.first_positions()),
     };

@@ -1,5 +1,6 @@
 //! Copies of several tables: one plan, one confirmation, one copy for each table.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -163,6 +164,10 @@ pub async fn plan(
         plan.approval = plan.approval_of_tables(environment);
     }
 
+    let tables = plan.tables_in_memory();
+    source.store.share_memory(tables);
+    store.share_memory(tables);
+
     Ok(plan)
 }
 
@@ -297,6 +302,14 @@ impl CopySetPlan {
     #[must_use]
     pub fn can_be_resumed(&self) -> bool {
         self.journal.is_some()
+    }
+
+    /// The number of tables that share the memory.
+    fn tables_in_memory(&self) -> NonZeroUsize {
+        let plans = self.tables.iter().filter_map(PlannedCopy::copy);
+        let sizes = plans.map(|plan| plan.source.expected_bytes().unwrap_or(0));
+
+        self.options.tables_in_memory(sizes)
     }
 
     /// The approval for all tables that are changed.

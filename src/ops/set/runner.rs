@@ -16,6 +16,9 @@ pub const PARALLEL_TABLES: NonZeroUsize = NonZeroUsize::new(8).expect("the numbe
 /// Size in bytes from which a table is large: its Scan is split into segments, which use all in-flight requests.
 const LARGE_TABLE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Size in bytes from which a table counts when the memory is divided: the items of a smaller one do not fill its buffers.
+const BUFFERED_TABLE_BYTES: u64 = 1024 * 1024;
+
 /// The work for one table.
 #[derive(Debug, Clone)]
 pub struct TableJob<W> {
@@ -42,6 +45,16 @@ impl Default for RunOptions {
             parallel_tables: PARALLEL_TABLES,
             fail_fast: false,
         }
+    }
+}
+
+impl RunOptions {
+    /// The number of tables that share the memory, if the tables have these sizes in bytes.
+    pub(crate) fn tables_in_memory(&self, sizes: impl Iterator<Item = u64>) -> NonZeroUsize {
+        let buffered = sizes.filter(|bytes| *bytes >= BUFFERED_TABLE_BYTES).count();
+
+        NonZeroUsize::new(buffered)
+            .map_or(NonZeroUsize::MIN, |tables| tables.min(self.parallel_tables))
     }
 }
 
@@ -395,6 +408,20 @@ mod tests {
         let cancel = CancellationToken::new();
         let results = run(jobs.collect(), options(5), &cancel, start, |_| {}).await;
         assert_eq!((results.len(), MOST.load(Ordering::SeqCst)), (30, 5));
+    }
+
+    #[test]
+    fn the_memory_is_divided_among_the_tables_that_can_fill_it() {
+        let shared_by = |sizes: &[u64]| {
+            let sizes = sizes.iter().copied();
+            options(8).tables_in_memory(sizes).get()
+        };
+
+        assert_eq!(shared_by(&[]), 1);
+        assert_eq!(shared_by(&[0; 1000]), 1);
+        assert_eq!(shared_by(&[100, 1000 * MB, 200, MB - 1]), 1);
+        assert_eq!(shared_by(&[1000 * MB, 20, 2 * MB, MB]), 3);
+        assert_eq!(shared_by(&[100 * MB; 40]), 8);
     }
 
     #[tokio::test]

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::backup::{Lane, LaneText, SegmentProgress, Source};
 use crate::error::Result;
 use crate::item::KeySchema;
+use crate::limits::MemoryShare;
 
 /// Maximum number of lanes of one dump. A partition takes 1,000 write units per second, so the items in flight should come from as
 /// many partitions as possible.
 const MAX_LANES: u64 = 64;
 
-/// Memory for what is read of all lanes, in bytes, for items of average size.
-const LANES_MEMORY: u64 = 13 * 1024 * 1024;
+/// Memory for what is read of all lanes, in bytes, for items of average size. Tables that are restored in parallel share it.
+const LANES_MEMORY: usize = 13 * 1024 * 1024;
 
 /// The positions of the lanes of a source. The mark of each range of stored items is the offset below which every item is settled; in a damaged file, it is the number of
 /// settled pieces.
@@ -37,7 +38,12 @@ pub(crate) struct LanePosition {
 impl LanePositions {
     /// The lanes of `source` at their beginning. There are several only if the order of the items cannot matter: the source is an
     /// unmodified Scan with the same key, so all keys are different, and the transform changes no item (`is_changed`).
-    pub(crate) fn at_start(source: &Source, key: &KeySchema, is_changed: bool) -> Result<Self> {
+    pub(crate) fn at_start(
+        source: &Source,
+        key: &KeySchema,
+        is_changed: bool,
+        memory: MemoryShare,
+    ) -> Result<Self> {
         let has_key = source
             .schema()
             .and_then(|schema| schema.key_schema().ok())
@@ -47,7 +53,7 @@ impl LanePositions {
             return Ok(Self::Whole { mark: 0 });
         };
 
-        let lanes = text.lanes(max_lanes(source, &text))?;
+        let lanes = text.lanes(max_lanes(source, &text, memory))?;
 
         Ok(Self::Lanes(
             lanes
@@ -93,7 +99,7 @@ impl LanePositions {
 }
 
 /// Maximum number of lanes within the memory for them: each holds what its reader reads at a time, and an item that begins in it.
-fn max_lanes(source: &Source, text: &LaneText) -> u64 {
+fn max_lanes(source: &Source, text: &LaneText, memory: MemoryShare) -> u64 {
     let item_bytes = source
         .metadata()
         .and_then(|metadata| metadata.data_bytes.checked_div(metadata.items))
@@ -103,7 +109,7 @@ fn max_lanes(source: &Source, text: &LaneText) -> u64 {
         .saturating_mul(2)
         .saturating_add(text.reader_bytes());
 
-    (LANES_MEMORY / lane_bytes).clamp(1, MAX_LANES)
+    (memory.of(LANES_MEMORY) as u64 / lane_bytes).clamp(1, MAX_LANES)
 }
 
 /// Whether `source` was written by a Scan without a transform: its items then have different keys.

@@ -17,7 +17,7 @@ use crate::backup::{
 };
 use crate::error::{Error, Result};
 use crate::item::{ItemError, ItemsBuilder, KeySchema, SplitError, check_object};
-use crate::limits;
+use crate::limits::{self, MemoryShare};
 use crate::ops::chunk::Chunk;
 use crate::ops::lane_permit::{LanePermit, LanePermits};
 use crate::store::KeyRange;
@@ -36,11 +36,12 @@ const BATCH_CHUNKS: ChunkLimits = ChunkLimits {
     queued: 2,
 };
 
-/// Chunks of lanes are sent in groups, because each message wakes a thread up. A group is complete when it has this many chunks or bytes.
+/// Chunks of lanes are sent in groups, because each message wakes a thread up. A group is complete when it has this number of chunks or
+/// bytes. Tables that are restored in parallel share the bytes.
 const GROUP_CHUNKS: usize = 16;
-const GROUP_BYTES: u64 = 256 * 1024;
+const GROUP_BYTES: usize = 256 * 1024;
 
-/// Chunks of all lanes together that are read ahead or in flight, and bounds of those of each lane.
+/// Chunks of all lanes together that are read ahead or in flight, which tables share, and bounds of those of each lane.
 const CHUNKS: usize = 128;
 const MIN_LANE_CHUNKS: usize = 2;
 const MAX_LANE_CHUNKS: usize = 16;
@@ -69,6 +70,8 @@ struct ChunkLimits {
 pub(crate) struct StoredSource {
     lanes: Vec<OpenLane>,
     limits: ChunkLimits,
+    /// Bytes of a complete group.
+    group_bytes: usize,
     /// `None` if chunks are sent as fast as they are received.
     permits: Option<LanePermits>,
 }
@@ -125,6 +128,7 @@ impl StoredSource {
         source: &Source,
         positions: &LanePositions,
         key: Option<&KeySchema>,
+        memory: MemoryShare,
     ) -> Result<Self> {
         let no_lanes =
             || Error::failed(format!("{} cannot be read in parts", source.display_name()));
@@ -158,15 +162,17 @@ impl StoredSource {
             LanePositions::Whole { .. } | LanePositions::Segments(_) => Self {
                 lanes,
                 limits: SMALL_CHUNKS,
+                group_bytes: GROUP_BYTES,
                 permits: None,
             },
             LanePositions::Lanes(positions) => {
-                let chunks = CHUNKS / positions.len().max(1);
+                let chunks = memory.of(CHUNKS) / positions.len().max(1);
                 let for_each = chunks.clamp(MIN_LANE_CHUNKS, MAX_LANE_CHUNKS);
 
                 Self {
                     lanes,
                     limits: BATCH_CHUNKS,
+                    group_bytes: memory.of(GROUP_BYTES),
                     permits: Some(LanePermits::new(positions.len(), for_each)),
                 }
             }
@@ -197,7 +203,9 @@ impl StoredSource {
     /// # Errors
     /// The source cannot be opened.
     pub(crate) fn open_whole(source: &Source) -> Result<Self> {
-        Self::open(source, &LanePositions::Whole { mark: 0 }, None).map(Self::in_large_chunks)
+        let start = LanePositions::Whole { mark: 0 };
+
+        Self::open(source, &start, None, MemoryShare::WHOLE).map(Self::in_large_chunks)
     }
 
     /// Starts to read on a thread, which stops when the stream is dropped or `cancel` fires. A thread that waits for standard input
@@ -211,6 +219,7 @@ impl StoredSource {
                 limits: self.limits,
                 permits,
                 sender,
+                max_group_bytes: self.group_bytes as u64,
                 group: VecDeque::new(),
                 group_bytes: 0,
             }
@@ -251,6 +260,7 @@ struct PermittedLanes {
     limits: ChunkLimits,
     permits: LanePermits,
     sender: ChunkSender<u64>,
+    max_group_bytes: u64,
     /// Chunks to send together.
     group: VecDeque<Chunk<u64>>,
     group_bytes: u64,
@@ -282,7 +292,8 @@ impl PermittedLanes {
                 self.group.push_back(chunk.held_by(permit));
             }
 
-            let is_complete = self.group.len() >= GROUP_CHUNKS || self.group_bytes >= GROUP_BYTES;
+            let is_complete =
+                self.group.len() >= GROUP_CHUNKS || self.group_bytes >= self.max_group_bytes;
             if (is_complete || end.is_some()) && !self.send_group() {
                 return;
             }
@@ -507,9 +518,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let source = dump(&dir.path().join("dump"));
         let key = schema("music").key_schema().expect("a key");
-        let positions = LanePositions::at_start(&source, &key, false).expect("lanes");
+        let positions =
+            LanePositions::at_start(&source, &key, false, MemoryShare::WHOLE).expect("lanes");
         let lanes = positions.marks().len();
-        let stored = StoredSource::open(&source, &positions, Some(&key)).expect("it opens");
+        let stored = StoredSource::open(&source, &positions, Some(&key), MemoryShare::WHOLE)
+            .expect("it opens");
         let mut chunks = stored.start(&CancellationToken::new());
 
         // Nothing of the first lane is written until nearly all of the others is.

@@ -6,10 +6,11 @@ use super::capacity_estimate::{PageCostEstimate, PlannedPage};
 use super::key_range::{KeyRangeRequest, KeyRanges};
 use super::permit::{RequestLimiter, RequestPermit};
 use crate::aws::error::RequestError;
+use crate::limits::MemoryShare;
 
-/// Maximum number of pages of one table that are requested at a time. 40,000 read units per second are 312 eventually consistent
-/// pages of 1 MB per second, each of which takes up to 100 ms. More requests would only buffer more data on their connections.
-const MAX_PAGES_IN_FLIGHT: usize = 32;
+/// Maximum number of pages that are requested at a time. 40,000 read units per second are 312 eventually consistent pages of 1 MB per
+/// second, each of which takes up to 100 ms. More requests would only buffer more data: up to twice 400 KB for each connection.
+const MAX_PAGES_IN_FLIGHT: u32 = 32;
 
 /// The limits on the Scans of one table, in addition to those on all its reads.
 pub(crate) struct ScanLimiter {
@@ -28,7 +29,7 @@ impl Default for ScanLimiter {
     fn default() -> Self {
         Self {
             key_ranges: KeyRanges::default(),
-            pages: Semaphore::new(MAX_PAGES_IN_FLIGHT),
+            pages: Semaphore::new(MAX_PAGES_IN_FLIGHT as usize),
         }
     }
 }
@@ -41,13 +42,14 @@ impl ScanLimiter {
         page_cost: &PageCostEstimate,
         (segment, segments): (u32, u32),
         max_items: Option<u32>,
+        memory: MemoryShare,
     ) -> (PagePermit<'a>, PlannedPage) {
         // First, so that segments in a throttled partition occupy nothing that other segments wait for.
         let range = self.key_ranges.of_segment(segment, segments);
         let choose = |budget| page_cost.plan_page(budget, max_items);
         let (key_range, affordable) = range.acquire(choose).await;
 
-        let page = self.pages.acquire().await.ok();
+        let page = self.pages.acquire_many(permits_of_page(memory)).await.ok();
         let choose = |budget| page_cost.plan_page(budget, affordable.limit);
         let (request, planned) = limiter.acquire(choose).await;
         let permit = PagePermit {
@@ -71,6 +73,17 @@ impl PagePermit<'_> {
     pub(crate) fn failed(self, error: &RequestError) {
         self.key_range.failed(error);
         self.request.failed(error);
+    }
+}
+
+/// Number of permits that a page takes: all if each of many tables may only request one. Several tables together request half as many pages
+/// as one, because each has other buffers, too.
+fn permits_of_page(memory: MemoryShare) -> u32 {
+    match memory.tables().get() {
+        1 => 1,
+        tables => u32::try_from(2 * tables).map_or(MAX_PAGES_IN_FLIGHT, |permits| {
+            permits.min(MAX_PAGES_IN_FLIGHT)
+        }),
     }
 }
 

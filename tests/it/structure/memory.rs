@@ -10,10 +10,17 @@ use crate::support::project::{Project, Run};
 /// 64 MiB.
 const MOST_KIB: u64 = 64 * 1024;
 
-/// A table `films` of so many items with a text of so many bytes, filled through the engine's own handle.
+/// An engine with a table `films` of this number of items, each with a text of this number of bytes.
 fn filled(items: usize, bytes: usize) -> Engine {
     let engine = Engine::embedded();
-    engine.client().create_simple("films");
+    fill(&engine, "films", items, bytes);
+
+    engine
+}
+
+/// Creates a table and fills it through the engine's own handle.
+fn fill(engine: &Engine, table: &str, items: usize, bytes: usize) {
+    engine.client().create_simple(table);
     let text = "a film about rain, trains, and tea. ".repeat(bytes / 36);
     let numbers: Vec<_> = (0..items).collect();
     for chunk in numbers.chunks(2_500_000 / bytes) {
@@ -27,11 +34,9 @@ fn filled(items: usize, bytes: usize) -> Engine {
         let imported =
             engine
                 .database()
-                .import_items("films", items.collect(), ImportOptions::default());
+                .import_items(table, items.collect(), ImportOptions::default());
         imported.expect("the engine takes the items");
     }
-
-    engine
 }
 
 fn flat(run: &Run) -> u64 {
@@ -119,6 +124,66 @@ fn a_hundred_thousand_items_that_the_source_does_not_have() {
     let deleted = &copy.report()["summary"]["deleted"];
     assert_eq!(deleted["items"], ITEMS, "{copy}");
     flat(&copy);
+}
+
+/// The peaks in KiB of dumps, restores and a copy of the tables whose names begin with this prefix, with a name for each.
+fn set_peaks(project: &Project, prefix: &str) -> Vec<(String, u64)> {
+    let table = format!("--table={prefix}-*");
+    let mut peaks = Vec::new();
+    for compression in ["none", "zstd"] {
+        let output = format!("--output={prefix}-{compression}");
+        let compress = format!("--compress={compression}");
+        let dump = [&table, "--segments=16", &output, &compress];
+        let dump = project.dumpdb(dump).exits(0);
+        peaks.push((format!("dump, {compression}"), dump.peak_kib));
+
+        let source = format!("--source={prefix}-{compression}");
+        let map = format!("--map={prefix}-*={prefix}{compression}-*");
+        let restore = [&source, &map, "--verify=none", "--yes"];
+        let restore = project.restoredb(restore).exits(0);
+        peaks.push((format!("restore, {compression}"), restore.peak_kib));
+    }
+
+    let map = format!("--map={prefix}-*={prefix}copy-*");
+    let copy = [
+        "--from=local",
+        "--to=local",
+        &table,
+        &map,
+        "--segments=16",
+        "--verify=none",
+        "--yes",
+    ];
+    let copy = project.copydb(copy).exits(0);
+    peaks.push(("copy".to_owned(), copy.peak_kib));
+
+    peaks
+}
+
+/// The difference is compared, because the program itself takes much more memory in an unoptimised build. In an optimised one, a run of
+/// small tables takes 20 MB.
+#[test]
+fn eight_large_tables_in_parallel_share_the_memory_of_one() {
+    const MOST_MORE_KIB: u64 = 40 * 1024;
+    const TABLES: usize = 8;
+
+    let engine = Engine::embedded();
+    for number in 0..TABLES {
+        fill(&engine, &format!("small-{number}"), 10, 216);
+        fill(&engine, &format!("large-{number}"), 1400, 12_000);
+    }
+
+    let project = Project::on(&engine, "small-0");
+    let small = set_peaks(&project, "small");
+    let large = set_peaks(&project, "large");
+    let is_shared = |((name, small), (_, large)): (&(String, u64), &(String, u64))| {
+        assert!(*small > 0, "{name} was not measured");
+        *large < small + MOST_MORE_KIB
+    };
+    assert!(
+        small.iter().zip(&large).all(is_shared),
+        "KiB: {small:?}, {large:?}"
+    );
 }
 
 /// Takes minutes; `.ci/run` runs it.

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
 use super::SetDumpRequest;
-use crate::backup::{Compression, DumpTarget, MemberDump, SetManifest, SetTarget, TargetContents};
+use crate::backup::{DumpTarget, MemberDump, SetManifest, SetTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -22,10 +22,6 @@ use crate::ops::set::runner::{self, PARALLEL_TABLES, RunOptions, TableJob, Table
 use crate::ops::table_location::TableLocation;
 use crate::place::digest::hex_sha256;
 use crate::store::Reader;
-
-/// Tables in parallel whose data is compressed: each has compression threads of its own.
-const PARALLEL_COMPRESSED_TABLES: NonZeroUsize =
-    NonZeroUsize::new(4).expect("the number is not zero");
 
 /// The plan of a dump of several tables.
 #[derive(Debug, Serialize)]
@@ -157,14 +153,7 @@ pub async fn plan(
     warnings.extend(table_warnings(&tables, &warnings));
     let mut questions = set_questions(&set, &source);
     questions.extend(table_questions(&tables));
-    let parallel_tables =
-        request
-            .parallel_tables
-            .unwrap_or(if request.options.compression == Compression::None {
-                PARALLEL_TABLES
-            } else {
-                PARALLEL_COMPRESSED_TABLES
-            });
+    let parallel_tables = request.parallel_tables.unwrap_or(PARALLEL_TABLES);
 
     let mut plan = SetDumpPlan {
         source,

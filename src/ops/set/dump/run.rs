@@ -52,6 +52,7 @@ pub async fn run(
         parallel_tables: plan.parallel_tables,
         fail_fast: plan.request.fail_fast,
     };
+    store.share_memory(options.tables_in_memory(jobs.iter().map(|job| job.bytes)));
     let writer = begin(plan).await?;
     let start = |table: &str, dump, stop| {
         let reporter = TableReporter::new(table, Arc::clone(&reporter));

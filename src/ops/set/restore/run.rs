@@ -51,6 +51,11 @@ pub async fn run(
         jobs.extend(job.filter(|_| has_work));
     }
 
+    let tables = plan
+        .options
+        .tables_in_memory(jobs.iter().map(|job| job.bytes));
+    store.reader().share_memory(tables);
+
     let start = |_: &str, work: TableWork, cancel: CancellationToken| {
         let running = Arc::clone(&running);
         async move {

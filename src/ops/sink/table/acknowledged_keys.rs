@@ -3,6 +3,7 @@
 //! The keys are partitioned into a scratch file, so memory is bounded.
 
 use crate::error::Result;
+use crate::limits::MemoryShare;
 use crate::place::scratch::{PARTITIONS, ScratchPartitions};
 
 /// Keys per partition if the number of items is known, and the minimum number of partitions. With fewer partitions, larger blocks are
@@ -10,7 +11,7 @@ use crate::place::scratch::{PARTITIONS, ScratchPartitions};
 const PARTITION_KEYS: u64 = 32 * 1024;
 const MIN_PARTITIONS: usize = 16;
 
-/// Bytes of records in memory before they are written to disk.
+/// Bytes of records in memory before they are written to disk. Tables that are written in parallel share it.
 const SCRATCH_MEMORY: usize = 1024 * 1024;
 
 /// Keys of all items that were acknowledged in this run, each with 1 if the table already had the item.
@@ -29,12 +30,12 @@ impl AcknowledgedKeys {
     ///
     /// # Errors
     /// The temporary file cannot be created.
-    pub(crate) fn new(items: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(items: Option<u64>, memory: MemoryShare) -> Result<Self> {
         let count = items.map_or(PARTITIONS, |items| {
             usize::try_from(items / PARTITION_KEYS).unwrap_or(usize::MAX)
         });
         let count = count.clamp(MIN_PARTITIONS, PARTITIONS);
-        let scratch = ScratchPartitions::with_partitions(count, SCRATCH_MEMORY)?;
+        let scratch = ScratchPartitions::with_partitions(count, memory.of(SCRATCH_MEMORY))?;
 
         Ok(Self(scratch))
     }
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn all_items_of_a_key_but_the_first_are_repeated() {
         for expected in [None, Some(0), Some(2000), Some(3_000_000), Some(u64::MAX)] {
-            let mut keys = AcknowledgedKeys::new(expected).unwrap();
+            let mut keys = AcknowledgedKeys::new(expected, MemoryShare::WHOLE).unwrap();
             for key in (0..2000).chain(0..30).chain([7; 5]) {
                 keys.add(key, key == 7).unwrap();
             }

@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::ledger::Ticket;
 use crate::item::{KeyHashes, KeySchema};
-use crate::limits;
+use crate::limits::{self, MemoryShare};
 
 /// Maximum bytes of item text per call. DynamoDB accepts 16 MB; smaller calls use less memory and are cheaper to retry, and still
-/// hold 25 items of average size.
+/// hold 25 items of average size. Tables that are written in parallel share it.
 const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// Maximum number of earlier versions that one batch keeps.
@@ -103,6 +103,7 @@ pub(crate) struct PendingItem {
 pub(crate) struct Batcher {
     key: KeySchema,
     batch_size: usize,
+    max_bytes: usize,
     /// Whether the last version of an item replaces earlier ones; otherwise, the first one remains.
     last_wins: bool,
     open: Batch,
@@ -113,11 +114,17 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn new(key: KeySchema, batch_size: usize, last_wins: bool) -> Self {
+    pub(crate) fn new(
+        key: KeySchema,
+        batch_size: usize,
+        last_wins: bool,
+        memory: MemoryShare,
+    ) -> Self {
         let batch_size = batch_size.clamp(1, limits::BATCH_WRITE_ITEMS);
         Self {
             key,
             batch_size,
+            max_bytes: memory.of(MAX_BATCH_BYTES),
             last_wins,
             open: Batch::default(),
             in_flight: KeyHashes::default(),
@@ -153,7 +160,7 @@ impl Batcher {
             None => self.open.items.len() == self.batch_size,
         };
         // An item larger than the limit is sent alone.
-        if is_full || (self.open.bytes + bytes > MAX_BATCH_BYTES && !self.open.items.is_empty()) {
+        if is_full || (self.open.bytes + bytes > self.max_bytes && !self.open.items.is_empty()) {
             return OfferResult::BatchFull(entry);
         }
 
@@ -233,6 +240,7 @@ mod tests {
             },
             batch_size,
             last_wins,
+            MemoryShare::WHOLE,
         )
     }
 

@@ -33,7 +33,8 @@ use crate::transform::Outcome;
 /// few.
 const BATCHES_PER_CALL: usize = 2;
 
-/// Maximum bytes of item text in flight, so that memory is bounded for items of any size. One batch always fits.
+/// Maximum bytes of item text in flight, so that memory is bounded for items of any size. One batch always fits. Tables that are
+/// written in parallel share it.
 const MAX_BYTES_IN_FLIGHT: usize = 6 * 1024 * 1024;
 
 /// How long a stopping run waits for its calls: longer than one call takes, shorter than retries on a throttled table.
@@ -93,6 +94,7 @@ pub(crate) struct TableSink<P> {
     pub(super) refusals: ConsecutiveRefusals,
     calls: JoinSet<FinishedCall>,
     bytes_in_flight: usize,
+    max_bytes_in_flight: usize,
     /// Items that the transform left out, which no call will report.
     unreported: u64,
     pub(super) ledger: Ledger<P>,
@@ -114,16 +116,18 @@ impl<P: Clone + Send> TableSink<P> {
         // Conditional writes exist only for single items.
         let overwrites = options.on_conflict == OnConflict::Overwrite;
         let batch_size = if overwrites { options.batch_size } else { 1 };
+        let memory = store.reader().memory_share();
 
         Ok(Self {
             store,
-            batcher: Batcher::new(options.key.clone(), batch_size, overwrites),
+            max_bytes_in_flight: memory.of(MAX_BYTES_IN_FLIGHT),
+            batcher: Batcher::new(options.key.clone(), batch_size, overwrites, memory),
             current: None,
             lane_permit: None,
             waiting: VecDeque::new(),
             has_ended: false,
             is_sent: false,
-            acknowledged: AcknowledgedKeys::new(options.expected_items)?,
+            acknowledged: AcknowledgedKeys::new(options.expected_items, memory)?,
             refusals: ConsecutiveRefusals::default(),
             calls: JoinSet::new(),
             bytes_in_flight: 0,
@@ -257,7 +261,7 @@ impl<P: Clone + Send> TableSink<P> {
     fn can_send(&self) -> bool {
         let max_calls = BATCHES_PER_CALL * self.store.max_in_flight(&self.options.table);
         let is_within_limits = self.calls.len() < max_calls
-            && self.bytes_in_flight + self.batcher.open_bytes() <= MAX_BYTES_IN_FLIGHT;
+            && self.bytes_in_flight + self.batcher.open_bytes() <= self.max_bytes_in_flight;
 
         self.calls.is_empty() || is_within_limits
     }

@@ -8,6 +8,7 @@
 )]
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -163,7 +164,13 @@ impl Dump {
         let segment = (place * f64::from(SEGMENTS)) as u32;
         let (permit, planned) = self
             .scans
-            .acquire(&self.limiter, &self.page_cost, (segment, SEGMENTS), None)
+            .acquire(
+                &self.limiter,
+                &self.page_cost,
+                (segment, SEGMENTS),
+                None,
+                MemoryShare::WHOLE,
+            )
             .await;
         let units = planned.limit.map_or(PAGE_UNITS, |items| {
             (f64::from(items) * ITEM_UNITS).min(PAGE_UNITS)
@@ -223,7 +230,7 @@ async fn a_dump_uses_the_capacity_of_all_partitions_and_few_calls_are_throttled(
         "{used} used, {throttled} throttled"
     );
     assert!(
-        table.max_in_flight <= MAX_PAGES_IN_FLIGHT,
+        table.max_in_flight <= MAX_PAGES_IN_FLIGHT as usize,
         "{} in flight",
         table.max_in_flight
     );
@@ -240,4 +247,13 @@ async fn one_partition_with_less_capacity_does_not_slow_down_the_others() {
         used >= 0.85 && throttled <= 0.08,
         "{used} used, {throttled} throttled"
     );
+}
+
+#[test]
+fn tables_in_parallel_divide_the_pages_in_flight() {
+    let pages_of_a_table = [1, 2, 3, 8, 16, 1000].map(|tables| {
+        let memory = MemoryShare::one_of(NonZeroUsize::new(tables).unwrap());
+        MAX_PAGES_IN_FLIGHT / permits_of_page(memory)
+    });
+    assert_eq!(pages_of_a_table, [32, 8, 5, 2, 1, 1]);
 }
