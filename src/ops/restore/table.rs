@@ -15,7 +15,7 @@ use crate::schema::{
 };
 use crate::store::{CreatedTable, Writer};
 
-/// AWS takes seconds to create a table; engines on this machine are ready at the first look.
+/// AWS takes seconds to create a table. Most other engines have it at the first look.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
