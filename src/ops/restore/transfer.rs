@@ -92,7 +92,7 @@ impl ItemTransfer {
                 let is_transformed = !plan.prepared.request.transform.is_empty();
                 let keeps_keys = !is_transformed && !ItemKeys::new(plan, &key).change();
                 let batch_size = plan.prepared.request.batch_size;
-                let queues = LaneQueues::new(positions.len(), batch_size, keeps_keys);
+                let queues = LaneQueues::new(positions.len(), batch_size, keeps_keys, memory);
                 let source = table
                     .source(&positions)?
                     .with_limit_hint(limit.filter(|_| !is_transformed))

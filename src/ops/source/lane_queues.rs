@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::limits;
+use crate::limits::{self, MemoryShare};
 use crate::ops::chunk::Chunk;
 use crate::ops::lane_permit::{LanePermit, LanePermits};
 use crate::ops::scan_segments::MAX_CONCURRENT_SEGMENTS;
@@ -24,8 +24,8 @@ const MAX_PARTIAL_ITEMS: u64 = 48 * 1024;
 const MAX_PARTIAL_BYTES: u64 = 12 * 1024 * 1024;
 
 /// Maximum text of the chunks that wait. It is not reached by pages that wait for permits of their segments; programs may answer faster than
-/// the target accepts items.
-const MAX_WAITING_BYTES: u64 = 24 * 1024 * 1024;
+/// the target accepts items. Tables that are copied in parallel share it.
+const MAX_WAITING_BYTES: usize = 24 * 1024 * 1024;
 
 /// The chunks of all segments.
 pub(crate) struct LaneQueues<P> {
@@ -39,6 +39,7 @@ pub(crate) struct LaneQueues<P> {
     are_key_ranges: bool,
     /// Text of the chunks.
     waiting_bytes: u64,
+    max_waiting_bytes: u64,
     partial: PageParts,
 }
 
@@ -57,9 +58,15 @@ struct PageParts {
 
 impl<P> LaneQueues<P> {
     /// Queues for this number of segments. `are_key_ranges`: the items keep their partition keys.
-    pub(crate) fn new(lanes: usize, batch_size: usize, are_key_ranges: bool) -> Self {
+    pub(crate) fn new(
+        lanes: usize,
+        batch_size: usize,
+        are_key_ranges: bool,
+        memory: MemoryShare,
+    ) -> Self {
         let concurrent = lanes.clamp(1, MAX_CONCURRENT_SEGMENTS as usize);
-        let for_each = (BATCHES / concurrent).clamp(MIN_SEGMENT_BATCHES, MAX_SEGMENT_BATCHES);
+        let for_each =
+            (memory.of(BATCHES) / concurrent).clamp(MIN_SEGMENT_BATCHES, MAX_SEGMENT_BATCHES);
         let most = limits::BATCH_WRITE_ITEMS;
         let batch_items = most - most % batch_size.clamp(1, most);
 
@@ -70,6 +77,7 @@ impl<P> LaneQueues<P> {
             permits: LanePermits::new(lanes, for_each),
             are_key_ranges,
             waiting_bytes: 0,
+            max_waiting_bytes: memory.of(MAX_WAITING_BYTES) as u64,
             partial: PageParts::default(),
         }
     }
@@ -93,7 +101,7 @@ impl<P> LaneQueues<P> {
 
     /// Whether more chunks may be added.
     pub(crate) fn has_room(&self) -> bool {
-        self.waiting_bytes < MAX_WAITING_BYTES
+        self.waiting_bytes < self.max_waiting_bytes
     }
 
     /// The next chunk of a lane that has a permit.
@@ -190,7 +198,7 @@ mod tests {
     fn batches_of_all_lanes_take_turns_and_a_slow_one_is_passed_over() {
         const LANES: usize = 64;
 
-        let mut queues = LaneQueues::new(LANES, 25, true);
+        let mut queues = LaneQueues::new(LANES, 25, true, MemoryShare::WHOLE);
         for lane in 0..LANES {
             queues.add(page(lane, 100, 10));
         }
@@ -233,7 +241,7 @@ mod tests {
         // Nine large pages of nine lanes, of which nothing is written: only complete pages leave the ledger.
         const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-        let mut queues = LaneQueues::new(9, 1, false);
+        let mut queues = LaneQueues::new(9, 1, false, MemoryShare::WHOLE);
         for lane in 0..9 {
             queues.add(page(lane, 64, PAGE_BYTES / 64));
         }

@@ -279,6 +279,7 @@ impl<P> ChunkStream<P> {
 mod tests {
     use super::*;
     use crate::item::Items;
+    use crate::limits::MemoryShare;
 
     fn chunk(lane: usize) -> Chunk<u64> {
         Chunk::new(lane, Items::default(), 1)
@@ -343,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn chunks_by_lane_are_those_of_the_lanes_with_permits_before_the_failure_of_the_source() {
         let (sender, stream) = ChunkStream::new(2, 8);
-        let mut stream = stream.by_lane(LaneQueues::new(2, 25, true));
+        let mut stream = stream.by_lane(LaneQueues::new(2, 25, true, MemoryShare::WHOLE));
         for lane in [0, 0, 0, 1] {
             sender.reserve().await.expect("room").send(chunk(lane));
         }
@@ -369,7 +370,7 @@ mod tests {
         const MIB: usize = 1024 * 1024;
 
         let (sender, stream) = ChunkStream::new(1, 8);
-        let mut stream = stream.by_lane(LaneQueues::new(1, 25, false));
+        let mut stream = stream.by_lane(LaneQueues::new(1, 25, false, MemoryShare::WHOLE));
         let text = bytes::Bytes::from(format!(r#"{{"id":{{"S":"{}"}}}}"#, "x".repeat(MIB)));
         let page = || Chunk::new(0, Items::concat([&text]).expect("an item"), 1_u64);
         let sent = std::cell::Cell::new(0);
