@@ -1,6 +1,5 @@
 //! Copies of several tables: one plan, one confirmation, one copy for each table.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -164,9 +163,7 @@ pub async fn plan(
         plan.approval = plan.approval_of_tables(environment);
     }
 
-    let tables = plan.tables_in_memory();
-    source.store.share_memory(tables);
-    store.share_memory(tables);
+    plan.share_memory([source.store, store]);
 
     Ok(plan)
 }
@@ -304,12 +301,14 @@ impl CopySetPlan {
         self.journal.is_some()
     }
 
-    /// The number of tables that share the memory.
-    fn tables_in_memory(&self) -> NonZeroUsize {
+    /// Divides the memory among the tables.
+    fn share_memory(&self, stores: [&Reader; 2]) {
         let plans = self.tables.iter().filter_map(PlannedCopy::copy);
         let sizes = plans.map(|plan| plan.source.expected_bytes().unwrap_or(0));
-
-        self.options.tables_in_memory(sizes)
+        let tables = self.options.tables_in_memory(sizes);
+        for store in stores {
+            store.share_memory(tables);
+        }
     }
 
     /// The approval for all tables that are changed.
