@@ -106,6 +106,13 @@ impl Error {
         Self::new(ErrorKind::SchemaMismatch, message)
     }
 
+    /// Changes the kind.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Sets the hint, which says what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

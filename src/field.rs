@@ -84,6 +84,10 @@ fields! {
     Route "route"
     BackupName "route: Backup { name }"
     BackupArn "route: Backup { arn }"
+    Backup "BackupChoice::OfTable"
+    PointInTime "BackupChoice::PointInTime"
+    ListBackups "list of backups"
+    FromTables "from_tables"
 
     // RestoreRequest
     KeepExisting "existing: Keep"

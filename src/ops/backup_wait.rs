@@ -97,9 +97,3 @@ pub(crate) fn interrupted(backup: &TableBackup) -> Error {
         backup.arn
     ))
 }
-
-/// The error for a backup that does not exist.
-pub(crate) fn backup_not_found(arn: &str) -> Error {
-    Error::not_found(format!("backup {arn} does not exist"))
-        .with_hint("`aws dynamodb list-backups` lists the backups of this account and region")
-}

@@ -28,6 +28,7 @@ mod invalid_item;
 mod item_formatter;
 mod journal;
 mod lane_permit;
+pub mod managed_backups;
 pub mod permissions;
 mod prices;
 mod recreated;

@@ -4,7 +4,10 @@
 //! fields or send `null`; only what every table has is required: its keys and their definitions.
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::timestamp::seconds;
 
 /// A table's settings and state. Fields carry the names and meanings of DynamoDB's `TableDescription`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -73,6 +76,9 @@ pub struct RestoreSummary {
     pub source_backup_arn: Option<String>,
     /// ARN of the backed-up table.
     pub source_table_arn: Option<String>,
+    /// The time to which the table is restored.
+    #[serde(default, deserialize_with = "seconds")]
+    pub restore_date_time: Option<DateTime<Utc>>,
     /// Whether DynamoDB is still restoring.
     pub restore_in_progress: Option<bool>,
 }

@@ -6,6 +6,7 @@
 //! Nothing here prints, and nothing is formatted for a terminal: names come from documents and may hold any character.
 
 mod arn;
+mod backed_up_table;
 mod create;
 mod create_rules;
 mod description;
@@ -22,12 +23,14 @@ mod table_backup;
 mod table_origin;
 #[cfg(test)]
 mod tests;
+mod timestamp;
 mod unknown_fields;
 mod vector_indexes;
 mod wording;
 
 pub use arn::account as account_of;
 pub(crate) use arn::any_account;
+pub(crate) use backed_up_table::BackedUpTable;
 pub use create::CreateTable;
 pub use description::{
     AttributeDefinition, BillingModeSummary, Description, GlobalIndex, KeyElement, LocalIndex,
@@ -56,6 +59,7 @@ pub use settings::values::{Billing, Capacity};
 pub(crate) use settings::warm_throughput::NEW_ON_DEMAND;
 pub(crate) use table_backup::BackupPage;
 pub use table_backup::{TableBackup, check_backup_name};
+pub(crate) use table_origin::table_of_backup;
 pub use table_origin::{RestoreTable, TableOrigin};
 
 use serde::Deserialize;

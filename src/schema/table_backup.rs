@@ -2,8 +2,9 @@
 //! Reference: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BackupDetails.html>.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use super::timestamp::seconds;
 use crate::error::{Error, Result};
 
 /// Length of the name of a backup, in characters (AWS: 3 to 255, `CreateBackup`).
@@ -68,7 +69,8 @@ struct SourceTable {
 /// A page of a list of backups.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BackupPage {
-    pub(crate) backups: Vec<TableBackup>,
+    /// `None` if the response has no list.
+    pub(crate) backups: Option<Vec<TableBackup>>,
     /// The ARN after which the next page starts.
     pub(crate) last: Option<String>,
 }
@@ -76,8 +78,7 @@ pub(crate) struct BackupPage {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ListedBackups {
-    #[serde(default)]
-    backup_summaries: Vec<BackupFields>,
+    backup_summaries: Option<Vec<BackupFields>>,
     last_evaluated_backup_arn: Option<String>,
 }
 
@@ -137,12 +138,15 @@ impl BackupPage {
     /// It is not JSON of that response.
     pub(crate) fn parse(response: &[u8]) -> serde_json::Result<Self> {
         let listed: ListedBackups = serde_json::from_slice(response)?;
-        let backups = listed.backup_summaries.into_iter();
+        let backups = listed.backup_summaries.map(|backups| {
+            let backups = backups.into_iter();
+            backups
+                .map(|fields| TableBackup::new(fields, None))
+                .collect()
+        });
 
         Ok(Self {
-            backups: backups
-                .map(|fields| TableBackup::new(fields, None))
-                .collect(),
+            backups,
             last: listed.last_evaluated_backup_arn,
         })
     }
@@ -161,18 +165,6 @@ pub fn check_backup_name(name: &str) -> Result<()> {
     Err(Error::usage(format!(
         "\"{name}\" is not a valid name of a backup: 3 to 255 letters, digits, `_`, `-` and `.`"
     )))
-}
-
-/// A time as DynamoDB sends it: seconds since 1970, with a fraction.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let seconds = Option::<f64>::deserialize(deserializer)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "milliseconds of a time far from the limits; others saturate and are no time"
-    )]
-    let milliseconds = seconds.map(|seconds| (seconds * 1000.0) as i64);
-
-    Ok(milliseconds.and_then(DateTime::from_timestamp_millis))
 }
 
 #[cfg(test)]
@@ -219,7 +211,7 @@ mod tests {
             fields("AVAILABLE")
         );
         let page = BackupPage::parse(listed.as_bytes()).unwrap();
-        assert_eq!(page.backups, [backup("AVAILABLE", Some("films"))]);
+        assert_eq!(page.backups, Some(vec![backup("AVAILABLE", Some("films"))]));
         assert_eq!(page.last.as_deref(), Some("x"));
     }
 

@@ -64,6 +64,15 @@ impl TableOrigin {
         }
     }
 
+    /// Name of the backed-up table; `None` if the ARN is not one of a backup or table.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        match self {
+            Self::Backup { arn } => table_of_backup(arn),
+            Self::PointInTime { table_arn, .. } => table_in(table_arn).map(|(table, _)| table),
+        }
+    }
+
     /// The account of the origin.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
@@ -105,6 +114,19 @@ impl TableOrigin {
             source_arn: self.arn().to_owned(),
         }
     }
+}
+
+/// The table in the ARN of a backup: `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/backup/ID`.
+pub(crate) fn table_of_backup(arn: &str) -> Option<&str> {
+    let (table, rest) = table_in(arn)?;
+    rest.starts_with("backup/").then_some(table)
+}
+
+/// The table in an ARN, and what follows its name.
+fn table_in(arn: &str) -> Option<(&str, &str)> {
+    let resource = arn.splitn(6, ':').nth(5)?.strip_prefix("table/")?;
+    let (table, rest) = resource.split_once('/').unwrap_or((resource, ""));
+    (!table.is_empty()).then_some((table, rest))
 }
 
 fn with_overrides(body: JsonBody, create: &CreateTable, restored: &TableSchema) -> JsonBody {
@@ -154,6 +176,29 @@ impl TableSchema {
             let backup = summary.source_backup_arn.as_deref();
             backup.or(summary.source_table_arn.as_deref()) == Some(arn)
         })
+    }
+
+    /// The time to which DynamoDB has restored the table, if it describes that.
+    #[must_use]
+    pub fn restored_to(&self) -> Option<DateTime<Utc>> {
+        self.restore_summary()?.restore_date_time
+    }
+
+    /// Whether DynamoDB says that it has restored the table from something other than `origin`, or to another time.
+    #[must_use]
+    pub fn is_restored_from_other(&self, origin: &TableOrigin) -> bool {
+        if self.restore_summary().is_none() {
+            return false;
+        }
+
+        let is_other_time = match origin {
+            TableOrigin::PointInTime { at: Some(at), .. } => self
+                .restored_to()
+                .is_some_and(|restored| restored.timestamp() != at.timestamp()),
+            TableOrigin::Backup { .. } | TableOrigin::PointInTime { at: None, .. } => false,
+        };
+
+        is_other_time || !self.is_restored_from(origin.arn())
     }
 }
 
@@ -210,9 +255,11 @@ mod tests {
             })
         );
         assert_eq!(
-            (origin.account(), origin.region()),
-            (Some("111122223333"), Some("eu-west-1"))
+            (origin.account(), origin.region(), origin.table_name()),
+            (Some("111122223333"), Some("eu-west-1"), Some("films"))
         );
+        assert_eq!(table_of_backup("arn:aws:dynamodb:r:a:table/films"), None);
+        assert_eq!(table_of_backup("nightly"), None);
     }
 
     #[test]
@@ -251,5 +298,27 @@ mod tests {
         let restored = schema(&table);
         assert!(restored.is_restored_from(ARN) && !restored.is_restored_from("arn:t"));
         assert!(!schema(&films()).is_restored_from(ARN));
+
+        let backup = TableOrigin::Backup { arn: ARN.into() };
+        assert!(!restored.is_restored_from_other(&backup));
+        assert!(!schema(&films()).is_restored_from_other(&backup));
+    }
+
+    #[test]
+    fn a_table_restored_to_another_time_is_not_the_requested_one() {
+        let mut table = films();
+        table["Table"]["RestoreSummary"] =
+            json!({"SourceTableArn": "arn:t", "RestoreDateTime": 1_780_000_000.0});
+        let restored = schema(&table);
+        let origin = |table_arn: &str, seconds: Option<i64>| TableOrigin::PointInTime {
+            table_arn: table_arn.into(),
+            at: seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 5)),
+        };
+
+        assert!(!restored.is_restored_from_other(&origin("arn:t", Some(1_780_000_000))));
+        assert!(!restored.is_restored_from_other(&origin("arn:t", None)));
+        assert!(restored.is_restored_from_other(&origin("arn:t", Some(1_780_000_001))));
+        assert!(restored.is_restored_from_other(&origin("arn:other", None)));
+        assert!(restored.is_restored_from_other(&TableOrigin::Backup { arn: ARN.into() }));
     }
 }

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::client::Client;
 use super::endpoint_kind::EndpointKind;
-use crate::schema::{Operation, Reading, Setting};
+use crate::schema::{BackupPage, Operation, Reading, Setting};
 
 /// Timeout of a probe. Without an answer, the setting is assumed to be supported.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,12 +85,6 @@ fn probe_of(
 /// Number of the table's on-demand backups on the first page; `None` if the endpoint does not
 /// report it.
 pub(crate) async fn backup_count(client: &Arc<Client>, table: &str) -> Option<usize> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct BackupPage {
-        backup_summaries: Vec<IgnoredAny>,
-    }
-
     let body = Bytes::from(json!({"TableName": table}).to_string());
     let operation = Operation::dynamodb("ListBackups");
     let turn = client.setting_turn(operation).await;
@@ -100,7 +92,7 @@ pub(crate) async fn backup_count(client: &Arc<Client>, table: &str) -> Option<us
     let answer = client.retry().clock().within(PROBE_TIMEOUT, answer).await?;
     let answer = answer.ok()?;
 
-    let page: BackupPage = serde_json::from_slice(&answer).ok()?;
+    let page = BackupPage::parse(&answer).ok()?;
 
-    Some(page.backup_summaries.len())
+    page.backups.map(|backups| backups.len())
 }

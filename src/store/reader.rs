@@ -16,7 +16,7 @@ use super::{capture, probe};
 use crate::aws::ApiOperation;
 use crate::error::Result;
 use crate::limits::MemoryShare;
-use crate::schema::{Captured, Section, Setting, TableBackup, TableSchema};
+use crate::schema::{BackedUpTable, Captured, Section, Setting, TableBackup, TableSchema};
 
 /// Read access to the tables of one environment. Clones share one client.
 #[derive(Clone)]
@@ -121,6 +121,17 @@ impl Reader {
     /// The endpoint cannot be reached, rejects the request, or has no backups.
     pub async fn describe_backup(&self, arn: &str) -> Result<Option<TableBackup>> {
         self.client.describe_backup(arn).await
+    }
+
+    /// Describes an on-demand backup and the table that it contains; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The endpoint cannot be reached, rejects the request, or has no backups.
+    pub(crate) async fn describe_backed_up_table(
+        &self,
+        arn: &str,
+    ) -> Result<Option<(TableBackup, BackedUpTable)>> {
+        self.client.describe_backed_up_table(arn).await
     }
 
     /// Lists the on-demand backups of a table, or of all tables, in DynamoDB's order.

@@ -129,6 +129,11 @@ impl Retry {
         &self.clock
     }
 
+    /// Reports an event of a call that waits.
+    pub(crate) fn report(&self, event: Event) {
+        self.reporter.report(event);
+    }
+
     /// The running time so far.
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()

@@ -57,6 +57,10 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::Route => "--route",
         Field::BackupName => "--backup-name",
         Field::BackupArn => "--backup-arn",
+        Field::Backup => "--backup",
+        Field::PointInTime => "--point-in-time",
+        Field::ListBackups => "--list-backups",
+        Field::FromTables => "--from-table",
 
         Field::KeepExisting => "--if-missing",
         Field::ReplaceExisting => "--replace",

@@ -15,6 +15,7 @@ mod mapping;
 mod mistake;
 mod overrides;
 mod restore;
+mod restore_backup;
 mod restore_set;
 mod scan;
 mod scope;

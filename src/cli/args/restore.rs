@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::Utc;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
@@ -9,6 +10,7 @@ use super::common::{EnvironmentArgs, OutputArgs, RunArgs, default_folder, resolv
 use super::heading;
 use super::help::Help;
 use super::overrides::OverrideArgs;
+use super::restore_backup::{BackupArgs, plain_names};
 use super::restore_set::{RestoreSetArgs, SetOptions};
 use super::set_tables::table_and_set;
 use super::settings::SettingArgs;
@@ -52,6 +54,10 @@ const HELP: Help = Help {
   restoredb -e local -s set --from-table 'prod-*' --map 'prod-*=dev-*'
                                                    restore tables of a set under other names
   restoredb -e dev -s a --dry-run --show 3 --transform 'del(.old)'
+  restoredb -e prod --list-backups                 list on-demand backups
+  restoredb -e prod --backup latest --from-table films --table films2
+                                                   let DynamoDB restore a backup
+  restoredb -e prod --point-in-time '2h ago' --from-table films --table films2
   zcat a.gz | restoredb -e dev -s -                read items from standard input",
 };
 
@@ -72,6 +78,9 @@ pub(crate) struct RestoreArgs {
 
     #[command(flatten)]
     restore: RestoreOnlyArgs,
+
+    #[command(flatten)]
+    backup: BackupArgs,
 
     #[command(flatten)]
     set: RestoreSetArgs,
@@ -132,6 +141,8 @@ pub(crate) struct RestoreCommand {
     pub(crate) common: CommonOptions,
     pub(crate) request: RestoreRequest,
     pub(crate) set: SetOptions,
+    /// List the on-demand backups of these tables, or of all, and restore nothing.
+    pub(crate) list_backups: Option<Vec<String>>,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
 }
@@ -161,7 +172,17 @@ impl Arguments<RestoreCommand> for RestoreArgs {
             .transform
             .resolve_unless_schema_only(restore.target.schema_only)?;
 
-        let source = source(source_path, &common.environment);
+        let set = self.set.resolve()?;
+        let from_tables = &set.tables.from_tables;
+        let source = match self.backup.choice(from_tables, Utc::now())? {
+            Some(backup) => RestoreSource::Backup(backup),
+            None => source(source_path, &common.environment).into(),
+        };
+        let list_backups = if self.backup.list_backups {
+            Some(plain_names(from_tables)?)
+        } else {
+            None
+        };
 
         Ok(RestoreCommand {
             request: RestoreRequest {
@@ -174,10 +195,11 @@ impl Arguments<RestoreCommand> for RestoreArgs {
                 max_read_units: restore.max_rcu,
                 transform,
                 state_dir: state_dir(),
-                ..restore.target.request(source.into())
+                ..restore.target.request(source)
             },
             common,
-            set: self.set.resolve()?,
+            set,
+            list_backups,
             preview: self.transform.preview_options(),
         })
     }
@@ -203,6 +225,11 @@ impl RestoreCommand {
     /// # Errors
     /// A target table is named; the source is standard input, but options for a set are given; the set is damaged.
     pub(crate) fn set_request(&self) -> Result<Option<RestoreSetRequest>> {
+        // The table of the backup is named like one of a set.
+        if matches!(self.request.source, RestoreSource::Backup(_)) {
+            return Ok(None);
+        }
+
         let RestoreSource::Dump(SourceSpec::Path(source)) = &self.request.source else {
             return if self.set.tables.are_selected() {
                 Err(Error::usage(

@@ -7,6 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod dump;
 mod dump_set;
 mod init;
+mod list_backups;
 mod list_tables;
 mod policy;
 pub(crate) mod restore;

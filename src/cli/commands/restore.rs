@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{policy, restore_set};
+use super::{list_backups, policy, restore_set};
 use crate::cli::args::RestoreCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -24,6 +24,10 @@ use crate::store::{MissingDatabase, Reader};
 pub(crate) async fn run(command: RestoreCommand, session: Session) -> Result<CommandOutcome> {
     if command.common.prints_policy() {
         return policy::restore(&command, &session).await;
+    }
+
+    if let Some(tables) = &command.list_backups {
+        return list_backups::run(&command, tables, &session).await;
     }
 
     match command.set_request()? {

@@ -11,12 +11,12 @@ use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::dump::{DumpPlan, PlannedBackup};
 use crate::ops::restore::{
-    KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SourceFacts, TableAction,
-    Verification, When,
+    KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SettingsOrigin, SourceFacts,
+    TableAction, Verification, When,
 };
 use crate::ops::table_location::TableLocation;
 use crate::ops::{AdviceReason, ContentScope, RouteAdvice};
-use crate::schema::TableOutline;
+use crate::schema::{TableOrigin, TableOutline};
 
 /// The rows of a dump's plan.
 pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
@@ -161,8 +161,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
         (Some(scan), _) => source_table_rows(source, scan),
         (None, Some(origin)) => {
             origin_rows(source, &plan.source, now);
-            source.row("backup", origin.arn());
-            source.row("items", "restored by DynamoDB, which may take hours");
+            managed_backup_rows(source, origin, plan.source.settings_origin);
             let price = plan.restore_price.as_ref();
             source.list("price", price.map(|price| cost::price_in_words(price, "")));
         }
@@ -194,6 +193,34 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     transform_rows(&mut rows, &plan.transform);
 
     rows
+}
+
+/// The backup from which DynamoDB restores the table.
+fn managed_backup_rows(
+    group: &mut RowGroup,
+    origin: &TableOrigin,
+    settings: Option<SettingsOrigin>,
+) {
+    let (label, value) = match origin {
+        TableOrigin::Backup { arn } => ("backup", arn.clone()),
+        TableOrigin::PointInTime { at: Some(at), .. } => ("point in time", format::timestamp(*at)),
+        TableOrigin::PointInTime { at: None, .. } => (
+            "point in time",
+            "the latest restorable time, usually five minutes ago".to_owned(),
+        ),
+    };
+    group.row(label, value);
+    group.row("items", "restored by DynamoDB, which may take hours");
+    let is_backup = matches!(origin, TableOrigin::Backup { .. });
+    let settings = settings.map(|settings| match settings {
+        SettingsOrigin::LiveTable if is_backup => {
+            "of the table as it is now; indexes, billing and encryption of the backup"
+        }
+        SettingsOrigin::LiveTable => "of the table as it is now",
+        SettingsOrigin::Backup => "as far as the backup describes them",
+        SettingsOrigin::Journal => "recorded by the interrupted restore",
+    });
+    group.list("settings", settings.map(str::to_owned));
 }
 
 /// Capacity, cost and verification of a restore.
@@ -565,6 +592,7 @@ mod tests {
             mask_rules_sha256: None,
             salvage: None,
             scan: None,
+            settings_origin: None,
         }
     }
 

@@ -10,8 +10,8 @@ use crate::backup::{DumpTarget, restart_hint};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::ops::Price;
-use crate::ops::backup_wait::backup_not_found;
 use crate::ops::journal::{BackupJob, Job};
+use crate::ops::managed_backups::backup_not_found;
 use crate::ops::route::BackupRoute;
 use crate::schema::{TableBackup, check_backup_name};
 use crate::store::Reader;
@@ -83,8 +83,9 @@ fn backup_name(route: &BackupRoute, table: &str, now: DateTime<Utc>) -> String {
 }
 
 async fn use_existing(store: &Reader, arn: &str, table: &str) -> Result<PlannedBackup> {
-    let found = store.describe_backup(arn).await?;
-    let backup = found.ok_or_else(|| backup_not_found(arn))?;
+    let Some(backup) = store.describe_backup(arn).await? else {
+        return Err(backup_not_found(store, arn).await);
+    };
     if backup.table.as_deref().is_some_and(|other| other != table) {
         return Err(Error::usage(format!(
             "backup {arn} is of table {}, not of {table}",

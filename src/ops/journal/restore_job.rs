@@ -23,6 +23,9 @@ pub(crate) struct RestoreJob {
     /// ARN of the backup from which DynamoDB restores the table and its items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backup_arn: Option<String>,
+    /// The schema of the table, if DynamoDB restores it and no dump has the schema: the table that had it may be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<String>,
     /// Whether the table existed and held no items before the restore.
     #[serde(default)]
     pub(crate) was_empty: bool,

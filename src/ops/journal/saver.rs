@@ -228,6 +228,7 @@ mod tests {
             source: "out".to_owned(),
             created: true,
             backup_arn: None,
+            schema: None,
             was_empty: false,
             wrote: WrittenItems::Nothing,
             table_id: None,

@@ -1,14 +1,15 @@
 //! The plan of a restore that DynamoDB carries out: where the table comes from, and whether it can be restored here.
 
+use chrono::SecondsFormat;
+
 use super::reconcile::Reconciliation;
 use super::target_state::TargetState;
-use super::{RestoreRequest, TableAction};
+use super::{ExistingTable, RestoreRequest, TableAction};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::ops::ContentScope;
-use crate::ops::backup_wait::backup_not_found;
-use crate::ops::identity::AccountRegion;
-use crate::ops::source::ItemSource;
+use crate::ops::managed_backups::backup_not_found;
+use crate::ops::source::{ItemSource, refuse_other_place};
 use crate::schema::{RestoreTable, TableBackup, TableOrigin, TableSchema};
 use crate::store::Reader;
 
@@ -34,16 +35,13 @@ pub(crate) fn take_origin(
     request: &mut RestoreRequest,
     source: &ItemSource,
 ) -> Result<Option<TableOrigin>> {
-    let Some(backup) = source.backup() else {
-        return Ok(None);
-    };
+    let origin = source.origin();
+    if origin.is_some() {
+        check_request(request)?;
+        request.content = ContentScope::SchemaOnly;
+    }
 
-    check_request(request)?;
-    request.content = ContentScope::SchemaOnly;
-
-    Ok(Some(TableOrigin::Backup {
-        arn: backup.arn.clone(),
-    }))
+    Ok(origin)
 }
 
 fn check_request(request: &RestoreRequest) -> Result<()> {
@@ -53,6 +51,8 @@ fn check_request(request: &RestoreRequest) -> Result<()> {
         (Field::SchemaOnly, !request.content.includes_items()),
         (Field::NoCreate, !request.create),
         (Field::Salvage, request.salvage),
+        (Field::Schema, request.schema.is_some()),
+        (Field::KeySchema, request.overrides.key_schema.is_some()),
     ];
     let Some((field, _)) = unsupported.iter().find(|(_, is_given)| *is_given) else {
         return Ok(());
@@ -64,52 +64,139 @@ fn check_request(request: &RestoreRequest) -> Result<()> {
     .with_hint("omit it, or restore a dump that contains the items"))
 }
 
-/// Refuses a target that DynamoDB cannot restore into.
+/// The source with the settings that an interrupted restore of the same backup has recorded: it may have deleted the table that had
+/// them.
 ///
 /// # Errors
-/// [`Usage`](crate::error::ErrorKind::Usage): the table exists and stays, or is in another account or region than the backup.
-pub(crate) fn check_target(origin: Option<&TableOrigin>, state: &mut TargetState) -> Result<()> {
+/// The journal cannot be read, or contains no schema.
+fn with_recorded_settings(source: ItemSource, state: &TargetState) -> Result<ItemSource> {
+    let (ItemSource::Backup(backup), Some(journal)) = (&source, &state.journal) else {
+        return Ok(source);
+    };
+
+    // The journal may be about an earlier table of this name.
+    if state.existing.is_some() && state.unfinished.is_none() {
+        return Ok(source);
+    }
+
+    let job = journal.read()?;
+    let job = job.filter(|job| job.backup_arn.as_deref() == Some(backup.origin.arn()));
+    match job.and_then(|job| job.schema) {
+        Some(schema) => Ok(ItemSource::Backup(backup.with_settings(&schema)?.into())),
+        None => Ok(source),
+    }
+}
+
+/// Refuses a target that DynamoDB cannot restore into, and finds the table of an interrupted restore. Returns the source with the
+/// settings that this restore has recorded.
+///
+/// # Errors
+/// The target is in another account or region than the backup; the table exists and stays; it is being restored from something else;
+/// it is the table whose earlier state is restored; the journal cannot be read.
+pub(crate) fn check_target(
+    origin: Option<&TableOrigin>,
+    request: &RestoreRequest,
+    state: &mut TargetState,
+    source: ItemSource,
+) -> Result<ItemSource> {
     let Some(origin) = origin else {
+        return Ok(source);
+    };
+
+    refuse_other_place(origin, &state.place)?;
+    check_existing(origin, request, state)?;
+
+    with_recorded_settings(source, state)
+}
+
+fn check_existing(
+    origin: &TableOrigin,
+    request: &RestoreRequest,
+    state: &mut TargetState,
+) -> Result<()> {
+    let Some(existing) = &state.existing else {
         return Ok(());
     };
 
-    let from = AccountRegion {
-        account: origin.account(),
-        region: origin.region(),
-    };
-    let to = AccountRegion {
-        account: state.place.account.as_deref(),
-        region: state.place.region.as_deref(),
-    };
-    if !state.place.local && from.differs_from(to) {
-        return Err(Error::usage(format!(
-            "the backup is in {from}, the target in {to}: DynamoDB restores a backup only where it is"
-        ))
-        .with_hint("restore it there, dump the restored table, and restore that dump"));
-    }
-
     // The request of an interrupted run, perhaps on another machine.
-    let is_being_restored = state.existing.as_ref().is_some_and(|existing| {
-        existing.is_restored_from(origin.arn()) && existing.is_being_restored()
-    });
-    if is_being_restored && !state.action.creates() {
+    let is_of_origin =
+        existing.is_restored_from(origin.arn()) && !existing.is_restored_from_other(origin);
+    let is_recorded = state
+        .unfinished
+        .as_ref()
+        .is_some_and(|job| job.created && job.backup_arn.as_deref() == Some(origin.arn()));
+    if is_of_origin && (is_recorded || existing.is_being_restored()) {
         state.is_own = true;
         state.action = TableAction::Add { items: 0 };
+        return Ok(());
     }
 
-    if matches!(state.action, TableAction::Add { .. }) && !state.is_own {
-        return Err(Error::usage(format!(
-            "table {} exists, and DynamoDB restores a backup only into a new table",
-            state.place.table
-        ))
-        .with_hint(format!(
-            "pass another name as {}, or {} to delete the table first",
-            Field::Table,
+    let is_own_past = matches!(origin, TableOrigin::PointInTime { .. })
+        && origin.table_name() == Some(&*state.place.table);
+    match state.action {
+        TableAction::Replace { .. } if is_own_past => Err(own_past_would_be_deleted(state)),
+        TableAction::Add { .. } if existing.is_restored_from_other(origin) && state.is_own => {
+            Err(unfinished_from_other(existing, state))
+        }
+        TableAction::Add { .. } if !state.is_own => {
+            Err(table_exists(&state.place.table, is_own_past, request))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The earlier states of a table are lost with it: DynamoDB keeps only the last one, as a system backup.
+fn own_past_would_be_deleted(state: &TargetState) -> Error {
+    Error::usage(format!(
+        "{} would delete table {}, and with it the earlier states from which it is restored",
+        Field::ReplaceExisting,
+        state.place.table
+    ))
+    .with_hint(format!(
+        "restore it under another name with {}, check it, and replace the old table afterwards",
+        Field::Table
+    ))
+}
+
+fn unfinished_from_other(existing: &TableSchema, state: &TargetState) -> Error {
+    let at = existing.restored_to().map(|at| {
+        let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        format!(" ({} {at})", Field::PointInTime)
+    });
+
+    Error::failed(format!(
+        "DynamoDB restores table {} from another backup, or to another time, for an earlier command",
+        state.place.table
+    ))
+    .with_hint(format!(
+        "name that backup or time again{} to resume, pass another name as {}, or {} to delete the table first",
+        at.unwrap_or_default(),
+        Field::Table,
+        Field::ReplaceExisting
+    ))
+}
+
+fn table_exists(table: &str, is_own_past: bool, request: &RestoreRequest) -> Error {
+    let error = Error::schema_mismatch(format!(
+        "table {table} exists, and DynamoDB restores a backup only into a new table"
+    ));
+    let name = if request.existing == ExistingTable::Fill {
+        format!(
+            "delete the empty table, or pass another name as {}",
+            Field::Table
+        )
+    } else {
+        format!("pass another name as {}", Field::Table)
+    };
+
+    if is_own_past {
+        error.with_hint(name)
+    } else {
+        error.with_hint(format!(
+            "{name}, or {} to delete the table first",
             Field::ReplaceExisting
-        )));
+        ))
     }
-
-    Ok(())
 }
 
 impl BackupRestore {
@@ -132,12 +219,13 @@ impl BackupRestore {
                 .with_hint("restore the backup with another copy of the dump"));
         };
 
-        let backup = match &origin {
-            TableOrigin::Backup { arn } => {
-                let found = store.describe_backup(arn).await?;
-                Some(found.ok_or_else(|| backup_not_found(arn))?)
-            }
-            TableOrigin::PointInTime { .. } => None,
+        let backup = match (source, &origin) {
+            (ItemSource::Backup(backup), _) => backup.backup.clone(),
+            (_, TableOrigin::PointInTime { .. }) => None,
+            (_, TableOrigin::Backup { arn }) => match store.describe_backup(arn).await? {
+                Some(found) => Some(found),
+                None => return Err(backup_not_found(store, arn).await),
+            },
         };
         let create = reconciliation.settings.create.as_ref();
 

@@ -71,6 +71,7 @@ pub async fn dry_run(
             let limit = table.scan.limit;
             ops::dry_run::dry_run(items, limit, trying, reporter, cancel).await?
         }
+        ItemSource::Backup(_) => return Err(ItemSource::unreadable_items()),
     };
 
     let warning = source.accept_incomplete(request.accept_incomplete)?;

@@ -1,11 +1,12 @@
 //! A restore that DynamoDB carries out: from an on-demand backup, or to a point in time. DynamoDB creates the table and its items; what
-//! it does not restore (TTL, tags, stream, scaling, …) comes from the dump's schema afterwards, as for an existing table.
+//! it does not restore (TTL, tags, stream, scaling, …) comes from the source's schema afterwards, as for an existing table.
 //!
 //! An interruption does not stop DynamoDB: a later run waits for the table and applies the settings.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::SecondsFormat;
 use tokio_util::sync::CancellationToken;
 
 use super::apply_settings::SettingsApplier;
@@ -14,13 +15,14 @@ use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{TargetTable, wait_interrupted};
 use super::{RestoreRequest, RestoreSummary, SettingOutcome, TableOutcome, When};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::event::Reporter;
+use crate::field::Field;
 use crate::ops::backup_wait::BackupWait;
 use crate::ops::identity::table_id;
 use crate::ops::journal::Journal;
 use crate::ops::until_cancelled;
-use crate::schema::{Section, TableSchema};
+use crate::schema::{Section, TableOrigin, TableSchema};
 use crate::store::Writer;
 
 /// Executes the plan of a restore that DynamoDB carries out.
@@ -28,6 +30,48 @@ use crate::store::Writer;
 /// # Errors
 /// The backup or the table cannot be used; DynamoDB refuses the request; interrupted.
 pub(crate) async fn run(
+    store: &Writer,
+    plan: RestorePlan,
+    restore: BackupRestore,
+    reporter: Arc<dyn Reporter>,
+    cancel: CancellationToken,
+) -> Result<RestoreSummary> {
+    let hint = resume_hint(&restore.origin, &plan.target.table);
+    let running = run_to_end(store, plan, restore, reporter, cancel);
+
+    Box::pin(running).await.map_err(|error| {
+        if error.kind() == ErrorKind::Interrupted {
+            error.with_hint(hint)
+        } else {
+            error
+        }
+    })
+}
+
+/// How to resume after an interruption, which does not stop DynamoDB.
+fn resume_hint(origin: &TableOrigin, table: &str) -> String {
+    let elsewhere = match origin {
+        TableOrigin::Backup { arn } => format!("{} {arn}", Field::BackupArn),
+        TableOrigin::PointInTime { at, .. } => {
+            let at = at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+            let source = origin.table_name().unwrap_or_default();
+            format!(
+                "{} {source} {} {}",
+                Field::FromTables,
+                Field::PointInTime,
+                at.as_deref().unwrap_or("latest")
+            )
+        }
+    };
+
+    format!(
+        "what DynamoDB has started continues without this command; to wait for it and to apply the settings, run the same command \
+         again, or on any machine: restoredb {elsewhere} {} {table}",
+        Field::Table
+    )
+}
+
+async fn run_to_end(
     store: &Writer,
     mut plan: RestorePlan,
     restore: BackupRestore,
@@ -117,7 +161,7 @@ async fn missing_settings(
         let restored = active.clone().with_sections(sections);
         let settings = Settings::plan(
             request,
-            &restore.wanted,
+            &restore.wanted.with_key_types_of(active)?,
             Some(&restored),
             table.name,
             restore.same_table,
@@ -149,6 +193,7 @@ fn summary(
         .collect();
 
     RestoreSummary {
+        source_noun: plan.source.noun(),
         restored_from: Some(restore.origin),
         settings,
         not_restored,

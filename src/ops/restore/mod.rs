@@ -44,6 +44,7 @@ mod unit_caps;
 mod verify;
 
 pub use crate::ops::sink::table::OnConflict;
+pub use crate::ops::source::{BackupChoice, SettingsOrigin};
 pub use crate::schema::When;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};
 pub use diff::{SchemaDifferences, diff};

@@ -17,8 +17,8 @@ use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::{UnitCaps, was_empty};
 use super::{
-    ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, ResumePoint,
-    SourceFacts, TableAction, VerifyMode,
+    ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, RestoreSource,
+    ResumePoint, SourceFacts, TableAction, VerifyMode,
 };
 use crate::backup::CheckSummary;
 use crate::environment::{Approval, Environment};
@@ -31,7 +31,7 @@ use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::prices::{Price, Prices};
-use crate::ops::source::ItemSource;
+use crate::ops::source::{ItemSource, ManagedBackup};
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
 use crate::schema::{
@@ -156,7 +156,7 @@ impl RestorePlan {
     pub(crate) fn scanned_table_id(&self) -> Option<String> {
         match &self.prepared.source {
             ItemSource::Table(table) => table_id(&table.schema),
-            ItemSource::Dump(_) => None,
+            ItemSource::Dump(_) | ItemSource::Backup(_) => None,
         }
     }
 
@@ -217,8 +217,13 @@ pub(crate) async fn plan_after(
     let connection = Connection::new(environment);
     guard::restore(&RestoreFacts::new(&request, &connection))?;
 
-    let dump = open_dump(request.dump()?, request.salvage, &reporter).await?;
-    let source = ItemSource::Dump(dump);
+    let source = match &request.source {
+        RestoreSource::Backup(choice) => {
+            let backup = ManagedBackup::open(store, environment, choice).await?;
+            ItemSource::Backup(Arc::new(backup))
+        }
+        _ => ItemSource::Dump(open_dump(request.dump()?, request.salvage, &reporter).await?),
+    };
 
     let connection = (store, environment);
     Box::pin(plan_from(source, check, connection, request, reporter)).await
@@ -242,7 +247,7 @@ pub(crate) async fn plan_from(
     postpone_indexes(&mut request, &violated);
     let (source, mut state) =
         TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
-    check_target(origin.as_ref(), &mut state)?;
+    let source = check_target(origin.as_ref(), &request, &mut state, source)?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
     guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
 
@@ -251,7 +256,8 @@ pub(crate) async fn plan_from(
     let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
     reconciliation.complete(store, &request, &state).await;
 
-    let backup = BackupRestore::plan(store, origin, &source, &reconciliation, &state).await?;
+    let backup =
+        BackupRestore::plan(store, origin.clone(), &source, &reconciliation, &state).await?;
 
     // Last, because reading the whole dump may take long.
     let counter = reconciliation.item_counter(&request, &source, &state)?;
@@ -271,14 +277,13 @@ pub(crate) async fn plan_from(
         ..table_facts(&request, &connection, &state, &reconciliation)
     };
     let (found, approval) = findings(&guard_facts, environment, &table)?;
-    let warnings = [read_warnings(&source, checked.as_ref()), &found].concat();
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
         transform: request.transform.descriptions().collect(),
         resumes: state.resume.point(),
         notes: notes(&reconciliation),
-        outline: outline_of_new_table(&reconciliation, &state),
+        outline: outline_of_new_table(&reconciliation, &state, &source),
         differences: std::mem::take(&mut reconciliation.differences),
         settings: reconciliation.settings.planned(),
         skipped: reconciliation.settings.skipped.clone(),
@@ -288,13 +293,13 @@ pub(crate) async fn plan_from(
         restore_price: restore_price(backup.as_ref(), &state),
         verify,
         max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
-        warnings,
+        warnings: [read_warnings(&source, checked.as_ref()), &found].concat(),
         approval,
         boost: reconciliation.planned_boost.take(),
         source: facts,
         target: state.place.clone(),
         action: state.action.clone(),
-        restored_from: backup.as_ref().map(|backup| backup.origin.clone()),
+        restored_from: origin,
         prepared: PreparedRestore {
             backup,
             ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
@@ -360,6 +365,7 @@ impl PreparedRestore {
     ) -> Self {
         let content_sha256 = match &source {
             ItemSource::Dump(_) => checked.and_then(|checked| checked.data_sha256),
+            ItemSource::Backup(_) => None,
             // The positions of a Scan contain keys, which the journal must not if they are masked.
             ItemSource::Table(table) => {
                 let masks_key = table
@@ -502,9 +508,11 @@ fn notes(reconciliation: &Reconciliation) -> Vec<String> {
 fn outline_of_new_table(
     reconciliation: &Reconciliation,
     state: &TargetState,
+    source: &ItemSource,
 ) -> Option<TableOutline> {
     let wanted = reconciliation.wanted_schema();
-    let created = wanted.filter(|_| state.action.creates())?;
+    let is_known = state.action.creates() && !source.has_guessed_key_types();
+    let created = wanted.filter(|_| is_known)?;
     Some(TableOutline {
         settings: Vec::new(),
         ..created.outline()

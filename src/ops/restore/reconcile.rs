@@ -76,6 +76,8 @@ impl Reconciliation {
                 .await
             }
             ItemSource::Table(_) => false,
+            // A backup is in the account and region of the target.
+            ItemSource::Backup(backup) => backup.table == state.place.table,
         };
 
         let applies_settings = !state.action.keeps()

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::limits;
 use crate::ops::sink::table::OnConflict;
-use crate::ops::source::{ItemSource, TableScan};
+use crate::ops::source::{BackupChoice, ItemSource, TableScan};
 use crate::ops::{Cap, ContentScope};
 use crate::schema::{Boost, Overrides, SettingChoice};
 use crate::transform::Transform;
@@ -22,6 +22,8 @@ pub enum RestoreSource {
     Dump(SourceSpec),
     /// A live table: the restore is a copy.
     Table(TableScan),
+    /// A backup that DynamoDB keeps and restores.
+    Backup(BackupChoice),
 }
 
 impl From<SourceSpec> for RestoreSource {
@@ -146,13 +148,16 @@ impl RestoreRequest {
             RestoreSource::Table(_) => Err(Error::usage(
                 "a table is copied, not restored: no dump is named",
             )),
+            RestoreSource::Backup(_) => {
+                Err(Error::usage("DynamoDB restores a backup: no dump is named"))
+            }
         }
     }
 
     /// The options of the Scan of a live table.
     pub(crate) fn scan(&self) -> Option<&TableScan> {
         match &self.source {
-            RestoreSource::Dump(_) => None,
+            RestoreSource::Dump(_) | RestoreSource::Backup(_) => None,
             RestoreSource::Table(scan) => Some(scan),
         }
     }

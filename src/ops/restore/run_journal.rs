@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::TableAction;
 use super::boost::TemporaryBoost;
 use super::plan::{RestorePlan, RunState};
 use super::summary::TableOutcome;
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::ops::identity::table_id;
 use crate::ops::journal::{Job, Journal, RestoreJob, RestoreProgress, WrittenItems};
+use crate::ops::source::ItemSource;
 use crate::ops::{recreated, until_cancelled};
 use crate::place::local::lock::host_name;
 use crate::schema::TableSchema;
@@ -99,11 +101,20 @@ impl RestorePlan {
             source: self.source.path.clone(),
             created: *created,
             backup_arn: self.restored_from.as_ref().map(|it| it.arn().to_owned()),
+            schema: self.recorded_schema(),
             was_empty: *was_empty,
             wrote,
             table_id: table_id.clone(),
             boost: None,
             progress: None,
+        }
+    }
+
+    /// The schema of a table that no dump has.
+    fn recorded_schema(&self) -> Option<String> {
+        match &self.prepared.source {
+            ItemSource::Backup(backup) => String::from_utf8(backup.schema.to_document()).ok(),
+            ItemSource::Dump(_) | ItemSource::Table(_) => None,
         }
     }
 
@@ -182,6 +193,13 @@ impl RestorePlan {
         match found {
             Err(_) => error,
             Ok(Some(_)) => self.restore_previous_journal(journal, error).await,
+            // The settings of the deleted table are only in the journal.
+            Ok(None)
+                if matches!(self.action, TableAction::Replace { .. })
+                    && self.recorded_schema().is_some() =>
+            {
+                error
+            }
             // Without a table, the previous journal is meaningless.
             Ok(None) => with_journal_error(error, journal.remove().await),
         }

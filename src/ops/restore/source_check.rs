@@ -92,7 +92,7 @@ async fn check_before_writing(
             Some(check(dump, depth, counter, reporter).await?)
         }
         // Standard input cannot be read twice, and a table need not be.
-        ItemSource::Dump(_) | ItemSource::Table(_) => None,
+        ItemSource::Dump(_) | ItemSource::Table(_) | ItemSource::Backup(_) => None,
     };
 
     let warning = source.accept_incomplete(request.accept_incomplete)?;

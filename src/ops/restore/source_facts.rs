@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::index_violations::violations;
 use crate::backup::{CheckSummary, Metadata, Source};
 use crate::item::read_units;
-use crate::ops::source::{ItemSource, ScannedTable};
+use crate::ops::source::{ItemSource, ManagedBackup, ScannedTable, SettingsOrigin};
 use crate::ops::table_location::TableLocation;
 use crate::ops::{AppliedCap, ScanCost};
-use crate::schema::{TableOutline, TableSchema, account_of};
+use crate::schema::{TableOrigin, TableOutline, TableSchema, account_of};
 
 /// Facts about the source.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +54,9 @@ pub struct SourceFacts {
     /// The Scan of a live table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<Box<ScanFacts>>,
+    /// Where the settings come from if there is no dump of a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings_origin: Option<SettingsOrigin>,
 }
 
 /// Facts about a live table that is read.
@@ -145,6 +148,7 @@ impl SourceFacts {
         match source {
             ItemSource::Dump(dump) => Self::of_dump(dump, checked),
             ItemSource::Table(table) => Self::of_table(table),
+            ItemSource::Backup(backup) => Self::of_backup(backup),
         }
     }
 
@@ -153,6 +157,8 @@ impl SourceFacts {
     pub fn noun(&self) -> &'static str {
         if self.scan.is_some() {
             "source table"
+        } else if self.settings_origin.is_some() {
+            "backup"
         } else {
             "dump"
         }
@@ -192,6 +198,34 @@ impl SourceFacts {
             mask_rules_sha256: None,
             salvage: None,
             scan: Some(Box::new(ScanFacts::new(table))),
+            settings_origin: None,
+        }
+    }
+
+    fn of_backup(backup: &ManagedBackup) -> Self {
+        Self {
+            path: backup.to_string(),
+            kind: match backup.origin {
+                TableOrigin::Backup { .. } => "on-demand backup",
+                TableOrigin::PointInTime { .. } => "point in time",
+            },
+            environment: Some(backup.environment.clone()),
+            table: Some(backup.table.clone()),
+            account: account_of(backup.origin.arn()).map(ToOwned::to_owned),
+            region: backup.origin.region().map(ToOwned::to_owned),
+            started_at: backup.time(),
+            finished_at: None,
+            items: None,
+            bytes: None,
+            expired_items: None,
+            index_violations: BTreeMap::new(),
+            complete: true,
+            partial: Vec::new(),
+            transformed: false,
+            mask_rules_sha256: None,
+            salvage: None,
+            scan: None,
+            settings_origin: Some(backup.settings_origin),
         }
     }
 
@@ -241,6 +275,7 @@ impl SourceFacts {
                     unreadable: checked.unreadable,
                 }),
             scan: None,
+            settings_origin: None,
         }
     }
 }

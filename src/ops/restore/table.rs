@@ -22,6 +22,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// Waits of at least this length are reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(1);
 
+/// Maximum time between two reports of a wait that may take hours.
+const MAX_REPORT_INTERVAL: Duration = Duration::from_mins(5);
+
 /// `DescribeTable` is eventually consistent: a change that was accepted is looked for this long.
 const MAX_DESCRIPTION_LAG: Duration = Duration::from_secs(15);
 
@@ -201,8 +204,42 @@ impl TargetTable<'_> {
     }
 
     /// Waits until DynamoDB has restored the table, which may take hours.
+    ///
+    /// # Errors
+    /// The table has disappeared, is being deleted, or cannot become ready.
     pub(crate) async fn wait_until_restored(&self) -> Result<TableSchema> {
-        self.wait_until_ready(None, |_| None).await
+        let table = self.name;
+        // `DescribeTable` is eventually consistent. A table that has been described must stay.
+        let limit = self.store.reader().give_up_after();
+        self.wait_until(
+            "visible",
+            Some(limit),
+            Option::is_some,
+            TableSchema::activity,
+        )
+        .await?;
+        let is_over = |schema: &Option<TableSchema>| {
+            schema.as_ref().is_none_or(|schema| {
+                schema.is_active() || schema.is_stuck() || schema.is_being_deleted()
+            })
+        };
+        let found = self
+            .wait_until("ACTIVE", None, is_over, TableSchema::activity)
+            .await?;
+
+        let again = "run the same command again to request another restore";
+        match found {
+            None => Err(Error::failed(format!(
+                "DynamoDB has not completed the restore: table {table} does not exist any more"
+            ))
+            .with_hint(again)),
+            Some(schema) if schema.is_being_deleted() => Err(Error::failed(format!(
+                "the restore was cancelled: table {table} is being deleted"
+            ))
+            .with_hint(again)),
+            Some(schema) if schema.is_stuck() => Err(guard::stuck(table, &schema)),
+            Some(schema) => Ok(schema),
+        }
     }
 
     /// Waits until the table is `ACTIVE` after a call. A change that may take hours is waited for as long as it makes progress.
@@ -265,10 +302,12 @@ impl TargetTable<'_> {
     ) -> Result<Option<TableSchema>> {
         let table = self.name;
         let (mut elapsed, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+        let mut next_report = REPORTED_WAIT;
+        let mut reached = state.to_owned();
         loop {
             let schema = until_cancelled(
                 self.cancel,
-                || wait_interrupted(table, state),
+                || wait_interrupted(table, &reached),
                 self.store.reader().describe(table),
             )
             .await?;
@@ -291,17 +330,18 @@ impl TargetTable<'_> {
                 ));
             }
 
-            // Reported once, when the wait turns out to be long.
-            if elapsed < REPORTED_WAIT && elapsed + pause >= REPORTED_WAIT {
+            // Reported when the wait turns out to be long, and at growing intervals if it may take hours.
+            if elapsed + pause >= next_report && (limit.is_none() || elapsed < REPORTED_WAIT) {
+                let so_far = elapsed.as_secs();
+                next_report = (next_report * 2).min(next_report + MAX_REPORT_INTERVAL);
                 self.reporter.report(Event::Info(format!(
-                    "waiting until table {table} is {state}: {actual}"
+                    "waiting until table {table} is {state}, {so_far} s so far: {actual}"
                 )));
             }
 
+            reached = format!("{state}: {actual}");
             tokio::select! {
-                () = self.cancel.cancelled() => {
-                    return Err(wait_interrupted(table, &format!("{state}: {actual}")));
-                }
+                () = self.cancel.cancelled() => return Err(wait_interrupted(table, &reached)),
                 () = tokio::time::sleep(pause) => {}
             }
             elapsed += pause;
@@ -344,7 +384,7 @@ fn deleted_but_not_created(table: &str, error: Error) -> Error {
         error.kind(),
         format!("table {table} was deleted and has not been recreated yet"),
     )
-    .with_hint("fix the cause, then run the same command again: it creates the table from the dump")
+    .with_hint("fix the cause, then run the same command again: it creates the table")
     .with_source(error)
 }
 

@@ -241,6 +241,7 @@ mod tests {
             source: "out".to_owned(),
             created: true,
             backup_arn: None,
+            schema: None,
             was_empty: false,
             wrote: WrittenItems::Unknown,
             table_id: Some(id.to_owned()),

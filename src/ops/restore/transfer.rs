@@ -104,6 +104,7 @@ impl ItemTransfer {
                 transfer.chunks = transfer.chunks.by_lane(queues);
                 Self::Scanned(Box::new(transfer.wait_for_first_item(plan, cancel).await?))
             }
+            ItemSource::Backup(_) => return Err(ItemSource::unreadable_items()),
         };
 
         Ok(Some(transfer))
@@ -478,6 +479,7 @@ fn start_progress(
             LanePositions::at_start(dump, key, is_changed, memory)?
         }
         ItemSource::Table(table) => LanePositions::Segments(table.first_positions()),
+        ItemSource::Backup(_) => return Err(ItemSource::unreadable_items()),
     };
 
     Ok(RestoreProgress::new(plan.prepared.identity.clone(), lanes))

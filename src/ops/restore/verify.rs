@@ -59,6 +59,7 @@ pub(crate) async fn verify_all(
             ItemSource::Table(scanned) => {
                 compare(source_side(scanned, plan, rejected), table, &comparing).await
             }
+            ItemSource::Backup(_) => Err(ItemSource::unreadable_items()),
         }
     };
     let found = tokio::select! {

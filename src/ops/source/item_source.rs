@@ -1,4 +1,4 @@
-//! The source of the items that are written to a table: a dump, or a live table.
+//! The source of the items that are written to a table: a dump, a live table, or a backup that DynamoDB restores itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,16 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::lanes::is_unmodified_scan;
+use super::managed_backup::{ManagedBackup, SettingsOrigin};
 use super::scanned_table::ScannedTable;
 use crate::backup::Source;
-use crate::error::Result;
-use crate::schema::{TableBackup, TableSchema};
+use crate::error::{Error, Result};
+use crate::schema::{TableOrigin, TableSchema};
 
 /// Where items come from. Its `Display` is the path of the dump, or names the table.
 #[derive(Clone)]
 pub(crate) enum ItemSource {
     Dump(Arc<Source>),
     Table(Arc<ScannedTable>),
+    Backup(Arc<ManagedBackup>),
 }
 
 impl ItemSource {
@@ -24,6 +26,7 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => dump.schema(),
             Self::Table(table) => Some(&table.schema),
+            Self::Backup(backup) => Some(&backup.schema),
         }
     }
 
@@ -32,22 +35,41 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => dump.table_name(),
             Self::Table(table) => Some(&table.location.table),
+            Self::Backup(backup) => Some(&backup.table),
         }
     }
 
-    /// The on-demand backup that contains the items of a dump, which has none itself.
-    pub(crate) fn backup(&self) -> Option<&TableBackup> {
+    /// What DynamoDB restores the table from, together with its items: a dump of a backup has none itself.
+    pub(crate) fn origin(&self) -> Option<TableOrigin> {
         match self {
-            Self::Dump(dump) => dump.metadata()?.backup.as_ref(),
+            Self::Dump(dump) => {
+                let backup = dump.metadata()?.backup.as_ref()?;
+                let arn = backup.arn.clone();
+                Some(TableOrigin::Backup { arn })
+            }
             Self::Table(_) => None,
+            Self::Backup(backup) => Some(backup.origin.clone()),
         }
+    }
+
+    /// Whether the types of key attributes are not known before the table is restored.
+    pub(crate) fn has_guessed_key_types(&self) -> bool {
+        match self {
+            Self::Dump(_) | Self::Table(_) => false,
+            Self::Backup(backup) => backup.settings_origin == SettingsOrigin::Backup,
+        }
+    }
+
+    /// The error of whoever reads the items of a backup: only DynamoDB can.
+    pub(crate) fn unreadable_items() -> Error {
+        Error::failed("the items of a backup cannot be read: DynamoDB restores them")
     }
 
     /// The path of a dump or file.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Dump(dump) => dump.path(),
-            Self::Table(_) => None,
+            Self::Table(_) | Self::Backup(_) => None,
         }
     }
 
@@ -55,7 +77,7 @@ impl ItemSource {
     pub(crate) fn is_stream(&self) -> bool {
         match self {
             Self::Dump(dump) => dump.is_stream(),
-            Self::Table(_) => false,
+            Self::Table(_) | Self::Backup(_) => false,
         }
     }
 
@@ -64,6 +86,7 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => !dump.is_stream(),
             Self::Table(table) => table.location.local,
+            Self::Backup(_) => false,
         }
     }
 
@@ -71,14 +94,14 @@ impl ItemSource {
     pub(crate) fn is_of_empty_table(&self) -> bool {
         match self {
             Self::Dump(dump) => dump.is_of_empty_table(),
-            Self::Table(_) => false,
+            Self::Table(_) | Self::Backup(_) => false,
         }
     }
 
     /// Whether it was empty, after this number of items was read to its end. A filter of the server may hide items.
     pub(crate) fn was_empty(&self, items_read: u64) -> bool {
         match self {
-            Self::Dump(_) => false,
+            Self::Dump(_) | Self::Backup(_) => false,
             Self::Table(table) => items_read == 0 && table.scan.selection.filter().is_none(),
         }
     }
@@ -87,7 +110,7 @@ impl ItemSource {
     pub(crate) fn is_unmodified_scan(&self) -> bool {
         match self {
             Self::Dump(dump) => is_unmodified_scan(dump),
-            Self::Table(_) => true,
+            Self::Table(_) | Self::Backup(_) => true,
         }
     }
 
@@ -95,7 +118,7 @@ impl ItemSource {
     pub(crate) fn is_salvaged(&self) -> bool {
         match self {
             Self::Dump(dump) => dump.is_salvaged(),
-            Self::Table(_) => false,
+            Self::Table(_) | Self::Backup(_) => false,
         }
     }
 
@@ -107,6 +130,7 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => dump.data_sha256(),
             Self::Table(table) => Ok(Some(table.content_sha256())),
+            Self::Backup(_) => Ok(None),
         }
     }
 
@@ -117,7 +141,7 @@ impl ItemSource {
     pub(crate) fn check_has_items(&self) -> Result<()> {
         match self {
             Self::Dump(dump) => dump.check_has_items(),
-            Self::Table(_) => Ok(()),
+            Self::Table(_) | Self::Backup(_) => Ok(()),
         }
     }
 
@@ -128,7 +152,7 @@ impl ItemSource {
     pub(crate) fn accept_incomplete(&self, accepted: bool) -> Result<Option<String>> {
         match self {
             Self::Dump(dump) => dump.accept_incomplete(accepted),
-            Self::Table(_) => Ok(None),
+            Self::Table(_) | Self::Backup(_) => Ok(None),
         }
     }
 
@@ -136,7 +160,7 @@ impl ItemSource {
     pub(crate) fn incompleteness(&self) -> Option<String> {
         match self {
             Self::Dump(dump) => dump.incompleteness(),
-            Self::Table(_) => None,
+            Self::Table(_) | Self::Backup(_) => None,
         }
     }
 
@@ -144,7 +168,7 @@ impl ItemSource {
     pub(crate) fn lacks_metadata(&self) -> bool {
         match self {
             Self::Dump(dump) => dump.damage().is_some_and(|damage| damage.lacks_metadata),
-            Self::Table(_) => false,
+            Self::Table(_) | Self::Backup(_) => false,
         }
     }
 
@@ -153,6 +177,7 @@ impl ItemSource {
         match self {
             Self::Dump(dump) => dump.warnings(),
             Self::Table(table) => &table.warnings,
+            Self::Backup(backup) => &backup.warnings,
         }
     }
 
@@ -160,7 +185,7 @@ impl ItemSource {
     pub(crate) fn index_key_violations(&self) -> Option<BTreeMap<String, u64>> {
         match self {
             Self::Dump(dump) => dump.metadata()?.index_key_violations.clone(),
-            Self::Table(_) => None,
+            Self::Table(_) | Self::Backup(_) => None,
         }
     }
 
@@ -170,7 +195,7 @@ impl ItemSource {
     /// It was deleted or recreated.
     pub(crate) async fn check_not_recreated(&self) -> Result<()> {
         match self {
-            Self::Dump(_) => Ok(()),
+            Self::Dump(_) | Self::Backup(_) => Ok(()),
             Self::Table(table) => table.check_not_recreated().await,
         }
     }
@@ -181,6 +206,7 @@ impl fmt::Display for ItemSource {
         match self {
             Self::Dump(dump) => dump.fmt(f),
             Self::Table(table) => table.fmt(f),
+            Self::Backup(backup) => backup.fmt(f),
         }
     }
 }

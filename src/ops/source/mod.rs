@@ -3,6 +3,7 @@
 mod item_source;
 mod lane_queues;
 pub(crate) mod lanes;
+mod managed_backup;
 mod scan;
 mod scanned_table;
 mod stored;
@@ -10,6 +11,8 @@ mod stream;
 
 pub(crate) use item_source::ItemSource;
 pub(crate) use lane_queues::LaneQueues;
+pub use managed_backup::{BackupChoice, SettingsOrigin};
+pub(crate) use managed_backup::{ManagedBackup, refuse_other_place};
 pub(crate) use scan::ScanSource;
 pub(crate) use scanned_table::ScannedTable;
 pub use scanned_table::TableScan;

@@ -1,5 +1,6 @@
 //! Point-in-time recovery.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::actions::call;
@@ -10,6 +11,7 @@ use crate::schema::document::known_fields::{KnownFields, plain};
 use crate::schema::document::section::{Reading, Section};
 use crate::schema::document::views::{SectionView, is_on};
 use crate::schema::json_body::JsonBody;
+use crate::schema::timestamp::seconds;
 use crate::schema::wording;
 
 const LABEL: &str = "PITR";
@@ -49,8 +51,20 @@ struct ContinuousBackups {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PointInTimeRecovery {
-    point_in_time_recovery_status: Option<String>,
+    #[serde(rename = "PointInTimeRecoveryStatus")]
+    status: Option<String>,
     recovery_period_in_days: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
+    earliest_restorable_date_time: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "seconds")]
+    latest_restorable_date_time: Option<DateTime<Utc>>,
+}
+
+/// The times to which a table can be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RestorableWindow {
+    pub(crate) earliest: DateTime<Utc>,
+    pub(crate) latest: DateTime<Utc>,
 }
 
 impl PointInTimeRecovery {
@@ -82,6 +96,16 @@ impl TableSchema {
             (Some(_), SectionView::Value(_)) => Some(true),
         }
     }
+
+    /// The times to which the table can be restored; `None` if point-in-time recovery is off, or they are unknown.
+    pub(crate) fn restorable_window(&self) -> Option<RestorableWindow> {
+        let recovery = point_in_time_recovery(self).read()?;
+
+        Some(RestorableWindow {
+            earliest: recovery.earliest_restorable_date_time?,
+            latest: recovery.latest_restorable_date_time?,
+        })
+    }
 }
 
 fn point_in_time_recovery(schema: &TableSchema) -> SectionView<PointInTimeRecovery> {
@@ -89,7 +113,7 @@ fn point_in_time_recovery(schema: &TableSchema) -> SectionView<PointInTimeRecove
         .view::<ContinuousBackups>(SECTION)
         .and_then(|backups| {
             let recovery = backups.point_in_time_recovery_description?;
-            is_on(recovery.point_in_time_recovery_status.as_deref()).then_some(recovery)
+            is_on(recovery.status.as_deref()).then_some(recovery)
         })
 }
 

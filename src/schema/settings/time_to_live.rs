@@ -38,6 +38,11 @@ struct TimeToLive {
 }
 
 impl TableSchema {
+    /// The section of TTL.
+    pub(crate) fn time_to_live_section() -> Section {
+        SECTION
+    }
+
     /// The attribute that holds the expiry time of an item, if TTL is on.
     #[must_use]
     pub fn ttl_attribute(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Behaviour that every engine must have.
 
+mod managed_backups;
 mod round_trip;
 mod signed_requests;
 mod store_contract;

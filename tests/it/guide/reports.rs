@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::support::backups::Backups;
 use crate::support::client::numbered;
 use crate::support::engine::Engine;
+use crate::support::faults::Proxy;
 use crate::support::json_schema::{report_schema, violations};
 use crate::support::project::{Project, Run};
 
@@ -83,6 +85,27 @@ fn reports_of_several_tables_match_the_schema() {
         "--json",
     ];
     matches(project.copydb(copy), 0);
+}
+
+#[test]
+fn reports_of_backups_match_the_schema() {
+    let engine = Engine::embedded();
+    engine.client().create_simple("films");
+    engine.client().put("films", numbered(5));
+    let backups = Backups::new(&engine, 0);
+    let proxy = Proxy::with_rules(&engine, backups.rules());
+    let project = Project::empty().environment("local", proxy.url(), "films");
+
+    matches(project.restoredb(["--list-backups", "--json"]), 0);
+    let dump = ["--route=backup", "--output=out", "--json"];
+    matches(project.dumpdb(dump), 0);
+    let list = matches(project.restoredb(["--list-backups", "--json"]), 0);
+    assert_eq!(list["summary"]["backups"][0]["table"], "films");
+
+    let restore = ["--backup=latest", "--from-table=films", "--table=copy"];
+    let restore = restore.iter().chain(&["--yes", "--json"]);
+    matches(project.restoredb(restore.clone().chain(&["--dry-run"])), 0);
+    matches(project.restoredb(restore), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Restores: tables, items, settings, interruptions.
 
-mod backup_route;
+pub(crate) mod backup_route;
 mod capacity_boost;
 mod concurrent_changes;
 mod cost;
@@ -14,6 +14,7 @@ mod if_empty;
 mod incomplete_input;
 mod item_accounting;
 mod late_indexes;
+mod managed_backups;
 mod on_conflict;
 mod one_at_a_time;
 mod overrides;

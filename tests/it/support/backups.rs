@@ -1,13 +1,14 @@
-//! A scripted service of on-demand backups in front of an engine that has none: it keeps the items of a table, makes them a new table,
-//! and takes its time for both.
+//! A scripted service of on-demand backups and restores to a point in time, in front of an engine that has neither: it keeps the items
+//! of a table, makes them a new table, and takes its time for both. Whatever the time asked for, it restores the items of today.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::{
-    BillingMode, GlobalSecondaryIndex, Projection, ProjectionType, ProvisionedThroughput,
-    ScalarAttributeType,
+    BillingMode, GlobalSecondaryIndex, KeySchemaElement, Projection, ProjectionType,
+    ProvisionedThroughput, ProvisionedThroughputDescription, ScalarAttributeType,
 };
 use serde_json::{Value, json};
 
@@ -25,14 +26,34 @@ pub(crate) struct Backups {
 #[derive(Default)]
 struct State {
     backups: BTreeMap<String, Backup>,
-    /// Restored tables: the ARN of the backup, and how often they are still described as `CREATING`.
-    restored: BTreeMap<String, (String, u32)>,
+    restored: BTreeMap<String, Restored>,
     /// How often a backup, and a restored table, is described as `CREATING`.
     creating: u32,
     /// The status at the end; `AVAILABLE` unless a test says otherwise.
     final_status: Option<&'static str>,
     ignores_overrides: bool,
     loses_response: bool,
+    /// How restored tables end, if not `ACTIVE`.
+    restore_end: Option<RestoreEnd>,
+    /// Whether point-in-time recovery is off.
+    is_recovery_off: bool,
+}
+
+/// How a restore ends that does not succeed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RestoreEnd {
+    /// The table has this status.
+    Status(&'static str),
+    /// The table does not exist.
+    Gone,
+}
+
+/// A restored table.
+struct Restored {
+    /// What it says about its origin.
+    summary: Value,
+    /// How often it is still described as `CREATING`.
+    creating: u32,
 }
 
 struct Backup {
@@ -40,7 +61,13 @@ struct Backup {
     table: String,
     items: Items,
     creating: u32,
+    /// `SourceTableDetails` and `SourceTableFeatureDetails`.
+    contents: [Value; 2],
 }
+
+/// The first time to which tables can be restored.
+pub(crate) const EARLIEST: &str = "2026-01-01T00:00:00Z";
+const EARLIEST_SECONDS: i64 = 1_767_225_600;
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -79,16 +106,35 @@ impl Backups {
     pub(crate) fn is_being_restored(&self, table: &str) {
         let mut state = self.state();
         let restored = state.restored.get_mut(table);
-        restored.expect("the table was restored").1 = 2;
+        restored.expect("the table was restored").creating = 2;
     }
 
-    /// From now on, no backup is `CREATING`.
+    /// Later backups and restored tables are described as `CREATING` this often.
+    pub(crate) fn slow_down(&self, creating: u32) {
+        self.state().creating = creating;
+    }
+
+    /// From now on, neither a backup nor a restored table is `CREATING`.
     pub(crate) fn hurry(&self) {
         let mut state = self.state();
         state.creating = 0;
         for backup in state.backups.values_mut() {
             backup.creating = 0;
         }
+
+        for restored in state.restored.values_mut() {
+            restored.creating = 0;
+        }
+    }
+
+    /// Restored tables end like this.
+    pub(crate) fn restores_end_in(&self, end: Option<RestoreEnd>) {
+        self.state().restore_end = end;
+    }
+
+    /// Point-in-time recovery is off.
+    pub(crate) fn turn_recovery_off(&self) {
+        self.state().is_recovery_off = true;
     }
 
     /// Number of backups.
@@ -111,6 +157,11 @@ impl Backups {
             always("DescribeBackup", answered(Self::describe)),
             always("ListBackups", answered(Self::list)),
             always("RestoreTableFromBackup", answered(Self::restore)),
+            always(
+                "RestoreTableToPointInTime",
+                answered(Self::restore_to_point_in_time),
+            ),
+            always("DescribeContinuousBackups", answered(Self::recovery)),
             always(
                 "DescribeTable",
                 Fault::ChangedBy(service(Self::described_table)),
@@ -135,7 +186,8 @@ impl Backups {
         let table = text(request, "TableName");
         let name = text(request, "BackupName");
         let asked = table.clone();
-        let items = self.ask(move |client| client.items(&asked));
+        let (items, contents) =
+            self.ask(move |client| (client.items(&asked), contents(client, &asked)));
 
         let mut state = self.state();
         let number = state.backups.len() + 1;
@@ -147,6 +199,7 @@ impl Backups {
             table,
             items,
             creating,
+            contents,
         };
         let details = details(&arn, &backup, "CREATING");
         state.backups.insert(arn, backup);
@@ -171,7 +224,8 @@ impl Backups {
 
         Ok(json!({"BackupDescription": {
             "BackupDetails": details(&arn, backup, status),
-            "SourceTableDetails": {"TableName": backup.table},
+            "SourceTableDetails": backup.contents[0],
+            "SourceTableFeatureDetails": backup.contents[1],
         }}))
     }
 
@@ -202,32 +256,74 @@ impl Backups {
 
     fn restore(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
         let arn = text(request, "BackupArn");
-        let target = text(request, "TargetTableName");
-        let items = {
-            let mut state = self.state();
-            let creating = state.creating;
+        let (items, contents) = {
+            let state = self.state();
             let backup = state
                 .backups
                 .get(&arn)
                 .ok_or(("BackupNotFoundException", "Backup not found"))?;
-            let items = backup.items.clone();
-            state
-                .restored
-                .insert(target.clone(), (arn.clone(), creating));
-            items
+            (backup.items.clone(), backup.contents.clone())
         };
 
+        self.restore_as(request, items, &contents, json!({"SourceBackupArn": arn}))
+    }
+
+    fn restore_to_point_in_time(
+        &self,
+        request: &Value,
+        _: Option<Value>,
+    ) -> Result<Value, Refusal> {
+        let arn = text(request, "SourceTableArn");
+        let table = arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let (items, contents) =
+            self.ask(move |client| (client.items(&table), contents(client, &table)));
+        let at = match &request["RestoreDateTime"] {
+            Value::Null => json!(now()),
+            at => at.clone(),
+        };
+        let summary = json!({"SourceTableArn": arn, "RestoreDateTime": at});
+
+        self.restore_as(request, items, &contents, summary)
+    }
+
+    fn restore_as(
+        &self,
+        request: &Value,
+        items: Items,
+        contents: &[Value; 2],
+        summary: Value,
+    ) -> Result<Value, Refusal> {
+        let target = text(request, "TargetTableName");
         let asked = target.clone();
         if self.ask(move |client| client.describe(&asked).is_some()) {
             return Err(("TableAlreadyExistsException", "Table already exists"));
         }
 
-        let capacity = if self.state().ignores_overrides {
-            [5, 5]
-        } else {
-            capacity_of(&request["ProvisionedThroughputOverride"])
+        {
+            let mut state = self.state();
+            let creating = state.creating;
+            let restored = Restored { summary, creating };
+            state.restored.insert(target.clone(), restored);
+        }
+
+        // Without an override, the table is as in the backup.
+        let [details, features] = contents;
+        let wanted = |name: &str, otherwise: &Value| match &request[name] {
+            Value::Null => otherwise.clone(),
+            value => value.clone(),
         };
-        let indexes = request["GlobalSecondaryIndexOverride"].clone();
+        let capacity = match &request["BillingModeOverride"] {
+            _ if self.state().ignores_overrides => [5, 5],
+            Value::String(mode) if mode == "PAY_PER_REQUEST" => [0, 0],
+            _ => capacity_of(&wanted(
+                "ProvisionedThroughputOverride",
+                &details["ProvisionedThroughput"],
+            )),
+        };
+        let indexes = wanted(
+            "GlobalSecondaryIndexOverride",
+            &features["GlobalSecondaryIndexes"],
+        );
         self.ask(move |client| {
             create_table(client, &target, capacity, &indexes);
             client.put(&target, items.into_values());
@@ -240,25 +336,103 @@ impl Backups {
         Ok(json!({"TableDescription": {"TableStatus": "CREATING"}}))
     }
 
+    /// Point-in-time recovery is on for all tables.
+    fn recovery(&self, _: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let recovery = if self.state().is_recovery_off {
+            json!({"PointInTimeRecoveryStatus": "DISABLED"})
+        } else {
+            json!({
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": 35,
+                "EarliestRestorableDateTime": EARLIEST_SECONDS,
+                "LatestRestorableDateTime": now(),
+            })
+        };
+
+        Ok(json!({"ContinuousBackupsDescription": {
+            "ContinuousBackupsStatus": "ENABLED",
+            "PointInTimeRecoveryDescription": recovery,
+        }}))
+    }
+
     /// A restored table names its backup, and is `CREATING` for a while.
     fn described_table(&self, request: &Value, found: Option<Value>) -> Result<Value, Refusal> {
         let mut found = found.expect("the engine was asked");
         let mut state = self.state();
         let table = text(request, "TableName");
-        if let (Some((arn, creating)), Some(described)) =
+        let end = state.restore_end;
+        let (Some(restored), Some(described)) =
             (state.restored.get_mut(&table), found.get_mut("Table"))
-        {
-            let in_progress = *creating > 0;
-            *creating = creating.saturating_sub(1);
-            described["RestoreSummary"] =
-                json!({"SourceBackupArn": arn, "RestoreInProgress": in_progress});
-            if in_progress {
-                described["TableStatus"] = json!("CREATING");
+        else {
+            return Ok(found);
+        };
+
+        let is_creating = restored.creating > 0;
+        restored.creating = restored.creating.saturating_sub(1);
+        described["RestoreSummary"] = restored.summary.clone();
+        described["RestoreSummary"]["RestoreInProgress"] = json!(is_creating || end.is_some());
+        match end {
+            _ if is_creating => described["TableStatus"] = json!("CREATING"),
+            Some(RestoreEnd::Status(status)) => described["TableStatus"] = json!(status),
+            Some(RestoreEnd::Gone) => {
+                return Err(("ResourceNotFoundException", "Requested resource not found"));
             }
+            None => {}
         }
 
         Ok(found)
     }
+}
+
+/// This time, in seconds.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.expect("a time after 1970").as_secs()
+}
+
+/// `SourceTableDetails` and `SourceTableFeatureDetails` of a table, with the TTL that it may have.
+fn contents(client: &Client, table: &str) -> [Value; 2] {
+    let described = client.describe(table).expect("the table exists");
+    let key = |key: &[KeySchemaElement]| {
+        let elements = key.iter().map(|element| {
+            json!({
+                "AttributeName": element.attribute_name(),
+                "KeyType": element.key_type().as_str(),
+            })
+        });
+        elements.collect::<Value>()
+    };
+    let units = |throughput: Option<&ProvisionedThroughputDescription>| {
+        let [read, write] = throughput.map_or([0, 0], |throughput| {
+            [
+                throughput.read_capacity_units().unwrap_or_default(),
+                throughput.write_capacity_units().unwrap_or_default(),
+            ]
+        });
+        json!({"ReadCapacityUnits": read, "WriteCapacityUnits": write})
+    };
+    let indexes = described.global_secondary_indexes().iter().map(|index| {
+        json!({
+            "IndexName": index.index_name(),
+            "KeySchema": key(index.key_schema()),
+            "Projection": {"ProjectionType": "ALL"},
+            "ProvisionedThroughput": units(index.provisioned_throughput()),
+        })
+    });
+
+    let details = json!({
+        "TableName": table,
+        "TableId": "3f7a",
+        "KeySchema": key(described.key_schema()),
+        "BillingMode": "PROVISIONED",
+        "ProvisionedThroughput": units(described.provisioned_throughput()),
+    });
+    let features = json!({
+        "GlobalSecondaryIndexes": indexes.collect::<Value>(),
+        "TimeToLiveDescription": {"AttributeName": "expires", "TimeToLiveStatus": "ENABLED"},
+    });
+
+    [details, features]
 }
 
 fn text(request: &Value, field: &str) -> String {

@@ -78,6 +78,7 @@ const QUESTIONS: &[Rule] = &[
     target::replacement,
     target::deletion_of_items,
     source::incomplete_replacement,
+    source::remains_if_restore_fails,
 ];
 
 impl<'a> RestoreFacts<'a> {

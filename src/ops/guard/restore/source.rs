@@ -9,6 +9,7 @@ use crate::ops::identity::AccountRegion;
 use crate::ops::restore::{SourceFacts, TableAction, needs_item, nothing_to_write};
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
+use crate::schema::TableOrigin;
 
 /// The dump after its check.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct CheckedSource<'a> {
     pub(crate) lacks_metadata: bool,
     /// Whether it is a complete dump of an empty table.
     pub(crate) is_of_empty_table: bool,
+    /// What DynamoDB restores the table from, together with its items.
+    pub(crate) origin: Option<TableOrigin>,
 }
 
 impl<'a> CheckedSource<'a> {
@@ -26,6 +29,7 @@ impl<'a> CheckedSource<'a> {
             facts,
             lacks_metadata: source.lacks_metadata(),
             is_of_empty_table: source.is_of_empty_table(),
+            origin: source.origin(),
         }
     }
 
@@ -141,6 +145,27 @@ pub(super) fn incomplete_replacement(facts: &RestoreFacts<'_>) -> Option<Finding
     };
 
     let risk = format!("{reason}: the new table will lack the items that the dump lacks");
+    Some(Finding::Question(Question::OtherRisk(risk)))
+}
+
+/// DynamoDB restores into a new table only, so the old one is gone if that fails.
+pub(super) fn remains_if_restore_fails(facts: &RestoreFacts<'_>) -> Option<Finding> {
+    let origin = facts.source.known()?.origin.as_ref()?;
+    let target = facts.existing_target()?;
+    if !matches!(target.action, TableAction::Replace { .. }) {
+        return None;
+    }
+
+    let remains = match origin {
+        TableOrigin::Backup { arn } => format!("backup {arn}"),
+        TableOrigin::PointInTime { .. } => {
+            let table = origin.table_name().unwrap_or("the source");
+            format!("table {table} with its point-in-time history")
+        }
+    };
+    let risk = format!(
+        "if DynamoDB cannot restore the table after the deletion, {remains} remains, and the same command restores it"
+    );
     Some(Finding::Question(Question::OtherRisk(risk)))
 }
 

@@ -20,7 +20,9 @@ use crate::ops::restore::{
 };
 use crate::ops::source::TableScan;
 use crate::ops::table_location::TableLocation;
-use crate::schema::{KeyMismatch, OverriddenSchema, Overrides, TableSchema, differences};
+use crate::schema::{
+    KeyMismatch, OverriddenSchema, Overrides, TableOrigin, TableSchema, differences,
+};
 use crate::transform::{CommandSpec, Transform};
 
 /// Options and facts. By default, a complete dump of `local` creates the missing table `films` in `local`.
@@ -46,6 +48,7 @@ struct Scene {
     source: SourceFacts,
     lacks_metadata: bool,
     is_of_empty_table: bool,
+    origin: Option<TableOrigin>,
 }
 
 impl Scene {
@@ -86,6 +89,7 @@ impl Scene {
             source: source(),
             lacks_metadata: false,
             is_of_empty_table: false,
+            origin: None,
         }
     }
 
@@ -140,6 +144,7 @@ impl Scene {
             source: "other".to_owned(),
             created: true,
             backup_arn: None,
+            schema: None,
             was_empty: false,
             wrote,
             table_id: None,
@@ -173,6 +178,7 @@ impl Scene {
             facts: &self.source,
             lacks_metadata: self.lacks_metadata,
             is_of_empty_table: self.is_of_empty_table,
+            origin: self.origin.clone(),
         };
 
         restore(&RestoreFacts {
@@ -237,6 +243,7 @@ fn source() -> SourceFacts {
         mask_rules_sha256: None,
         salvage: None,
         scan: None,
+        settings_origin: None,
     }
 }
 
@@ -908,6 +915,20 @@ const ASKED: &[Row] = &[
         |scene| scene.replaced(&json!({})),
         &[
             "question: table \"films\" and its items will be deleted, and with it its settings, tags and point-in-time history",
+        ],
+    ),
+    (
+        "--replace from a backup that DynamoDB keeps",
+        |scene| {
+            scene.replaced(&json!({}));
+            scene.request.content = ContentScope::SchemaOnly;
+            scene.origin = Some(TableOrigin::Backup {
+                arn: "arn:b".to_owned(),
+            });
+        },
+        &[
+            "question: table \"films\" and its items will be deleted, and with it its settings, tags and point-in-time history",
+            "question: if DynamoDB cannot restore the table after the deletion, backup arn:b remains, and the same command restores it",
         ],
     ),
     (
