@@ -177,6 +177,12 @@ impl fmt::Display for Server {
     }
 }
 
+/// Whether both endpoints are of the same server, or both of AWS.
+pub(crate) async fn is_same_server(one: &Endpoint, other: &Endpoint) -> bool {
+    let (one, other) = (Server::from_endpoint(one), Server::from_endpoint(other));
+    one.is_same(&other).await
+}
+
 /// Whether two hosts have an address in common. A host that cannot be resolved may be any other.
 async fn share_address(host: &str, other: &str, port: u16) -> bool {
     let (one, two) = tokio::join!(addresses(host, port), addresses(other, port));

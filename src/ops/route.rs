@@ -10,13 +10,15 @@ pub enum Route {
     Backup(BackupRoute),
 }
 
-/// The on-demand backup of a dump.
+/// The on-demand backup of a dump or a copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BackupRoute {
     /// Name of the backup that is created; `None` for one with the table's name and the time.
     pub name: Option<String>,
     /// ARN of an existing backup to use; `None` creates one.
     pub arn: Option<String>,
+    /// Whether it is deleted once a copy is complete. A dump needs it.
+    pub delete_afterwards: bool,
 }
 
 impl Route {

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::table_origin::TableOrigin;
 use super::timestamp::seconds;
 use crate::error::{Error, Result};
 
@@ -115,6 +116,14 @@ impl TableBackup {
             status: fields.backup_status,
             created_at: fields.backup_creation_date_time,
             bytes: fields.backup_size_bytes,
+        }
+    }
+
+    /// The backup as what a table is restored from.
+    #[must_use]
+    pub fn origin(&self) -> TableOrigin {
+        TableOrigin::Backup {
+            arn: self.arn.clone(),
         }
     }
 

@@ -101,6 +101,27 @@ impl Client {
         }
     }
 
+    /// Whether the endpoint has on-demand backups. Any other error than that it does not know them says nothing about it.
+    pub(crate) async fn has_backups(&self, table: &str) -> bool {
+        let body = json!({"TableName": table, "Limit": 1});
+        let answer = self.call_backup("ListBackups", &body).await;
+
+        !answer.is_err_and(|error| error.is_unsupported_operation())
+    }
+
+    /// Deletes a backup, or does nothing if it does not exist.
+    pub(crate) async fn delete_backup(&self, arn: &str) -> Result<()> {
+        let answer = self
+            .call_backup("DeleteBackup", &json!({"BackupArn": arn}))
+            .await;
+
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if error.code.as_deref() == Some("BackupNotFoundException") => Ok(()),
+            Err(error) => Err(self.backup_error(error, arn)),
+        }
+    }
+
     /// Requests that DynamoDB restores a table. It may not be `ACTIVE` for hours after that. While the account has as many restores as
     /// DynamoDB runs at the same time, waits for one to finish.
     pub(crate) async fn restore_table(&self, table: &str, request: &RestoreTable) -> Result<()> {

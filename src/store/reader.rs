@@ -115,6 +115,11 @@ impl Reader {
         self.client.create_backup(table, name).await
     }
 
+    /// Whether the endpoint has on-demand backups, as far as it says so.
+    pub(crate) async fn has_backups(&self, table: &str) -> bool {
+        self.client.has_backups(table).await
+    }
+
     /// Describes an on-demand backup; `None` if it does not exist.
     ///
     /// # Errors

@@ -89,6 +89,15 @@ impl Writer {
         self.client().restore_table(table, request).await
     }
 
+    /// Deletes the on-demand backup from which a table was restored, or does nothing if it does not exist.
+    ///
+    /// # Errors
+    /// Not confirmed; the endpoint rejects the request.
+    pub async fn delete_backup(&self, table: &str, arn: &str) -> Result<()> {
+        self.check_confirmed(table)?;
+        self.client().delete_backup(arn).await
+    }
+
     /// Applies one setting. The table may still be `UPDATING` on return. Returns the table as the
     /// response describes it, if it does.
     ///

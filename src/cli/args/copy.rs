@@ -6,6 +6,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Parser};
 
 use super::common::{OutputArgs, RunArgs, resolve_with, state_dir};
+use super::copy_route::CopyRouteArgs;
+use super::copy_spec::CopySpec;
 use super::flags::flag_of_copy;
 use super::heading;
 use super::help::Help;
@@ -15,16 +17,17 @@ use super::scan::ScanArgs;
 use super::scope::ScopeArgs;
 use super::settings::SettingArgs;
 use super::sides::{SideArgs, Sides};
-use super::target::TargetArgs;
+use super::target::{TargetArgs, first_given};
 use super::transform::{TransformArgs, check_preview};
 use super::{Arguments, CommonOptions};
 use crate::cli::terminal::output::OutputOptions;
-use crate::environment::{Environment, EnvironmentRequest};
+use crate::environment::{CopyFile, Environment, EnvironmentRequest};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::ops::PreviewOptions;
 use crate::ops::copy::TableScan;
 use crate::ops::restore::{RestoreRequest, RestoreSource};
+use crate::ops::route::Route;
 use crate::ops::set::copy::CopySetRequest;
 use crate::ops::set::runner::PARALLEL_TABLES;
 use crate::ops::set::{RunOptions, Scope, SelectionOptions, TableMapping, TableSelection};
@@ -41,7 +44,9 @@ const HELP: Help = Help {
   copydb --from=prod --to=dev --table 'prod-*' --map 'prod-*=dev-*' --yes
   copydb --from=prod --to=staging --replace          delete and recreate the target table
   copydb --from-profile a --from-region eu-west-1 --to-profile b --to-region eu-west-1 --table films
-  copydb --from=dev --to=prod --confirm films        copy to production from a script",
+  copydb --from=dev --to=prod --confirm films        copy to production from a script
+  copydb --route backup --from=prod --table films --map films=films-copy
+                                                     let DynamoDB copy it",
 };
 
 /// Copy a DynamoDB table to another environment, account or region, or under another name.
@@ -74,6 +79,9 @@ pub(crate) struct CopyArgs {
         help = "Number of tables in parallel"
     )]
     parallel_tables: NonZeroUsize,
+
+    #[command(flatten)]
+    route: CopyRouteArgs,
 
     #[command(flatten)]
     copy: CopyOnlyArgs,
@@ -149,39 +157,40 @@ impl Arguments<CopyCommand> for CopyArgs {
     }
 
     fn resolve(self) -> Result<CopyCommand> {
+        let (route, spec) = self.route.resolve()?;
         let (scan, target) = (self.copy.scan, self.copy.target);
-        let overrides = self.overrides.resolve()?;
+        let in_spec = spec.as_ref().map(CopySpec::overrides).unwrap_or_default();
+        let overrides = self.overrides.resolve()?.merge(in_spec);
         let settings = self.settings.resolve(&overrides, !target.no_create)?;
         if target.boost_write_capacity.is_some() {
             self.settings.check_with_boost()?;
         }
 
-        let sides = self.sides.resolve()?;
+        let sides = self.sides.resolve(&route)?;
         let transform = self
             .transform
             .resolve_unless_schema_only(target.schema_only)?;
         scan.check_conditions(&transform)?;
+        let given = scan.given().or(target.given()).or(first_given([
+            ("--delete-extra", self.copy.delete_extra),
+            ("--indexes-after", self.settings.indexes_after),
+            ("a transform", !transform.is_empty()),
+        ]));
+        check_backup(&route, given)?;
+
         let is_one_environment = sides.are_one_environment();
-        let scan = TableScan {
-            table: String::new(),
-            segments: scan.segments,
-            limit: scan.limit,
-            consistent_read: scan.consistent_read,
-            max_read_units: scan.max_rcu,
-            selection: scan.selection()?,
-        };
+        let scan = table_scan(&scan)?;
         let Sides {
             mut source,
             target: environment,
             file,
         } = sides;
-        source.table = source.table.or(file.tables);
         let mut mapping = self.mapping.resolve()?;
-        if mapping.is_identity() {
-            mapping.strip_prefix = file.source_prefix;
-            mapping.add_prefix = file.target_prefix;
+        if let Some(spec) = &spec {
+            spec.name_tables(&mut source.table, &mut mapping)?;
         }
 
+        name_by_file(file, &mut source.table, &mut mapping);
         let mut common = resolve_with(environment, self.run, self.confirm);
         common.max_total_write_units = target.max_total_wcu;
 
@@ -192,6 +201,7 @@ impl Arguments<CopyCommand> for CopyArgs {
                 apply_settings: self.settings.apply_settings,
                 delete_extra: self.copy.delete_extra,
                 resume: self.copy.resume,
+                route,
                 max_read_units: scan.max_read_units,
                 transform,
                 state_dir: state_dir(),
@@ -212,6 +222,42 @@ impl Arguments<CopyCommand> for CopyArgs {
     }
 }
 
+/// The Scan of a table that is not named yet.
+fn table_scan(scan: &ScanArgs) -> Result<TableScan> {
+    Ok(TableScan {
+        table: String::new(),
+        segments: scan.segments,
+        limit: scan.limit,
+        consistent_read: scan.consistent_read,
+        max_read_units: scan.max_rcu,
+        selection: scan.selection()?,
+    })
+}
+
+/// Names source and targets by the file for both sides, unless options do.
+fn name_by_file(file: CopyFile, table: &mut Option<String>, mapping: &mut TableMapping) {
+    if table.is_none() {
+        *table = file.tables;
+    }
+
+    if mapping.is_identity() {
+        mapping.strip_prefix = file.source_prefix;
+        mapping.add_prefix = file.target_prefix;
+    }
+}
+
+/// Rejects an option that a backup, which DynamoDB makes of the whole table, does not support.
+fn check_backup(route: &Route, given: Option<&str>) -> Result<()> {
+    let Some(option) = given.filter(|_| route.backup().is_some()) else {
+        return Ok(());
+    };
+
+    Err(Error::usage(format!(
+        "{option} cannot be combined with --route backup: DynamoDB copies the whole table as it is"
+    ))
+    .with_hint("omit it, or read the items with --route scan"))
+}
+
 impl CopyCommand {
     /// The tables to copy.
     ///
@@ -222,7 +268,20 @@ impl CopyCommand {
         check_preview(self.preview, source)?;
         check_preview(self.preview, target)?;
 
-        Scope::resolve(source, &self.selection)
+        let scope = Scope::resolve(source, &self.selection)?;
+        if self.is_by_backup() && matches!(scope, Scope::Many(_)) {
+            return Err(
+                Error::usage(format!("{} backup copies one table", Field::Route))
+                    .with_hint("copy each table by itself, or read several with --route scan"),
+            );
+        }
+
+        Ok(scope)
+    }
+
+    /// Whether DynamoDB restores the target from a backup.
+    pub(crate) fn is_by_backup(&self) -> bool {
+        self.request.route.backup().is_some()
     }
 
     /// The request for copies of these tables.

@@ -11,6 +11,7 @@ use super::help::Help;
 use super::scan::ScanArgs;
 use super::scope::{ScopeArgs, SeveralTablesArgs};
 use super::transform::{TransformArgs, check_preview};
+use super::value::RouteName;
 use super::{Arguments, CommonOptions};
 use crate::backup::{Compression, DataFile, DataFormat, DumpTarget};
 use crate::cli::terminal::output::OutputOptions;
@@ -151,14 +152,6 @@ struct DumpOnlyArgs {
     list_tables: bool,
 }
 
-/// The routes of `--route`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum RouteName {
-    #[default]
-    Scan,
-    Backup,
-}
-
 /// A resolved `dumpdb` command line.
 pub(crate) struct DumpCommand {
     pub(crate) common: CommonOptions,
@@ -286,6 +279,7 @@ impl DumpOnlyArgs {
             return Ok(Route::Backup(BackupRoute {
                 name: self.backup_name.clone(),
                 arn: self.backup_arn.clone(),
+                delete_afterwards: false,
             }));
         }
 

@@ -6,6 +6,8 @@
 
 mod common;
 mod copy;
+mod copy_route;
+mod copy_spec;
 mod dump;
 mod flags;
 mod generate;

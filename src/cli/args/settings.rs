@@ -25,7 +25,7 @@ pub(crate) struct SettingArgs {
     /// Create the GSIs of a new table after its items; items that do not fit the key of an index are
     /// then in the table, but not in the index
     #[arg(long)]
-    indexes_after: bool,
+    pub(super) indexes_after: bool,
 
     /// Apply the settings to an existing table, too; GSIs that it lacks are created
     #[arg(long)]

@@ -9,6 +9,7 @@ use super::common::{state_dir, working_dir};
 use super::heading;
 use crate::environment::{CopyFile, CopySide, EnvironmentRequest, SideInFile};
 use crate::error::{Error, Result};
+use crate::ops::route::Route;
 
 /// Where the source and the target are.
 #[derive(Debug, Args)]
@@ -91,6 +92,7 @@ pub(crate) struct Sides {
 }
 
 /// The flags of one side.
+#[derive(Clone)]
 struct SideFlags {
     side: CopySide,
     name: Option<String>,
@@ -118,11 +120,11 @@ impl Sides {
 }
 
 impl SideArgs {
-    /// The requests for both environments.
+    /// The requests for both environments. With a backup, which DynamoDB restores where it is, the target need not be named.
     ///
     /// # Errors
     /// A side is not named; the file for both sides cannot be read, or has no credentials for a side.
-    pub(super) fn resolve(self) -> Result<Sides> {
+    pub(super) fn resolve(self, route: &Route) -> Result<Sides> {
         let source = SideFlags {
             side: CopySide::Source,
             name: self.from,
@@ -138,6 +140,16 @@ impl SideArgs {
             region: self.to_region,
             endpoint_url: self.to_endpoint_url,
             role_arn: self.to_role_arn,
+        };
+
+        let is_one = route.backup().is_some() && self.env_file.is_none();
+        let target = if is_one && !target.is_named() && target.region.is_none() {
+            SideFlags {
+                side: CopySide::Target,
+                ..source.clone()
+            }
+        } else {
+            target
         };
 
         if self.env_file.is_some() && source.name.is_some() && target.name.is_some() {
@@ -203,15 +215,21 @@ impl SideFlags {
         })
     }
 
-    /// Refuses a side that nothing names. The default chain of AWS may lead to any account.
-    fn check(&self) -> Result<()> {
+    /// Whether anything names this side. A region alone does not: the default chain of AWS may lead to any account.
+    fn is_named(&self) -> bool {
         let named = [
             &self.name,
             &self.profile,
             &self.endpoint_url,
             &self.role_arn,
         ];
-        if named.into_iter().any(Option::is_some) {
+
+        named.into_iter().any(Option::is_some)
+    }
+
+    /// Refuses a side that nothing names.
+    fn check(&self) -> Result<()> {
+        if self.is_named() {
             return Ok(());
         }
 

@@ -92,7 +92,35 @@ pub(super) struct TargetArgs {
     pub(super) verify: VerifyMode,
 }
 
+/// The first option that is given.
+pub(super) fn first_given<const N: usize>(
+    options: [(&'static str, bool); N],
+) -> Option<&'static str> {
+    let given = options.into_iter().find(|(_, is_given)| *is_given);
+    given.map(|(option, _)| option)
+}
+
 impl TargetArgs {
+    /// The first option that is given and has no effect if DynamoDB restores the table.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        first_given([
+            ("--if-empty", self.if_empty),
+            ("--no-create", self.no_create),
+            ("--schema", self.schema.is_some()),
+            ("--schema-only", self.schema_only),
+            ("--data-only", self.data_only),
+            (
+                "--boost-write-capacity",
+                self.boost_write_capacity.is_some(),
+            ),
+            ("--on-conflict", self.on_conflict != OnConflict::default()),
+            ("--strict", self.strict),
+            ("--max-wcu", self.max_wcu.is_some()),
+            ("--max-total-wcu", self.max_total_wcu.is_some()),
+            ("--verify full", self.verify == VerifyMode::Full),
+        ])
+    }
+
     /// The request with these options.
     pub(super) fn request(self, source: RestoreSource) -> RestoreRequest {
         RestoreRequest {

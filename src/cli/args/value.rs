@@ -9,6 +9,16 @@ use crate::schema::Boost;
 /// Longer durations are typing errors, and much longer ones overflow clock arithmetic.
 const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
 
+/// The routes of `--route`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum RouteName {
+    /// Read the items
+    #[default]
+    Scan,
+    /// Let DynamoDB make an on-demand backup
+    Backup,
+}
+
 /// A duration such as `90s`, `5m` or `1h 30m`, including `0s`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)

@@ -11,7 +11,7 @@ use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{dry_run, plan, summary};
 use crate::environment::Environment;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ops;
 use crate::ops::copy::SourceStore;
 use crate::ops::guard;
@@ -90,21 +90,37 @@ async fn run_one(
     )
     .await?;
 
-    let resume_hint = resume::announce_hint(
-        session,
-        plan.can_be_resumed(),
-        "Items written so far stay in the table.",
-    );
+    let kept = if command.is_by_backup() {
+        "DynamoDB continues."
+    } else {
+        "Items written so far stay in the table."
+    };
+    let resume_hint = resume::announce_hint(session, plan.can_be_resumed(), kept);
 
     let opening = session.open_writer(store, environment, common, confirmation);
     let store = opening.await?;
     let copying = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
     let summary = Box::pin(copying)
         .await
-        .map_err(|error| resume::with_resume_hint(error, resume_hint))?;
+        .map_err(|error| with_resume_hint(error, resume_hint, command))?;
     session.progress.end();
 
     show_summary(&summary, command, session)
+}
+
+/// Adds the command to resume to the hint of an error. An interrupted copy by backup can be resumed on another machine, too.
+fn with_resume_hint(error: Error, resume_hint: Option<String>, command: &CopyCommand) -> Error {
+    let elsewhere = error.hint().map(ToOwned::to_owned);
+    let is_elsewhere = command.is_by_backup() && error.kind() == ErrorKind::Interrupted;
+    let error = resume::with_resume_hint(error, resume_hint);
+
+    match (error.hint(), elsewhere.filter(|_| is_elsewhere)) {
+        (Some(here), Some(elsewhere)) if here != elsewhere => {
+            let hint = format!("{here}\n{elsewhere}");
+            error.with_hint(hint)
+        }
+        _ => error,
+    }
 }
 
 /// Plans the copy. Asks before whether to resume an interrupted one, if the options do not decide it.

@@ -1,5 +1,6 @@
 //! Text of plans, summaries and verdicts.
 
+mod backup;
 pub(crate) mod backup_list;
 pub(crate) mod compare_set;
 pub(crate) mod copy_set;

@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
+use super::backup::{backup_rows, managed_backup_rows};
 use super::scan::{Reads, cap_in_words, one_line, scan_rows};
 use super::{cost, format};
 use crate::layout::{RowGroup, Rows};
-use crate::ops::dump::{DumpPlan, PlannedBackup};
+use crate::ops::dump::DumpPlan;
 use crate::ops::restore::{
-    KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SettingsOrigin, SourceFacts,
-    TableAction, Verification, When,
+    KeepReason, PlannedBoost, RestorePlan, Salvage, ScanFacts, SourceFacts, TableAction,
+    Verification, When,
 };
 use crate::ops::table_location::TableLocation;
-use crate::ops::{AdviceReason, ContentScope, RouteAdvice};
-use crate::schema::{TableOrigin, TableOutline};
+use crate::ops::{AdviceReason, ContentScope, PlannedBackup, RouteAdvice};
+use crate::schema::TableOutline;
 
 /// The rows of a dump's plan.
 pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
@@ -54,26 +55,6 @@ pub(crate) fn dump(plan: &DumpPlan, content: ContentScope) -> Rows {
     transform_rows(&mut rows, &plan.transform);
 
     rows
-}
-
-/// The on-demand backup that will contain the items.
-fn backup_rows(group: &mut RowGroup, backup: &PlannedBackup) {
-    let action = match &backup.existing {
-        Some(existing) => format!("{} exists ({})", backup.name, existing.arn),
-        None => format!("{} is created by DynamoDB, which keeps it", backup.name),
-    };
-    group.row("backup", action);
-    group.row("reads", "no items: a backup consumes no read units");
-    if let Some(price) = &backup.storage_per_month {
-        let price = cost::price_in_words(price, "");
-        group.row("price", format!("{price} per month of storage"));
-    }
-
-    let left = backup.interrupted.iter();
-    group.list(
-        "interrupted",
-        left.map(|name| format!("backup {name} of an earlier run is not used")),
-    );
 }
 
 /// The better route, with what it costs.
@@ -121,7 +102,7 @@ fn reads_of_dump(plan: &DumpPlan) -> Reads<'_> {
 }
 
 /// The live table of a copy: where it is, and how it is read.
-fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
+fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts, backup: Option<&PlannedBackup>) {
     let location = &scan.location;
     group.row("table", table_name(location));
     location_rows(group, location);
@@ -130,6 +111,12 @@ fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts) {
         "items",
         counted_by_dynamodb(scan.items, scan.bytes, location.local),
     );
+    if let Some(backup) = backup {
+        backup_rows(group, backup);
+        group.row("restore", "by DynamoDB, which may take hours");
+        return;
+    }
+
     scan_rows(
         group,
         &Reads {
@@ -158,7 +145,7 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     let mut rows = Rows::new();
     let source = rows.group("Source");
     match (&plan.source.scan, &plan.restored_from) {
-        (Some(scan), _) => source_table_rows(source, scan),
+        (Some(scan), _) => source_table_rows(source, scan, plan.backup.as_ref()),
         (None, Some(origin)) => {
             origin_rows(source, &plan.source, now);
             managed_backup_rows(source, origin, plan.source.settings_origin);
@@ -180,7 +167,12 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     }
 
     let target = rows.group("Target");
-    let action = table_action(&plan.action, plan.target.local);
+    let action = match plan.action {
+        TableAction::Add { .. } if is_by_dynamodb(plan) => {
+            "exists; its restore is completed".to_owned()
+        }
+        _ => table_action(&plan.action, plan.target.local),
+    };
     target.row("table", format!("{} {action}", table_name(&plan.target)));
     location_rows(target, &plan.target);
     if let Some(outline) = &plan.outline {
@@ -195,32 +187,9 @@ pub(crate) fn restore(plan: &RestorePlan, now: DateTime<Utc>) -> Rows {
     rows
 }
 
-/// The backup from which DynamoDB restores the table.
-fn managed_backup_rows(
-    group: &mut RowGroup,
-    origin: &TableOrigin,
-    settings: Option<SettingsOrigin>,
-) {
-    let (label, value) = match origin {
-        TableOrigin::Backup { arn } => ("backup", arn.clone()),
-        TableOrigin::PointInTime { at: Some(at), .. } => ("point in time", format::timestamp(*at)),
-        TableOrigin::PointInTime { at: None, .. } => (
-            "point in time",
-            "the latest restorable time, usually five minutes ago".to_owned(),
-        ),
-    };
-    group.row(label, value);
-    group.row("items", "restored by DynamoDB, which may take hours");
-    let is_backup = matches!(origin, TableOrigin::Backup { .. });
-    let settings = settings.map(|settings| match settings {
-        SettingsOrigin::LiveTable if is_backup => {
-            "of the table as it is now; indexes, billing and encryption of the backup"
-        }
-        SettingsOrigin::LiveTable => "of the table as it is now",
-        SettingsOrigin::Backup => "as far as the backup describes them",
-        SettingsOrigin::Journal => "recorded by the interrupted restore",
-    });
-    group.list("settings", settings.map(str::to_owned));
+/// Whether DynamoDB restores the table from a backup.
+fn is_by_dynamodb(plan: &RestorePlan) -> bool {
+    plan.restored_from.is_some() || plan.backup.is_some()
 }
 
 /// Capacity, cost and verification of a restore.
@@ -244,7 +213,7 @@ fn write_rows(group: &mut RowGroup, plan: &RestorePlan) {
     }
 
     // A table that is kept is not written, so nothing is verified.
-    if !plan.action.keeps() && plan.restored_from.is_none() {
+    if !plan.action.keeps() && !is_by_dynamodb(plan) {
         group.row("verification", verification_description(plan));
     }
 }

@@ -6,7 +6,9 @@
 //! run:  N segment scans ─► small raw pages ─► transform ─► batches ─► table
 //! ```
 //!
-//! The source is a store that can only read.
+//! The source is a store that can only read. With the route `backup`, DynamoDB makes a backup of it and restores the target from that.
+
+mod backup;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use super::identity::TableIdentity;
 use super::restore::{
     DataCheck, RestorePlan, RestoreRequest, ResumePoint, find_interrupted_from, plan_from,
 };
+use super::route::Route;
 use super::source::{ItemSource, ScannedTable};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -46,8 +49,10 @@ pub async fn plan(
     reporter: Arc<dyn Reporter>,
 ) -> Result<RestorePlan> {
     let connection_warnings = guard::check_connection(source.environment)?;
-    let table = open(source, &request).await?;
+    let mut table = open(source, &request).await?;
     refuse_same_table(&source, &table, store, environment, &request).await?;
+    let target = (store, environment);
+    table.backup = backup::plan_backup(source, &table, target, &request).await?;
 
     let planning = plan_from(
         ItemSource::Table(Arc::new(table)),
@@ -69,7 +74,8 @@ pub async fn find_interrupted(
     environment: &Environment,
     request: &RestoreRequest,
 ) -> Option<ResumePoint> {
-    if !request.content.includes_items() {
+    // A copy by backup writes no items itself.
+    if !request.content.includes_items() || request.route.backup().is_some() {
         return None;
     }
 
@@ -111,9 +117,12 @@ async fn refuse_same_table(
         "source and target are the same table: {name} of environment {}",
         environment.name()
     ))
-    .with_hint(format!(
-        "copy to another environment with {}, or to another name with {}",
-        Field::TargetEnvironment,
-        Field::TargetTable
-    )))
+    .with_hint(match request.route {
+        Route::Scan => format!(
+            "copy to another environment with {}, or to another name with {}",
+            Field::TargetEnvironment,
+            Field::TargetTable
+        ),
+        Route::Backup(_) => format!("copy to another name with {}", Field::TargetTable),
+    }))
 }

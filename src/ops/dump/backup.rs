@@ -1,7 +1,4 @@
 //! A dump whose data is an on-demand backup: DynamoDB keeps the data, the dump has everything else.
-//!
-//! The backup belongs to DynamoDB from the moment of the request: an interruption does not end it. Its name is in the journal before
-//! the request, and its ARN after it, so that a later run finds it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,17 +7,16 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::DumpSummary;
-use super::backup_plan::PlannedBackup;
 use super::captured_schema::{final_schema, in_words, spawn_capture, without_restoring_tag};
 use super::output::{begin_writer, display_paths, report_warnings};
 use super::plan::DumpPlan;
-use crate::backup::{DumpWriter, Metadata};
+use crate::backup::Metadata;
 use crate::error::Result;
 use crate::event::Reporter;
 use crate::ops::backup_wait::{BackupWait, interrupted};
-use crate::ops::journal::{BackupJob, Job};
+use crate::ops::on_demand_backup::BackupJournal;
+use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::{run_blocking, until_cancelled};
-use crate::place::LockedJournal;
 use crate::schema::{TableBackup, TableSchema};
 use crate::store::{Reader, WireBytes};
 
@@ -38,12 +34,9 @@ pub(crate) async fn run(
     let started = Instant::now();
     let started_at = Utc::now();
     let writer = begin_writer(store, &plan).await?;
-    let mut journal = BackupJournal::new(&writer, &plan.source.table, &planned.name);
-    let backup = match planned.existing {
-        Some(backup) => backup,
-        None => journal.request(store).await?,
-    };
-    journal.write_arn(&backup.arn).await?;
+    let file = writer.journal().map(Arc::clone);
+    let mut journal = BackupJournal::new(file, &plan.source.table, &planned.name);
+    let backup = journal.request(store, &planned).await?;
 
     let settings = spawn_capture(store, &plan);
     let backup = BackupWait {
@@ -102,47 +95,6 @@ fn summary(plan: DumpPlan, metadata: &Metadata, backup: TableBackup) -> DumpSumm
         transformed: None,
         not_captured: Vec::new(),
         seconds: 0.0,
-    }
-}
-
-/// The journal of a dump by backup.
-struct BackupJournal {
-    /// `None` without a place for a journal.
-    file: Option<Arc<LockedJournal>>,
-    job: BackupJob,
-}
-
-impl BackupJournal {
-    fn new(writer: &DumpWriter, table: &str, backup: &str) -> Self {
-        Self {
-            file: writer.journal().map(Arc::clone),
-            job: BackupJob {
-                table: table.to_owned(),
-                name: backup.to_owned(),
-                requested_at: Utc::now(),
-                arn: None,
-            },
-        }
-    }
-
-    /// Requests the backup. Its name is durable before the request, so that a run that is killed meanwhile leaves it.
-    async fn request(&self, store: &Reader) -> Result<TableBackup> {
-        self.write().await?;
-        store.create_backup(&self.job.table, &self.job.name).await
-    }
-
-    async fn write_arn(&mut self, arn: &str) -> Result<()> {
-        self.job.arn = Some(arn.to_owned());
-        self.write().await
-    }
-
-    async fn write(&self) -> Result<()> {
-        let Some(file) = self.file.clone() else {
-            return Ok(());
-        };
-
-        let content = Job::Backup(Box::new(self.job.clone())).to_content()?;
-        run_blocking("writing the journal", move || file.write(&content)).await
     }
 }
 

@@ -25,7 +25,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use backup_plan::PlannedBackup;
 pub use dry_run::dry_run;
 pub use interrupted::{InterruptedDump, items_kept};
 pub(crate) use output::file_access;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use serde::Serialize;
 
 use super::DumpRequest;
-use super::backup_plan::{PlannedBackup, plan_backup};
+use super::backup_plan::plan_backup;
 use super::interrupted::{InterruptedDump, SavedDump, dump_origin, find_for_request};
 use crate::backup::{DataFile, DumpTarget, TargetContents};
 use crate::environment::{Approval, Environment, Question};
@@ -15,6 +14,7 @@ use crate::item::read_units;
 use crate::ops::cap::AppliedCap;
 use crate::ops::describe_existing;
 use crate::ops::guard::{self, Connection, DumpFacts, DumpedTable, Fact, Findings};
+use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::prices::Prices;
 use crate::ops::route::Route;
 use crate::ops::route_advice::RouteAdvice;
@@ -182,7 +182,7 @@ pub async fn plan(
     let max_read_units = AppliedCap::for_reads(request.max_read_units, &location, &schema)?;
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
-    let backup = plan_backup(store, &request, &table, Utc::now()).await?;
+    let backup = plan_backup(store, &request, &table).await?;
     let backup = backup.map(|backup| priced(backup, &location, &schema));
     let mut warnings = Vec::new();
     let saved = find_for_request(&request, &mut warnings)?;

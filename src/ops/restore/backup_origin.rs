@@ -2,40 +2,51 @@
 
 use chrono::SecondsFormat;
 
+use super::origin::Origin;
 use super::reconcile::Reconciliation;
 use super::target_state::TargetState;
 use super::{ExistingTable, RestoreRequest, TableAction};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::ops::ContentScope;
+use crate::ops::identity::table_id;
 use crate::ops::managed_backups::backup_not_found;
 use crate::ops::source::{ItemSource, refuse_other_place};
-use crate::schema::{RestoreTable, TableBackup, TableOrigin, TableSchema};
+use crate::schema::{CreateTable, RestoreTable, TableBackup, TableOrigin, TableSchema};
 use crate::store::Reader;
 
 /// A table that DynamoDB restores.
 #[derive(Debug)]
 pub(crate) struct BackupRestore {
-    pub(crate) origin: TableOrigin,
-    /// The backup, if the origin is one.
+    pub(crate) origin: Origin,
+    /// The backup, if the origin is one that exists and is still needed.
     pub(crate) backup: Option<TableBackup>,
-    /// `None` if an interrupted run has made the request.
-    pub(crate) request: Option<RestoreTable>,
+    /// The table as it will be created; `None` if an interrupted run has made the request.
+    pub(crate) create: Option<CreateTable>,
+    /// The schema of the table in the backup.
+    pub(crate) restored: TableSchema,
     /// The schema that the table will have.
     pub(crate) wanted: TableSchema,
     /// Whether the table takes the place of the one in the backup.
     pub(crate) same_table: bool,
+    /// The ID of the table that is replaced.
+    pub(crate) replaced_id: Option<String>,
 }
 
-/// What DynamoDB restores the table from, if the source has no items of its own. They are then no part of the request.
+/// What DynamoDB restores the table from, if the items are not read from the source. They are then no part of the request.
 ///
 /// # Errors
 /// [`Usage`](crate::error::ErrorKind::Usage): an option that DynamoDB's own restore does not support.
 pub(crate) fn take_origin(
     request: &mut RestoreRequest,
     source: &ItemSource,
-) -> Result<Option<TableOrigin>> {
-    let origin = source.origin();
+) -> Result<Option<Origin>> {
+    let planned = source
+        .planned_backup()
+        .cloned()
+        .map(Box::new)
+        .map(Origin::Planned);
+    let origin = planned.or_else(|| source.origin().map(Origin::Known));
     if origin.is_some() {
         check_request(request)?;
         request.content = ContentScope::SchemaOnly;
@@ -53,6 +64,7 @@ fn check_request(request: &RestoreRequest) -> Result<()> {
         (Field::Salvage, request.salvage),
         (Field::Schema, request.schema.is_some()),
         (Field::KeySchema, request.overrides.key_schema.is_some()),
+        (Field::DeleteExtra, request.delete_extra),
     ];
     let Some((field, _)) = unsupported.iter().find(|(_, is_given)| *is_given) else {
         return Ok(());
@@ -87,55 +99,48 @@ fn with_recorded_settings(source: ItemSource, state: &TargetState) -> Result<Ite
     }
 }
 
-/// Refuses a target that DynamoDB cannot restore into, and finds the table of an interrupted restore. Returns the source with the
-/// settings that this restore has recorded.
+/// Refuses a target that DynamoDB cannot restore into. Returns the source with the settings that an interrupted restore has recorded.
 ///
 /// # Errors
 /// The target is in another account or region than the backup; the table exists and stays; it is being restored from something else;
 /// it is the table whose earlier state is restored; the journal cannot be read.
 pub(crate) fn check_target(
-    origin: Option<&TableOrigin>,
+    origin: Option<&Origin>,
     request: &RestoreRequest,
-    state: &mut TargetState,
+    state: &TargetState,
     source: ItemSource,
 ) -> Result<ItemSource> {
     let Some(origin) = origin else {
         return Ok(source);
     };
 
-    refuse_other_place(origin, &state.place)?;
-    check_existing(origin, request, state)?;
+    let known = origin.known();
+    if let Some(known) = &known {
+        refuse_other_place(known, &state.place)?;
+    }
+
+    check_existing(known.as_ref(), request, state)?;
 
     with_recorded_settings(source, state)
 }
 
 fn check_existing(
-    origin: &TableOrigin,
+    known: Option<&TableOrigin>,
     request: &RestoreRequest,
-    state: &mut TargetState,
+    state: &TargetState,
 ) -> Result<()> {
     let Some(existing) = &state.existing else {
         return Ok(());
     };
 
-    // The request of an interrupted run, perhaps on another machine.
-    let is_of_origin =
-        existing.is_restored_from(origin.arn()) && !existing.is_restored_from_other(origin);
-    let is_recorded = state
-        .unfinished
-        .as_ref()
-        .is_some_and(|job| job.created && job.backup_arn.as_deref() == Some(origin.arn()));
-    if is_of_origin && (is_recorded || existing.is_being_restored()) {
-        state.is_own = true;
-        state.action = TableAction::Add { items: 0 };
-        return Ok(());
-    }
-
-    let is_own_past = matches!(origin, TableOrigin::PointInTime { .. })
-        && origin.table_name() == Some(&*state.place.table);
+    let is_own_past = known.is_some_and(|origin| {
+        matches!(origin, TableOrigin::PointInTime { .. })
+            && origin.table_name() == Some(&*state.place.table)
+    });
+    let is_of_other = known.is_some_and(|origin| existing.is_restored_from_other(origin));
     match state.action {
         TableAction::Replace { .. } if is_own_past => Err(own_past_would_be_deleted(state)),
-        TableAction::Add { .. } if existing.is_restored_from_other(origin) && state.is_own => {
+        TableAction::Add { .. } if is_of_other && state.is_own => {
             Err(unfinished_from_other(existing, state))
         }
         TableAction::Add { .. } if !state.is_own => {
@@ -177,16 +182,18 @@ fn unfinished_from_other(existing: &TableSchema, state: &TargetState) -> Error {
 }
 
 fn table_exists(table: &str, is_own_past: bool, request: &RestoreRequest) -> Error {
+    let field = if request.is_copy() {
+        Field::TargetTable
+    } else {
+        Field::Table
+    };
     let error = Error::schema_mismatch(format!(
         "table {table} exists, and DynamoDB restores a backup only into a new table"
     ));
     let name = if request.existing == ExistingTable::Fill {
-        format!(
-            "delete the empty table, or pass another name as {}",
-            Field::Table
-        )
+        format!("delete the empty table, or pass another name as {field}")
     } else {
-        format!("pass another name as {}", Field::Table)
+        format!("pass another name as {field}")
     };
 
     if is_own_past {
@@ -206,7 +213,7 @@ impl BackupRestore {
     /// The backup does not exist.
     pub(crate) async fn plan(
         store: &Reader,
-        origin: Option<TableOrigin>,
+        origin: Option<Origin>,
         source: &ItemSource,
         reconciliation: &Reconciliation,
         target: &TargetState,
@@ -219,22 +226,32 @@ impl BackupRestore {
                 .with_hint("restore the backup with another copy of the dump"));
         };
 
-        let backup = match (source, &origin) {
+        let backup = match (source, origin.known()) {
             (ItemSource::Backup(backup), _) => backup.backup.clone(),
-            (_, TableOrigin::PointInTime { .. }) => None,
-            (_, TableOrigin::Backup { arn }) => match store.describe_backup(arn).await? {
-                Some(found) => Some(found),
-                None => return Err(backup_not_found(store, arn).await),
-            },
+            // A table that is being restored does not need it any more.
+            (_, Some(TableOrigin::Backup { arn })) if target.action.creates() => {
+                match store.describe_backup(&arn).await? {
+                    Some(found) => Some(found),
+                    None => return Err(backup_not_found(store, &arn).await),
+                }
+            }
+            _ => None,
         };
-        let create = reconciliation.settings.create.as_ref();
 
         Ok(Some(Self {
-            request: create.map(|create| origin.restore(&target.place.table, create, schema)),
+            create: reconciliation.settings.create.clone(),
             origin,
             backup,
+            restored: schema.clone(),
             wanted: wanted.schema.clone(),
             same_table: reconciliation.same_table,
+            replaced_id: target.existing.as_ref().and_then(table_id),
         }))
+    }
+
+    /// The request for the table; `None` if an interrupted run has made it.
+    pub(crate) fn request(&self, origin: &TableOrigin, table: &str) -> Option<RestoreTable> {
+        let create = self.create.as_ref()?;
+        Some(origin.restore(table, create, &self.restored))
     }
 }

@@ -11,18 +11,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply_settings::SettingsApplier;
 use super::backup_origin::BackupRestore;
+use super::copied_backup::CopiedBackup;
+use super::origin::Origin;
 use super::plan::RestorePlan;
 use super::settings::Settings;
 use super::table::{TargetTable, wait_interrupted};
-use super::{RestoreRequest, RestoreSummary, SettingOutcome, TableOutcome, When};
-use crate::error::{ErrorKind, Result};
+use super::{RestoreRequest, RestoreSummary, SettingOutcome, TableAction, TableOutcome, When};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::Field;
 use crate::ops::backup_wait::BackupWait;
 use crate::ops::identity::table_id;
 use crate::ops::journal::Journal;
-use crate::ops::until_cancelled;
-use crate::schema::{Section, TableOrigin, TableSchema};
+use crate::ops::{recreated, until_cancelled};
+use crate::schema::{RestoreTable, Section, TableBackup, TableOrigin, TableSchema};
 use crate::store::Writer;
 
 /// Executes the plan of a restore that DynamoDB carries out.
@@ -31,21 +33,57 @@ use crate::store::Writer;
 /// The backup or the table cannot be used; DynamoDB refuses the request; interrupted.
 pub(crate) async fn run(
     store: &Writer,
-    plan: RestorePlan,
+    mut plan: RestorePlan,
     restore: BackupRestore,
     reporter: Arc<dyn Reporter>,
     cancel: CancellationToken,
 ) -> Result<RestoreSummary> {
-    let hint = resume_hint(&restore.origin, &plan.target.table);
-    let running = run_to_end(store, plan, restore, reporter, cancel);
+    let started = Instant::now();
+    let journal = plan.open_journal(&reporter)?;
+    let table_name = plan.target.table.clone();
+    let table = TargetTable {
+        store,
+        name: &table_name,
+        reporter: reporter.as_ref(),
+        cancel: &cancel,
+    };
 
-    Box::pin(running).await.map_err(|error| {
-        if error.kind() == ErrorKind::Interrupted {
-            error.with_hint(hint)
-        } else {
-            error
+    let mut summary = match &restore.origin {
+        Origin::Known(origin) => {
+            let backup = restore.backup.clone();
+            let restoring = restore_table(&table, plan, journal, &restore, backup);
+            let restored = Box::pin(restoring).await;
+            restored.map_err(|error| with_resume_hint(error, origin, &table_name))?
         }
-    })
+        Origin::Planned(planned) => {
+            let expects_items = plan.source.expected_items().is_some();
+            let copied = CopiedBackup::obtain(&table, &plan.source, planned).await?;
+            plan.restored_from = Some(copied.backup.origin());
+            let backup = restore.create.as_ref().map(|_| copied.backup.clone());
+            let restoring = restore_table(&table, plan, journal, &restore, backup);
+            let restored = Box::pin(restoring).await;
+            let summary = restored.map_err(|error| copied.with_resume_hint(error))?;
+            let finishing = copied.finish(&table, &summary, expects_items);
+            let backup = Box::pin(finishing).await?;
+
+            RestoreSummary {
+                backup: Some(backup),
+                ..summary
+            }
+        }
+    };
+    summary.seconds = started.elapsed().as_secs_f64();
+
+    Ok(summary)
+}
+
+/// Adds how to resume to the error of an interruption.
+fn with_resume_hint(error: Error, origin: &TableOrigin, table: &str) -> Error {
+    if error.kind() == ErrorKind::Interrupted {
+        error.with_hint(resume_hint(origin, table))
+    } else {
+        error
+    }
 }
 
 /// How to resume after an interruption, which does not stop DynamoDB.
@@ -71,34 +109,29 @@ fn resume_hint(origin: &TableOrigin, table: &str) -> String {
     )
 }
 
-async fn run_to_end(
-    store: &Writer,
+/// Restores the table from its origin, which exists, once this backup is available.
+async fn restore_table(
+    table: &TargetTable<'_>,
     mut plan: RestorePlan,
-    restore: BackupRestore,
-    reporter: Arc<dyn Reporter>,
-    cancel: CancellationToken,
+    mut journal: Journal,
+    restore: &BackupRestore,
+    backup: Option<TableBackup>,
 ) -> Result<RestoreSummary> {
-    let started = Instant::now();
-    let mut journal = plan.open_journal(&reporter)?;
-    let table_name = plan.target.table.clone();
-    let table = TargetTable {
-        store,
-        name: &table_name,
-        reporter: reporter.as_ref(),
-        cancel: &cancel,
-    };
-
     // Before a table is deleted for it.
-    if let Some(backup) = &restore.backup {
+    if let Some(backup) = backup {
         let wait = BackupWait {
-            store: store.reader(),
-            reporter: reporter.as_ref(),
-            cancel: &cancel,
+            store: table.store.reader(),
+            reporter: table.reporter,
+            cancel: table.cancel,
         };
-        wait.until_available(backup.clone()).await?;
+        wait.until_available(backup).await?;
     }
 
-    let outcome = request_table(&table, &plan, &mut journal, &restore).await?;
+    refuse_recreated(table, &plan, restore).await?;
+
+    let origin = plan.restored_from.as_ref();
+    let request = origin.and_then(|origin| restore.request(origin, table.name));
+    let outcome = request_table(table, &plan, &mut journal, request.as_ref()).await?;
     let active = table.wait_until_restored().await?;
     if plan.action.creates() {
         plan.lock_created(&active, &journal)?;
@@ -106,8 +139,8 @@ async fn run_to_end(
         journal.commit(|job| job.table_id = id).await?;
     }
 
-    let settings = missing_settings(&table, &plan.prepared.request, &restore, &active).await?;
-    let mut applier = SettingsApplier::new(&table);
+    let settings = missing_settings(table, &plan.prepared.request, restore, &active).await?;
+    let mut applier = SettingsApplier::new(table);
     applier.active_table = Some(active);
     for (calls, when) in [
         (&settings.before, When::Before),
@@ -125,7 +158,32 @@ async fn run_to_end(
     outcomes.extend(skipped.map(|skipped| SettingOutcome::skipped(skipped, choice)));
     plan.end_journal(&mut journal, outcome, false).await?;
 
-    Ok(summary(plan, restore, outcome, outcomes, started))
+    Ok(summary(plan, outcome, outcomes))
+}
+
+/// Refuses to replace another table than the planned one: the backup may have taken hours.
+async fn refuse_recreated(
+    table: &TargetTable<'_>,
+    plan: &RestorePlan,
+    restore: &BackupRestore,
+) -> Result<()> {
+    if !matches!(plan.action, TableAction::Replace { .. }) {
+        return Ok(());
+    }
+
+    let describing = table.store.reader().describe(table.name);
+    let found = until_cancelled(
+        table.cancel,
+        || wait_interrupted(table.name, "described"),
+        describing,
+    )
+    .await?;
+    let is_other = |found: &TableSchema| table_id(found) != restore.replaced_id;
+    if found.as_ref().is_some_and(is_other) {
+        return Err(recreated::recreated_error(table.name));
+    }
+
+    Ok(())
 }
 
 /// Requests the table, unless an interrupted run has done so.
@@ -133,9 +191,9 @@ async fn request_table(
     table: &TargetTable<'_>,
     plan: &RestorePlan,
     journal: &mut Journal,
-    restore: &BackupRestore,
+    request: Option<&RestoreTable>,
 ) -> Result<TableOutcome> {
-    let Some(request) = &restore.request else {
+    let Some(request) = request else {
         return Ok(TableOutcome::AddedTo);
     };
 
@@ -182,10 +240,8 @@ async fn missing_settings(
 
 fn summary(
     plan: RestorePlan,
-    restore: BackupRestore,
     outcome: TableOutcome,
     settings: Vec<SettingOutcome>,
-    started: Instant,
 ) -> RestoreSummary {
     let not_restored = plan.not_restored.iter();
     let not_restored = not_restored
@@ -194,10 +250,9 @@ fn summary(
 
     RestoreSummary {
         source_noun: plan.source.noun(),
-        restored_from: Some(restore.origin),
+        restored_from: plan.restored_from,
         settings,
         not_restored,
-        seconds: started.elapsed().as_secs_f64(),
         ..RestoreSummary::of_table(plan.source.path, plan.target, outcome)
     }
 }

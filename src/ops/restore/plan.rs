@@ -10,15 +10,17 @@ use super::boost::TemporaryBoost;
 use super::empty::needs_item;
 use super::identity::restore_identity;
 use super::index_violations::{postpone_indexes, violations};
+use super::origin::Origin;
 use super::reconcile::Reconciliation;
 use super::settings::Settings;
 use super::source_check::{DataCheck, open_dump};
 use super::table_journal::TableJournal;
 use super::target_state::TargetState;
 use super::unit_caps::{UnitCaps, was_empty};
+use super::verification::{Verification, verification};
 use super::{
     ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, RestoreSource,
-    ResumePoint, SourceFacts, TableAction, VerifyMode,
+    ResumePoint, SourceFacts, TableAction,
 };
 use crate::backup::CheckSummary;
 use crate::environment::{Approval, Environment};
@@ -30,6 +32,7 @@ use crate::ops::cost::{WriteCost, WriteCostModel};
 use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
+use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::prices::{Price, Prices};
 use crate::ops::source::{ItemSource, ManagedBackup};
 use crate::ops::table_location::TableLocation;
@@ -49,6 +52,9 @@ pub struct RestorePlan {
     /// What DynamoDB restores the table from, together with its items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<TableOrigin>,
+    /// The on-demand backup of a copy, from which DynamoDB restores the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<PlannedBackup>,
     /// The action on the table itself.
     pub action: TableAction,
     /// Keys, indexes and billing of the table that will be created; `None` if none is created.
@@ -88,18 +94,6 @@ pub struct RestorePlan {
     pub(crate) prepared: PreparedRestore,
     #[serde(skip)]
     approval: Approval,
-}
-
-/// How the result will be verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verification {
-    /// Not at all.
-    None,
-    /// DynamoDB must acknowledge every item; nothing is read back.
-    Acknowledged,
-    /// All items are read back and compared.
-    Full,
 }
 
 /// The part of a plan that only its execution needs.
@@ -245,9 +239,10 @@ pub(crate) async fn plan_from(
     let table = request.target_table(environment, &source)?;
     let violated = violations(source.index_key_violations(), None);
     postpone_indexes(&mut request, &violated);
-    let (source, mut state) =
-        TargetState::inspect(store, environment, &request, &connection, source, &table).await?;
-    let source = check_target(origin.as_ref(), &request, &mut state, source)?;
+    let target = (store, environment, &*table);
+    let inspecting = TargetState::inspect(target, &request, &connection, source, origin.as_ref());
+    let (source, mut state) = inspecting.await?;
+    let source = check_target(origin.as_ref(), &request, &state, source)?;
     let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
     guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
 
@@ -272,11 +267,8 @@ pub(crate) async fn plan_from(
 
     destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
 
-    let guard_facts = RestoreFacts {
-        source: Fact::Known(CheckedSource::new(&facts, &source)),
-        ..table_facts(&request, &connection, &state, &reconciliation)
-    };
-    let (found, approval) = findings(&guard_facts, environment, &table)?;
+    let known = (&request, &connection, &state, &reconciliation);
+    let (found, approval) = findings(known, CheckedSource::new(&facts, &source), environment)?;
     let verify = verification(&request, &source, &state);
 
     Ok(RestorePlan {
@@ -299,7 +291,8 @@ pub(crate) async fn plan_from(
         source: facts,
         target: state.place.clone(),
         action: state.action.clone(),
-        restored_from: origin,
+        restored_from: origin.as_ref().and_then(Origin::known),
+        backup: origin.as_ref().and_then(Origin::planned).cloned(),
         prepared: PreparedRestore {
             backup,
             ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
@@ -336,11 +329,21 @@ fn table_facts<'a>(
 
 /// The warnings of the guard, and the required confirmation: none if nothing is changed.
 fn findings(
-    facts: &RestoreFacts<'_>,
+    (request, connection, state, reconciliation): (
+        &RestoreRequest,
+        &Connection,
+        &TargetState,
+        &Reconciliation,
+    ),
+    source: CheckedSource<'_>,
     environment: &Environment,
-    table: &str,
 ) -> Result<(Vec<String>, Approval)> {
-    let findings = guard::restore(facts)?;
+    let table = &state.place.table;
+    let facts = RestoreFacts {
+        source: Fact::Known(source),
+        ..table_facts(request, connection, state, reconciliation)
+    };
+    let findings = guard::restore(&facts)?;
     let approval = match findings.action {
         Some(action) => Approval::for_table(environment, table, action, findings.questions),
         None => Approval::nothing(),
@@ -517,29 +520,4 @@ fn outline_of_new_table(
         settings: Vec::new(),
         ..created.outline()
     })
-}
-
-/// How the result will be verified. Standard input cannot be read twice, so it cannot be compared.
-fn verification(
-    request: &RestoreRequest,
-    source: &ItemSource,
-    state: &TargetState,
-) -> Verification {
-    if !request.content.includes_items() {
-        return Verification::None;
-    }
-
-    match request.verify {
-        VerifyMode::None => Verification::None,
-        VerifyMode::Full if source.is_stream() => Verification::Acknowledged,
-        VerifyMode::Full => Verification::Full,
-        VerifyMode::Auto
-            if request.is_repeatable(state.resume.progress.is_some())
-                && state.place.local
-                && source.is_free_to_read() =>
-        {
-            Verification::Full
-        }
-        VerifyMode::Auto => Verification::Acknowledged,
-    }
 }

@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::limits;
+use crate::ops::route::Route;
 use crate::ops::sink::table::OnConflict;
 use crate::ops::source::{BackupChoice, ItemSource, TableScan};
 use crate::ops::{Cap, ContentScope};
@@ -57,6 +58,8 @@ pub struct RestoreRequest {
     pub apply_settings: bool,
     /// Temporary capacity of a provisioned table while items are written.
     pub boost: Option<Boost>,
+    /// How the items of a live table are transferred.
+    pub route: Route,
     /// Schema, items, or both.
     pub content: ContentScope,
     /// Items per `BatchWriteItem` call, 1 to 25.
@@ -103,6 +106,7 @@ impl RestoreRequest {
             settings: SettingChoice::default(),
             apply_settings: false,
             boost: None,
+            route: Route::default(),
             content: ContentScope::default(),
             batch_size: limits::BATCH_WRITE_ITEMS,
             on_conflict: OnConflict::default(),

@@ -396,11 +396,9 @@ impl WrittenData {
 
         let is_source_complete =
             plan.source.complete && plan.prepared.source.incompleteness().is_none();
-        let not_restored = plan
-            .not_restored
-            .iter()
-            .map(|setting| format!("{}: {}", setting.setting, setting.reason))
-            .collect();
+        let not_restored = plan.not_restored.iter();
+        let not_restored =
+            not_restored.map(|setting| format!("{}: {}", setting.setting, setting.reason));
 
         RestoreSummary {
             kept_because: plan.action.keep_reason(),
@@ -410,6 +408,7 @@ impl WrittenData {
             source: plan.source.path,
             target: plan.target,
             restored_from: None,
+            backup: None,
             table,
             items_read: counts.read,
             items_out: counts.out,
@@ -437,7 +436,7 @@ impl WrittenData {
             verified: self.verified,
             boost,
             settings,
-            not_restored,
+            not_restored: not_restored.collect(),
             seconds: started.elapsed().as_secs_f64(),
             table_id: plan.prepared.run_state.table_id,
         }

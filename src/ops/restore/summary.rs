@@ -72,6 +72,9 @@ pub struct RestoreSummary {
     /// What DynamoDB restored the table from, together with its items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<TableOrigin>,
+    /// The backup of a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupOutcome>,
     /// The action on the table: `created`, `added-to`, `replaced`, `kept`.
     pub table: TableOutcome,
     /// Why the table was kept.
@@ -140,6 +143,19 @@ pub struct RestoreSummary {
     pub(crate) table_id: Option<String>,
 }
 
+/// The on-demand backup of a copy, after it.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupOutcome {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Why it was not deleted, if that was requested.
+    pub not_deleted: Option<String>,
+}
+
 /// The action that was taken on the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -161,6 +177,7 @@ impl RestoreSummary {
             source,
             target,
             restored_from: None,
+            backup: None,
             table_id: None,
             source_noun: "dump",
             source_read_units: None,
@@ -203,6 +220,10 @@ impl RestoreSummary {
     pub fn is_whole(&self) -> bool {
         self.salvaged.is_none()
             && self.items_lost == 0
+            && self
+                .backup
+                .as_ref()
+                .is_none_or(|backup| backup.not_deleted.is_none())
             && self
                 .boost
                 .as_ref()

@@ -110,7 +110,7 @@ impl TargetTable<'_> {
 
         match requested {
             Err(error) if outcome == TableOutcome::Replaced => {
-                Err(deleted_but_not_created(self.name, error))
+                Err(deleted_but_not_restored(self.name, error))
             }
             requested => requested.map(|()| outcome),
         }
@@ -385,6 +385,22 @@ fn deleted_but_not_created(table: &str, error: Error) -> Error {
         format!("table {table} was deleted and has not been recreated yet"),
     )
     .with_hint("fix the cause, then run the same command again: it creates the table")
+    .with_source(error)
+}
+
+/// The same if DynamoDB does not restore it. The backup remains.
+fn deleted_but_not_restored(table: &str, error: Error) -> Error {
+    let cause = error
+        .hint()
+        .map_or_else(String::new, |hint| format!("{hint}; "));
+    Error::new(
+        error.kind(),
+        format!("table {table} was deleted and has not been restored yet"),
+    )
+    .with_hint(format!(
+        "{cause}the backup remains, and the same command with {} restores the table from it",
+        Field::Resume
+    ))
     .with_source(error)
 }
 

@@ -1,6 +1,7 @@
 //! The state of the target: the table, what an unfinished restore left, and the planned action that follows from both.
 
 use super::boost::LeftoverBoost;
+use super::origin::Origin;
 use super::resume::{self, ResumeDecision, SavedRestore};
 use super::table_action::{KeepReason, TableAction};
 use super::table_items::has_items;
@@ -42,12 +43,11 @@ impl TargetState {
     /// # Errors
     /// Another restore is writing the table; the journal cannot be read; the guard refuses the restore.
     pub(crate) async fn inspect(
-        store: &Reader,
-        environment: &Environment,
+        (store, environment, table): (&Reader, &Environment, &str),
         request: &RestoreRequest,
         connection: &Connection,
         source: ItemSource,
-        table: &str,
+        origin: Option<&Origin>,
     ) -> Result<(ItemSource, Self)> {
         let found = store.describe(table).await?;
         let place = TableLocation::find(store, environment, table, found.as_ref()).await;
@@ -79,7 +79,9 @@ impl TargetState {
             Some(existing) => Some(!has_items(store, existing, table).await?),
             None => None,
         };
+        let is_continued = is_continued(origin, request, existing.as_ref(), unfinished.as_ref());
         let action = match table_action(request, existing.as_ref(), unfinished.as_ref(), &resume) {
+            _ if is_continued => TableAction::Add { items: 0 },
             TableAction::Create if is_being_deleted => TableAction::CreateWhenDeleted,
             _ if was_empty == Some(false) => TableAction::Keep {
                 reason: KeepReason::HasItems,
@@ -89,7 +91,7 @@ impl TargetState {
 
         let state = Self {
             place,
-            is_own: action.creates() || unfinished_creation.is_some(),
+            is_own: action.creates() || unfinished_creation.is_some() || is_continued,
             was_empty: was_empty == Some(true),
             existing,
             backups: None,
@@ -239,6 +241,17 @@ fn fillable_table<'a>(
 ) -> Option<&'a TableSchema> {
     let has_own_items = unfinished.is_some_and(|job| job.wrote != WrittenItems::Nothing);
     existing.filter(|_| request.existing == ExistingTable::Fill && !has_own_items)
+}
+
+/// Whether DynamoDB restores the existing table from the origin for an interrupted run.
+fn is_continued(
+    origin: Option<&Origin>,
+    request: &RestoreRequest,
+    existing: Option<&TableSchema>,
+    unfinished: Option<&RestoreJob>,
+) -> bool {
+    let mut found = origin.into_iter().zip(existing);
+    found.any(|(origin, existing)| origin.is_continued(request, existing, unfinished))
 }
 
 /// The planned action. A resumed restore does not replace the table again: it already has.

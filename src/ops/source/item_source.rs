@@ -10,6 +10,7 @@ use super::managed_backup::{ManagedBackup, SettingsOrigin};
 use super::scanned_table::ScannedTable;
 use crate::backup::Source;
 use crate::error::{Error, Result};
+use crate::ops::planned_backup::PlannedBackup;
 use crate::schema::{TableOrigin, TableSchema};
 
 /// Where items come from. Its `Display` is the path of the dump, or names the table.
@@ -49,6 +50,14 @@ impl ItemSource {
             }
             Self::Table(_) => None,
             Self::Backup(backup) => Some(backup.origin.clone()),
+        }
+    }
+
+    /// The backup from which DynamoDB restores the items of a live table, if they are not read.
+    pub(crate) fn planned_backup(&self) -> Option<&PlannedBackup> {
+        match self {
+            Self::Table(table) => table.backup.as_ref(),
+            Self::Dump(_) | Self::Backup(_) => None,
         }
     }
 

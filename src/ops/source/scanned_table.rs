@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::cap::{AppliedCap, Cap};
 use crate::ops::identity::table_id;
+use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::scan_segments::{
     MAX_CONCURRENT_SEGMENTS, check_limit, remaining_scans, segments_for,
 };
@@ -55,6 +56,8 @@ pub(crate) struct ScannedTable {
     /// Number of segments of a Scan from the beginning.
     pub(crate) segments: u32,
     pub(crate) max_read_units: Option<AppliedCap>,
+    /// The backup from which DynamoDB restores the items, if they are not read.
+    pub(crate) backup: Option<PlannedBackup>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -92,6 +95,7 @@ impl ScannedTable {
             selection: Arc::new(selection),
             segments,
             max_read_units,
+            backup: None,
             warnings: warnings.into_iter().collect(),
             location,
             scan,

@@ -1,5 +1,6 @@
 //! Copies of tables: `copydb`.
 
+mod backup_route;
 mod caps;
 mod delete_extra;
 mod env_file;

@@ -26,6 +26,10 @@ pub(crate) struct Backups {
 #[derive(Default)]
 struct State {
     backups: BTreeMap<String, Backup>,
+    /// Number of backups that were made.
+    made: usize,
+    /// How often a restored table is described as `CREATING`, if it is not `creating`.
+    restoring: Option<u32>,
     restored: BTreeMap<String, Restored>,
     /// How often a backup, and a restored table, is described as `CREATING`.
     creating: u32,
@@ -137,6 +141,16 @@ impl Backups {
         self.state().is_recovery_off = true;
     }
 
+    /// Each table that is restored from now on is described as `CREATING` in the first `calls`.
+    pub(crate) fn restore_in(&self, calls: u32) {
+        self.state().restoring = Some(calls);
+    }
+
+    /// Number of backups that were made, whether they still exist or not.
+    pub(crate) fn made(&self) -> usize {
+        self.state().made
+    }
+
     /// Number of backups.
     pub(crate) fn count(&self) -> usize {
         self.state().backups.len()
@@ -156,6 +170,7 @@ impl Backups {
             always("CreateBackup", answered(Self::create)),
             always("DescribeBackup", answered(Self::describe)),
             always("ListBackups", answered(Self::list)),
+            always("DeleteBackup", answered(Self::delete)),
             always("RestoreTableFromBackup", answered(Self::restore)),
             always(
                 "RestoreTableToPointInTime",
@@ -190,7 +205,8 @@ impl Backups {
             self.ask(move |client| (client.items(&asked), contents(client, &asked)));
 
         let mut state = self.state();
-        let number = state.backups.len() + 1;
+        state.made += 1;
+        let number = state.made;
         let arn =
             format!("arn:aws:dynamodb:eu-central-1:000000000000:table/{table}/backup/{number}");
         let creating = state.creating;
@@ -227,6 +243,14 @@ impl Backups {
             "SourceTableDetails": backup.contents[0],
             "SourceTableFeatureDetails": backup.contents[1],
         }}))
+    }
+
+    fn delete(&self, request: &Value, _: Option<Value>) -> Result<Value, Refusal> {
+        let deleted = self.state().backups.remove(&text(request, "BackupArn"));
+        match deleted {
+            Some(_) => Ok(json!({})),
+            None => Err(("BackupNotFoundException", "Backup not found")),
+        }
     }
 
     /// One backup in each page.
@@ -301,7 +325,7 @@ impl Backups {
 
         {
             let mut state = self.state();
-            let creating = state.creating;
+            let creating = state.restoring.unwrap_or(state.creating);
             let restored = Restored { summary, creating };
             state.restored.insert(target.clone(), restored);
         }

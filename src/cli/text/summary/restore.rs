@@ -7,7 +7,8 @@ use crate::cli::text::format;
 use crate::layout::{RowGroup, Rows};
 use crate::ops::ContentScope;
 use crate::ops::restore::{
-    BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult, TableOutcome, Verified,
+    BackupOutcome, BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult,
+    TableOutcome, Verified,
 };
 
 /// The summary of a restore. `next` is the command that compares items which were not read back.
@@ -37,6 +38,7 @@ pub(crate) fn restore(
             verification_rows(group, &summary.verified, summary);
         }
 
+        group.list("backup", summary.backup.iter().map(backup));
         group.list("boost", summary.boost.iter().map(boost));
         setting_rows(group, summary);
         group.list("next", next);
@@ -48,6 +50,18 @@ pub(crate) fn restore(
         rows,
         ..OutcomeText::default()
     }
+}
+
+/// The backup of a copy, and how to delete it.
+fn backup(backup: &BackupOutcome) -> String {
+    let BackupOutcome { name, arn, .. } = backup;
+    if backup.deleted {
+        return format!("{name} was deleted");
+    }
+
+    let reason = backup.not_deleted.as_ref();
+    let reason = reason.map_or_else(String::new, |reason| format!(", not deleted: {reason}"));
+    format!("{name} is kept{reason}; delete it with: aws dynamodb delete-backup --backup-arn {arn}")
 }
 
 fn headline(summary: &RestoreSummary, table: &str, content: ContentScope) -> String {
@@ -471,6 +485,7 @@ mod tests {
             source_read_units: None,
             target: location(),
             restored_from: None,
+            backup: None,
             table: TableOutcome::Created,
             kept_because: None,
             items_read: 312,

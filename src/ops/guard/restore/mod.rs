@@ -102,7 +102,9 @@ impl<'a> RestoreFacts<'a> {
         let changes_table = match target.action {
             TableAction::Keep { .. } => false,
             TableAction::Add { .. } => {
-                self.request.content.includes_items() || changes.has_setting_calls
+                self.request.content.includes_items()
+                    || changes.has_setting_calls
+                    || self.deletes_backup()
             }
             TableAction::Create | TableAction::CreateWhenDeleted | TableAction::Replace { .. } => {
                 true
@@ -110,6 +112,12 @@ impl<'a> RestoreFacts<'a> {
         };
 
         changes_table || changes.boost.is_some()
+    }
+
+    /// Whether the on-demand backup of a copy is deleted afterwards.
+    fn deletes_backup(&self) -> bool {
+        let backup = self.request.route.backup();
+        backup.is_some_and(|backup| backup.delete_afterwards)
     }
 
     /// The target, if its table exists and the restore does not leave it alone.

@@ -21,15 +21,18 @@ pub(crate) struct CheckedSource<'a> {
     pub(crate) is_of_empty_table: bool,
     /// What DynamoDB restores the table from, together with its items.
     pub(crate) origin: Option<TableOrigin>,
+    /// Name of the backup of a copy, which may not exist yet.
+    pub(crate) planned_backup: Option<&'a str>,
 }
 
 impl<'a> CheckedSource<'a> {
-    pub(crate) fn new(facts: &'a SourceFacts, source: &ItemSource) -> Self {
+    pub(crate) fn new(facts: &'a SourceFacts, source: &'a ItemSource) -> Self {
         Self {
             facts,
             lacks_metadata: source.lacks_metadata(),
             is_of_empty_table: source.is_of_empty_table(),
             origin: source.origin(),
+            planned_backup: source.planned_backup().map(|backup| &*backup.name),
         }
     }
 
@@ -150,15 +153,23 @@ pub(super) fn incomplete_replacement(facts: &RestoreFacts<'_>) -> Option<Finding
 
 /// DynamoDB restores into a new table only, so the old one is gone if that fails.
 pub(super) fn remains_if_restore_fails(facts: &RestoreFacts<'_>) -> Option<Finding> {
-    let origin = facts.source.known()?.origin.as_ref()?;
+    let source = facts.source.known()?;
     let target = facts.existing_target()?;
     if !matches!(target.action, TableAction::Replace { .. }) {
         return None;
     }
 
-    let remains = match origin {
-        TableOrigin::Backup { arn } => format!("backup {arn}"),
-        TableOrigin::PointInTime { .. } => {
+    let remains = match (source.planned_backup, &source.origin) {
+        (Some(name), _) => {
+            let risk = format!(
+                "if DynamoDB cannot restore the table after the deletion, backup {name} remains, and the same command with {} restores it",
+                Field::Resume
+            );
+            return Some(Finding::Question(Question::OtherRisk(risk)));
+        }
+        (None, None) => return None,
+        (None, Some(TableOrigin::Backup { arn })) => format!("backup {arn}"),
+        (None, Some(origin @ TableOrigin::PointInTime { .. })) => {
             let table = origin.table_name().unwrap_or("the source");
             format!("table {table} with its point-in-time history")
         }

@@ -179,6 +179,7 @@ impl Scene {
             lacks_metadata: self.lacks_metadata,
             is_of_empty_table: self.is_of_empty_table,
             origin: self.origin.clone(),
+            planned_backup: None,
         };
 
         restore(&RestoreFacts {
