@@ -27,6 +27,9 @@ pub struct RouteAdvice {
     pub read_units: u64,
     /// Price of the backup's storage for a month.
     pub storage_per_month: Option<Price>,
+    /// Price of its restore, which makes a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Price>,
 }
 
 /// Why a Scan is not the best route.
@@ -56,6 +59,14 @@ struct AdviceFacts {
 }
 
 impl RouteAdvice {
+    /// The advice for a copy, which takes a restore as well.
+    pub(crate) fn with_restore(self, location: &TableLocation, table: &TableSchema) -> Self {
+        let bytes = table.description().table_size_bytes.unwrap_or(0);
+        let restore = Prices::of(location, table).restore(bytes);
+
+        Self { restore, ..self }
+    }
+
     /// The advice for a Scan of `table` with this cost, if there is a better route. `is_whole`: all items are transferred as they are.
     pub(crate) fn new(
         location: &TableLocation,
@@ -79,6 +90,7 @@ impl RouteAdvice {
             route: "backup",
             read_units: 0,
             storage_per_month: Prices::of(location, table).backup_storage(bytes),
+            restore: None,
         })
     }
 }
@@ -183,6 +195,11 @@ mod tests {
         assert!(
             matches!(advice.storage_per_month, Some(Price::Listed { usd, .. }) if (usd - 20.0).abs() < 1e-9),
             "{advice:?}"
+        );
+        let copy = advice.with_restore(&location, &table);
+        assert!(
+            matches!(copy.restore, Some(Price::Listed { usd, .. }) if (usd - 30.0).abs() < 1e-9),
+            "{copy:?}"
         );
     }
 }

@@ -64,13 +64,16 @@ fn alternative(advice: &RouteAdvice) -> String {
         AdviceReason::ProtectedCapacity => "does not use the capacity of the protected table",
     };
     let price = advice.storage_per_month.as_ref();
-    let price = price.map_or_else(String::new, |price| {
+    let storage = price.map_or_else(String::new, |price| {
         let price = cost::price_in_words(price, "");
         format!(", price {price} per month of storage")
     });
+    let restore = advice.restore.as_ref().map_or_else(String::new, |price| {
+        format!(" and {} to restore it", cost::price_in_words(price, ""))
+    });
 
     format!(
-        "--route {} {reason}: {} read units{price}; DynamoDB keeps the data",
+        "--route {} {reason}: {} read units{storage}{restore}; DynamoDB keeps the data",
         advice.route, advice.read_units
     )
 }
@@ -132,6 +135,7 @@ fn source_table_rows(group: &mut RowGroup, scan: &ScanFacts, backup: Option<&Pla
             projection: scan.projection.as_deref(),
         },
     );
+    group.list("alternative", scan.advice.as_ref().map(alternative));
 }
 
 /// The steps of a transform.
@@ -594,11 +598,23 @@ mod tests {
                 date: "2026-09-11",
                 source: "https://pricing.example/",
             }),
+            restore: None,
         };
         assert_eq!(
             alternative(&advice(AdviceReason::LargeTable)),
             "--route backup takes minutes, whatever the size of the table: 0 read units, price about $20.00 (us-east-1, \
              list price of 2026-09-11) per month of storage; DynamoDB keeps the data"
+        );
+        let copy = RouteAdvice {
+            restore: advice(AdviceReason::LargeTable).storage_per_month,
+            ..advice(AdviceReason::LargeTable)
+        };
+        let text = alternative(&copy);
+        assert!(
+            text.ends_with(
+                " per month of storage and about $20.00 (us-east-1, list price of 2026-09-11) to restore it; DynamoDB keeps the data"
+            ),
+            "{text}"
         );
         let unknown = RouteAdvice {
             storage_per_month: None,

@@ -15,14 +15,18 @@ use std::sync::Arc;
 use super::guard;
 use super::identity::TableIdentity;
 use super::restore::{
-    DataCheck, RestorePlan, RestoreRequest, ResumePoint, find_interrupted_from, plan_from,
+    DataCheck, RestorePlan, RestoreRequest, ResumePoint, TableAction, find_interrupted_from,
+    plan_from,
 };
 use super::route::Route;
+use super::route_advice::RouteAdvice;
 use super::source::{ItemSource, ScannedTable};
+use super::table_location::TableLocation;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::field::Field;
+use crate::ops::ContentScope;
 use crate::store::Reader;
 
 pub use super::source::TableScan;
@@ -63,8 +67,37 @@ pub async fn plan(
     );
     let mut plan = Box::pin(planning).await?;
     plan.warnings.splice(0..0, connection_warnings);
+    advise(&mut plan);
 
     Ok(plan)
+}
+
+/// Names the route by backup, if it is better and can make the copy.
+fn advise(plan: &mut RestorePlan) {
+    let (ItemSource::Table(table), Some(scan)) = (&plan.prepared.source, &mut plan.source.scan)
+    else {
+        return;
+    };
+
+    let is_whole = plan.source.complete
+        && plan.transform.is_empty()
+        && plan.prepared.request.content == ContentScope::All
+        && plan.prepared.request.route == Route::Scan;
+    let can_copy = is_whole && can_restore_there(&scan.location, &plan.target, &plan.action);
+    let advice = RouteAdvice::new(
+        &scan.location,
+        &table.schema,
+        scan.scan_cost.as_ref(),
+        can_copy,
+    );
+    scan.advice = advice.map(|advice| advice.with_restore(&scan.location, &table.schema));
+}
+
+/// Whether DynamoDB can restore a backup of the table at `from` as the table at `to`: in the same account and region, and as a new table.
+fn can_restore_there(from: &TableLocation, to: &TableLocation, action: &TableAction) -> bool {
+    let place = |location: &TableLocation| location.account.clone().zip(location.region.clone());
+
+    action.creates() && place(from).is_some() && place(from) == place(to)
 }
 
 /// Finds an interrupted copy that `request` can resume. Errors count as "not found": the plan reports them.
@@ -125,4 +158,38 @@ async fn refuse_same_table(
         ),
         Route::Backup(_) => format!("copy to another name with {}", Field::TargetTable),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::aws_location;
+
+    #[test]
+    fn a_backup_makes_only_new_tables_in_its_account_and_region() {
+        let here = aws_location("eu-west-1");
+        let other_account = TableLocation {
+            account: Some("999999999999".to_owned()),
+            ..here.clone()
+        };
+        let unknown_account = TableLocation {
+            account: None,
+            ..here.clone()
+        };
+        let (new, replaced) = (TableAction::Create, TableAction::Replace { items: 1 });
+        let existing = TableAction::Add { items: 1 };
+        for (case, to, action, expected) in [
+            ("a new table", &here, &new, true),
+            ("a replaced table", &here, &replaced, true),
+            ("an existing table", &here, &existing, false),
+            ("another region", &aws_location("eu-west-2"), &new, false),
+            ("another account", &other_account, &new, false),
+            ("an unknown account", &unknown_account, &new, false),
+        ] {
+            assert_eq!(can_restore_there(&here, to, action), expected, "{case}");
+        }
+
+        let unknown = can_restore_there(&unknown_account, &unknown_account, &new);
+        assert!(!unknown, "both accounts are unknown");
+    }
 }

@@ -11,7 +11,7 @@ use crate::backup::{CheckSummary, Metadata, Source};
 use crate::item::read_units;
 use crate::ops::source::{ItemSource, ManagedBackup, ScannedTable, SettingsOrigin};
 use crate::ops::table_location::TableLocation;
-use crate::ops::{AppliedCap, ScanCost};
+use crate::ops::{AppliedCap, RouteAdvice, ScanCost};
 use crate::schema::{TableOrigin, TableOutline, TableSchema, account_of};
 
 /// Facts about the source.
@@ -74,6 +74,9 @@ pub struct ScanFacts {
     pub read_units: f64,
     /// Estimated time and price of the scan; `None` if DynamoDB has not counted the items.
     pub scan_cost: Option<ScanCost>,
+    /// A route that would be faster or burden the table less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<RouteAdvice>,
     /// Number of scan segments.
     pub segments: u32,
     /// Maximum number of items.
@@ -106,6 +109,7 @@ impl ScanFacts {
             read_units,
             scan_cost: is_estimated
                 .then(|| ScanCost::new(&table.location, &table.schema, cap, read_units)),
+            advice: None,
             segments: table.segments,
             limit: table.scan.limit,
             filter: selection.filter().map(ToOwned::to_owned),
