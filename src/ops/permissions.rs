@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::ContentScope;
 use super::dump::DumpRequest;
-use super::restore::{ExistingTable, OnConflict, RestoreRequest, VerifyMode};
+use super::restore::{BackupChoice, ExistingTable, OnConflict, RestoreRequest, VerifyMode};
+use super::route::BackupRoute;
 use super::set::TableSelection;
 use crate::environment::Environment;
 use crate::schema::{LaterIndexes, Operation, Setting, SettingService};
@@ -34,17 +35,10 @@ impl Permissions {
     /// For a dump.
     #[must_use]
     pub fn of_dump(request: &DumpRequest) -> Self {
-        let Some(backup) = request.route.backup() else {
-            return Self::of_source(request.content);
-        };
-
-        let mut needed = Self::of_source(ContentScope::SchemaOnly);
-        needed.add(&["DescribeBackup", "ListBackups"]);
-        if backup.arn.is_none() {
-            needed.add(&["CreateBackup"]);
+        match request.route.backup() {
+            None => Self::of_source(request.content),
+            Some(backup) => Self::of_backup(backup),
         }
-
-        needed
     }
 
     /// For the source of a copy.
@@ -62,7 +56,7 @@ impl Permissions {
         needed
     }
 
-    /// For a restore, or for the target of a copy, at an endpoint that is local or not.
+    /// For a restore of items, or for the target of a copy, at an endpoint that is local or not.
     #[must_use]
     pub fn of_restore(request: &RestoreRequest, is_local: bool) -> Self {
         let mut needed = Self::dynamodb(&["DescribeTable"]);
@@ -109,10 +103,50 @@ impl Permissions {
         needed
     }
 
-    /// For the restore of a dump whose items are in an on-demand backup, in addition.
-    pub fn add_restore_from_backup(&mut self) {
-        self.add(&["DescribeBackup", "RestoreTableFromBackup"]);
-        self.add(&OF_RESTORED_ITEMS);
+    /// For a restore of items that are in a backup which DynamoDB keeps: `choice`, or the on-demand backup of a dump or of a copy.
+    #[must_use]
+    pub fn of_restore_from_backup(request: &RestoreRequest, choice: Option<&BackupChoice>) -> Self {
+        let mut needed = Self::dynamodb(&["DescribeTable", "UpdateTable"]);
+        needed.add(&OF_RESTORED_ITEMS);
+        needed.add_reading_of_settings();
+        needed.add_changes_of_settings(request);
+        if request.existing == ExistingTable::Replace {
+            needed.add(&["DeleteTable", "ListBackups"]);
+        }
+
+        match choice {
+            Some(BackupChoice::PointInTime { .. }) => needed.add(&["RestoreTableToPointInTime"]),
+            Some(BackupChoice::OfTable { .. }) => {
+                needed.add(&["DescribeBackup", "ListBackups", "RestoreTableFromBackup"]);
+            }
+            Some(BackupChoice::Arn(_)) | None => {
+                needed.add(&["DescribeBackup", "RestoreTableFromBackup"]);
+            }
+        }
+
+        needed
+    }
+
+    /// For the table of an on-demand backup, of a dump or of a copy.
+    #[must_use]
+    pub fn of_backup(backup: &BackupRoute) -> Self {
+        let mut needed = Self::of_source(ContentScope::SchemaOnly);
+        needed.add(&["DescribeBackup", "ListBackups"]);
+        if backup.arn.is_none() {
+            needed.add(&["CreateBackup"]);
+        }
+
+        if backup.delete_afterwards {
+            needed.add(&["DeleteBackup"]);
+        }
+
+        needed
+    }
+
+    /// For a list of on-demand backups.
+    #[must_use]
+    pub fn of_backup_list() -> Self {
+        Self::dynamodb(&["ListBackups"])
     }
 
     /// For a comparison of items, or of settings.

@@ -49,17 +49,35 @@ pub(super) async fn dump(command: &DumpCommand, session: &Session) -> Result<Com
 /// The environment or the dump cannot be read; no table is named.
 pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Result<CommandOutcome> {
     let environment = session.environment(&command.common).await?;
-    let mut needed = Permissions::of_restore(&command.request, environment.is_local());
+    let request = &command.request;
+    if command.list_backups.is_some() {
+        let needed = Permissions::of_backup_list();
+        return print(&needed.policy(&environment, &[ANY_TABLE.to_owned()]));
+    }
+
+    if let RestoreSource::Backup(choice) = &request.source {
+        let needed = Permissions::of_restore_from_backup(request, Some(choice));
+        let mut tables: Vec<String> = choice
+            .table_name()
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .collect();
+        let target = environment.single_table()?.map(ToOwned::to_owned);
+        tables.extend(target.filter(|target| !tables.contains(target)));
+        return print(&needed.policy(&environment, &tables));
+    }
+
+    let mut needed = Permissions::of_restore(request, environment.is_local());
     let tables = if command.set_request()?.is_some() {
         vec![ANY_TABLE.to_owned()]
     } else {
-        let source = match &command.request.source {
+        let source = match &request.source {
             RestoreSource::Dump(spec @ SourceSpec::Path(_)) => Some(Source::open(spec)?),
             _ => None,
         };
         let metadata = source.as_ref().and_then(Source::metadata);
         if metadata.is_some_and(|metadata| metadata.backup.is_some()) {
-            needed.add_restore_from_backup();
+            needed = Permissions::of_restore_from_backup(request, None);
         }
 
         vec![table_or_dumped(&environment, source.as_ref())?]
@@ -76,8 +94,17 @@ pub(super) async fn copy(command: &CopyCommand, session: &Session) -> Result<Com
     let source = session.requested_environment(&command.source).await?;
     let target = session.environment(&command.common).await?;
 
-    let mut reading = Permissions::of_source(command.request.content);
-    let writing = Permissions::of_restore(&command.request, target.is_local());
+    let request = &command.request;
+    let (mut reading, writing) = match request.route.backup() {
+        None => (
+            Permissions::of_source(request.content),
+            Permissions::of_restore(request, target.is_local()),
+        ),
+        Some(backup) => (
+            Permissions::of_backup(backup),
+            Permissions::of_restore_from_backup(request, None),
+        ),
+    };
     let (read, written) = match command.scope(&source, &target)? {
         Scope::One(table) => {
             let request = command.request(table.as_deref(), &source, &target)?;

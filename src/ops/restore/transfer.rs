@@ -263,7 +263,8 @@ impl<P: Position + Clone> SourceTransfer<P> {
         reporter: &Arc<dyn Reporter>,
         cancel: &CancellationToken,
     ) -> Result<TransferOutcome> {
-        let counts = self.sink.counts();
+        // Items that the transform left out before the first one to write are still to be reported.
+        let counts = self.progress.counts;
         reporter.report(Event::Phase {
             phase: Phase::Writing,
             items: plan

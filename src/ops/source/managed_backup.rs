@@ -12,7 +12,7 @@ use crate::ops::describe_existing;
 use crate::ops::identity::AccountRegion;
 use crate::ops::managed_backups::{backup_not_found, find_backup};
 use crate::ops::table_location::TableLocation;
-use crate::schema::{Section, TableBackup, TableOrigin, TableSchema};
+use crate::schema::{Section, TableBackup, TableOrigin, TableSchema, table_of_backup};
 use crate::store::Reader;
 
 /// The backup to restore.
@@ -34,6 +34,17 @@ pub enum BackupChoice {
         /// The time; `None` for the latest possible.
         at: Option<DateTime<Utc>>,
     },
+}
+
+impl BackupChoice {
+    /// The table that was backed up; `None` if the ARN does not name one.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        match self {
+            Self::Arn(arn) => table_of_backup(arn),
+            Self::OfTable { table, .. } | Self::PointInTime { table, .. } => Some(table),
+        }
+    }
 }
 
 /// Where the settings of the table come from.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::structure::layers::sources;
 use crate::support::client::{numbered, strings};
@@ -133,7 +133,61 @@ fn printed_policies_have_the_actions_of_the_table_and_nothing_is_called() {
         adding.iter().map(String::as_str).collect::<Vec<_>>(),
         ["dynamodb:BatchWriteItem", "dynamodb:DescribeTable"]
     );
+
+    let from_backup = printed("restoredb", &[&["--backup=latest", "--from-table=films"]]);
+    let to_point = printed(
+        "restoredb",
+        &[&[
+            "--point-in-time=latest",
+            "--from-table=films",
+            "--table=copy",
+        ]],
+    );
+    for (actions, call) in [
+        (&from_backup, "dynamodb:RestoreTableFromBackup"),
+        (&to_point, "dynamodb:RestoreTableToPointInTime"),
+    ] {
+        assert!(actions.contains(call), "{actions:?}");
+        assert!(!actions.contains("dynamodb:CreateTable"), "{actions:?}");
+    }
+
+    assert!(from_backup.contains("dynamodb:ListBackups"));
+    assert!(!to_point.contains("dynamodb:RestoreTableFromBackup"));
     assert!(proxy.calls().is_empty(), "{:?}", proxy.calls());
+}
+
+#[test]
+fn the_policies_of_a_copy_by_backup_allow_no_scan_of_the_source() {
+    let (engine, project) = dump_of(3);
+    let project = project.environment("dev", engine.url(), "films");
+    let policies = |more: &[&str]| {
+        let arguments = [
+            &["--from=dev", "--map=films=copy", "--print-iam-policy"],
+            more,
+        ]
+        .concat();
+        let printed = run(project.command("copydb", arguments), Vec::new()).exits(0);
+        let policies: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+        ["source", "target"].map(|side| {
+            let statements = policies[side]["Statement"].as_array().expect("statements");
+            permissions::allowed(statements)
+        })
+    };
+
+    let [source, target] = policies(&["--route=backup", "--delete-backup"]);
+    assert!(!source.contains("dynamodb:Scan"), "{source:?}");
+    for action in ["dynamodb:CreateBackup", "dynamodb:DeleteBackup"] {
+        assert!(source.contains(action), "{source:?}");
+    }
+
+    assert!(
+        target.contains("dynamodb:RestoreTableFromBackup"),
+        "{target:?}"
+    );
+    assert!(!target.contains("dynamodb:CreateTable"), "{target:?}");
+
+    let [source, _] = policies(&["--to=dev"]);
+    assert!(source.contains("dynamodb:Scan"), "{source:?}");
 }
 
 #[test]
