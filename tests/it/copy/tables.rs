@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::types::ScalarAttributeType;
 
 use super::Scene;
 use crate::support::client::{attribute, numbered, partition, poll, s};
-use crate::support::faults::{Fault, Proxy, always, size_for};
+use crate::support::engine::Engine;
+use crate::support::faults::{Fault, Proxy, always, calls, size_for};
 use crate::support::project::Project;
 
 #[test]
@@ -319,4 +320,44 @@ fn two_environments_without_env_files() {
         ])
         .exits(0);
     scene.is_equal();
+}
+
+#[test]
+fn a_target_that_is_never_ready_is_given_up_while_pages_of_the_source_wait_for_it() {
+    let engine = Engine::embedded();
+    let client = engine.client();
+    client.create_simple("films");
+    client.put("films", numbered(4_000));
+    let copy_through = |proxy: &Proxy| {
+        let project = Project::empty().environment("here", proxy.url(), "films");
+        project.copydb([
+            "--from=here",
+            "--to=here",
+            "--map=films=copy",
+            "--segments=32",
+            "--verify=none",
+            "--give-up-after=3s",
+            "--yes",
+        ])
+    };
+
+    let proxy = Proxy::with_rules(&engine, []);
+    copy_through(&proxy).exits(0);
+    let made = proxy.calls();
+    let until_creation = made
+        .iter()
+        .take_while(|call| call.operation != "CreateTable");
+    let described = until_creation.filter(|call| call.operation == "DescribeTable");
+
+    // From the creation on, no description arrives; Scans do.
+    let later = described.count() + 1..=usize::MAX;
+    client.delete_if_there("copy");
+    let proxy = Proxy::with_rules(
+        &engine,
+        [calls("DescribeTable", later, Fault::CutBeforeCall)],
+    );
+    copy_through(&proxy)
+        .exits(1)
+        .says("DescribeTable copy failed")
+        .says("after 3s without progress");
 }
