@@ -136,7 +136,7 @@ impl Price {
     }
 
     /// The price of everything together; `None` without any.
-    pub(crate) fn sum<'a>(prices: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+    pub fn sum<'a>(prices: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         prices.into_iter().cloned().reduce(|mut sum, price| {
             match (&mut sum, &price) {
                 (Self::Listed { usd, .. }, Self::Listed { usd: more, .. }) => *usd += more,

@@ -126,7 +126,7 @@ fn progress_on_a_terminal_has_counts_a_percentage_a_rate_and_an_eta() {
     let (engine, _, project) = table_of(50);
     project.dumpdb(["--output=out"]).exits(0);
     let proxy = Proxy::with_rules(&engine, []);
-    let project = project.environment("slow", proxy.url(), "copy");
+    let project = project.environment("slow", proxy.url(), &engine.table("copy"));
     proxy.hold("BatchWriteItem", 3..);
 
     let restore = ["--env=slow", "--source=out", "--yes", "--batch-size=1"];

@@ -6,7 +6,7 @@ use super::events::events;
 
 #[test]
 fn where_and_sample_select_items_and_mark_the_dump() {
-    let (_engine, _, project) = events(50);
+    let (engine, _, project) = events(50);
     project
         .dumpdb(["--output=out", "--where", r#".type | str == "click""#])
         .exits(0);
@@ -28,8 +28,9 @@ fn where_and_sample_select_items_and_mark_the_dump() {
     let complete = complete.expect("the summary says whether the dump is complete");
     assert!(complete.trim().starts_with("no: "), "{text}");
 
+    let copy = engine.table("copy");
     project
-        .restoredb(["--source=out", "--dry-run", "--table=copy"])
+        .restoredb(["--source=out", "--dry-run", "--table", &copy])
         .exits(0)
         .says("part of the table")
         .says("left out 25");
