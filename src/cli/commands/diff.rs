@@ -2,7 +2,6 @@
 
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
-use crate::cli::terminal::output::write_data;
 use crate::cli::text::format;
 use crate::error::Result;
 use crate::ops::restore::SchemaDifferences;
@@ -36,15 +35,7 @@ pub(crate) fn report_differences(
         .map(|difference| line(difference, &found.sides))
         .collect();
 
-    // With --json, standard output is reserved for the report, so the lines go to standard error.
-    if session.console.options().json {
-        session.console.lines(&lines);
-    } else {
-        let lines = lines
-            .iter()
-            .map(|line| format!("{}\n", format::escape(line)));
-        write_data(&lines.collect::<String>())?;
-    }
+    session.console.result_lines(&lines)?;
 
     CommandOutcome::acted(found, found.differences.is_empty())
 }

@@ -3,7 +3,6 @@
 use crate::cli::args::RestoreCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
-use crate::cli::terminal::output::write_data;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::backup_list;
 use crate::error::Result;
@@ -38,14 +37,7 @@ pub(super) async fn run(
         return CommandOutcome::acted(&list, true);
     }
 
-    let lines = backup_list::lines(&list);
-    // With --json, standard output is reserved for the report.
-    if session.console.options().json {
-        session.console.lines(&lines);
-    } else {
-        let lines = lines.iter().map(|line| format!("{line}\n"));
-        write_data(&lines.collect::<String>())?;
-    }
+    session.console.result_lines(&backup_list::lines(&list))?;
 
     CommandOutcome::acted(&list, true)
 }

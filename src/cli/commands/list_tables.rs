@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::session::Session;
-use crate::cli::terminal::output::write_data;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{format, table_list};
 use crate::error::Result;
@@ -44,14 +43,7 @@ pub(super) async fn run(
             .warning(&format!("Not described:\n{failures}"));
     }
 
-    let lines = table_list::lines(&list);
-    // With --json, standard output is reserved for the report.
-    if session.console.options().json {
-        session.console.lines(&lines);
-    } else {
-        let lines = lines.iter().map(|line| format!("{line}\n"));
-        write_data(&lines.collect::<String>())?;
-    }
+    session.console.result_lines(&table_list::lines(&list))?;
 
     CommandOutcome::acted(&list, true)
 }

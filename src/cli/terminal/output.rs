@@ -172,13 +172,20 @@ impl Console {
 
     /// Prints lines without a label.
     pub(crate) fn lines(&self, lines: &[String]) {
-        let mut text = String::new();
-        for line in lines {
-            text.push_str(&escape(line));
-            text.push('\n');
+        self.write(&escaped(lines));
+    }
+
+    /// Prints the lines of a result to standard output. With `--json`, that is reserved for the report, so they go to standard error.
+    ///
+    /// # Errors
+    /// Those of [`write_data`].
+    pub(crate) fn result_lines(&self, lines: &[String]) -> Result<()> {
+        if self.options().json {
+            self.lines(lines);
+            return Ok(());
         }
 
-        self.write(&text);
+        write_data(&escaped(lines))
     }
 
     /// Prints lines, each with a style.
@@ -266,6 +273,16 @@ impl Console {
             None => write(),
         }
     }
+}
+
+fn escaped(lines: &[String]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&escape(line));
+        text.push('\n');
+    }
+
+    text
 }
 
 /// Writes data to standard output.
