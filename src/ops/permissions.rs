@@ -71,10 +71,7 @@ impl Permissions {
             }
         }
 
-        if request.existing == ExistingTable::Replace {
-            needed.add(&["DeleteTable", "ListBackups"]);
-        }
-
+        needed.add_replacement(request);
         if request.content.includes_items() {
             needed.add(match request.on_conflict {
                 OnConflict::Overwrite => &["BatchWriteItem"],
@@ -110,10 +107,7 @@ impl Permissions {
         needed.add(&OF_RESTORED_ITEMS);
         needed.add_reading_of_settings();
         needed.add_changes_of_settings(request);
-        if request.existing == ExistingTable::Replace {
-            needed.add(&["DeleteTable", "ListBackups"]);
-        }
-
+        needed.add_replacement(request);
         match choice {
             Some(BackupChoice::PointInTime { .. }) => needed.add(&["RestoreTableToPointInTime"]),
             Some(BackupChoice::OfTable { .. }) => {
@@ -223,6 +217,13 @@ impl Permissions {
         let actions = operations.iter().map(|name| format!("dynamodb:{name}"));
 
         self.0.extend(actions);
+    }
+
+    /// Adds the deletion of a table that is replaced, and the look whether it has a backup.
+    fn add_replacement(&mut self, request: &RestoreRequest) {
+        if request.existing == ExistingTable::Replace {
+            self.add(&["DeleteTable", "ListBackups"]);
+        }
     }
 
     fn add_reading_of_settings(&mut self) {

@@ -57,13 +57,11 @@ pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Resu
 
     if let RestoreSource::Backup(choice) = &request.source {
         let needed = Permissions::of_restore_from_backup(request, Some(choice));
-        let mut tables: Vec<String> = choice
-            .table_name()
-            .map(ToOwned::to_owned)
-            .into_iter()
-            .collect();
-        let target = environment.single_table()?.map(ToOwned::to_owned);
-        tables.extend(target.filter(|target| !tables.contains(target)));
+        let target = table_or(&environment, choice.table_name())?;
+        let mut tables = vec![target];
+        tables.extend(choice.table_name().map(ToOwned::to_owned));
+        tables.dedup();
+
         return print(&needed.policy(&environment, &tables));
     }
 
@@ -80,7 +78,10 @@ pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Resu
             needed = Permissions::of_restore_from_backup(request, None);
         }
 
-        vec![table_or_dumped(&environment, source.as_ref())?]
+        vec![table_or(
+            &environment,
+            source.as_ref().and_then(Source::table_name),
+        )?]
     };
 
     print(&needed.policy(&environment, &tables))
@@ -149,7 +150,7 @@ pub(super) async fn verify(command: &VerifyCommand, session: &Session) -> Result
             SourceSpec::Path(path) if DumpSet::find(&path)?.is_some() => {
                 vec![ANY_TABLE.to_owned()]
             }
-            spec => vec![table_or_dumped(&environment, Some(&Source::open(&spec)?))?],
+            spec => vec![table_or(&environment, Source::open(&spec)?.table_name())?],
         };
         return print(&needed.policy(&environment, &tables));
     };
@@ -161,7 +162,7 @@ pub(super) async fn verify(command: &VerifyCommand, session: &Session) -> Result
         reading.add_selection(&selection);
         (patterns(&selection), vec![ANY_TABLE.to_owned()])
     } else {
-        let table = table_or_dumped(&environment, None)?;
+        let table = table_or(&environment, None)?;
         let other = other.single_table()?.map(ToOwned::to_owned);
         (vec![table.clone()], vec![other.unwrap_or(table)])
     };
@@ -172,10 +173,9 @@ pub(super) async fn verify(command: &VerifyCommand, session: &Session) -> Result
     }))
 }
 
-/// The table that the environment names, or that of the dump.
-fn table_or_dumped(environment: &Environment, source: Option<&Source>) -> Result<String> {
-    let named = environment.single_table()?;
-    let table = named.or_else(|| source.and_then(Source::table_name));
+/// The table that the environment names, or this one.
+fn table_or(environment: &Environment, default_name: Option<&str>) -> Result<String> {
+    let table = environment.single_table()?.or(default_name);
 
     table.map(ToOwned::to_owned).ok_or_else(|| {
         Error::usage("no table is named").with_hint(format!("pass {} NAME", Field::Table))

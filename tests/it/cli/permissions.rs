@@ -102,6 +102,7 @@ fn printed_policies_have_the_actions_of_the_table_and_nothing_is_called() {
     let dumping = printed("dumpdb", &[&[], &["--all-tables"]]);
     assert_eq!(dumping, documented["dumpdb"].all());
     let backing_up = printed("dumpdb", &[&["--route=backup"]]);
+    assert!(backing_up.is_superset(&documented["dumpdb"].backups));
     assert!(backing_up.contains("dynamodb:CreateBackup"));
     assert!(!backing_up.contains("dynamodb:Scan"));
 
@@ -151,6 +152,10 @@ fn printed_policies_have_the_actions_of_the_table_and_nothing_is_called() {
         assert!(!actions.contains("dynamodb:CreateTable"), "{actions:?}");
     }
 
+    let from_any = &from_backup | &to_point;
+    let backups = &documented["restoredb"].backups;
+    assert!(from_any.is_superset(backups), "{from_any:?}");
+    assert!(from_any.is_subset(&(&allowed | backups)), "{from_any:?}");
     assert!(from_backup.contains("dynamodb:ListBackups"));
     assert!(!to_point.contains("dynamodb:RestoreTableFromBackup"));
     assert!(proxy.calls().is_empty(), "{:?}", proxy.calls());
@@ -185,6 +190,10 @@ fn the_policies_of_a_copy_by_backup_allow_no_scan_of_the_source() {
         "{target:?}"
     );
     assert!(!target.contains("dynamodb:CreateTable"), "{target:?}");
+
+    let documented = permissions::documented();
+    let both = &source | &target;
+    assert!(both.is_superset(&documented["copydb"].backups), "{both:?}");
 
     let [source, _] = policies(&["--to=dev"]);
     assert!(source.contains("dynamodb:Scan"), "{source:?}");

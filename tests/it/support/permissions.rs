@@ -14,6 +14,9 @@ pub(crate) type Actions = BTreeSet<String>;
 /// Actions of a row that starts like this continue the command of the row before.
 const SETTINGS_ROW: &str = "… for the settings";
 
+/// How the rows of backups that DynamoDB keeps start.
+const BACKUP_ROWS: [&str; 2] = ["… for a backup", "… for `--route backup`"];
+
 /// The actions that a command needs.
 #[derive(Debug, Default)]
 pub(crate) struct Permissions {
@@ -21,10 +24,12 @@ pub(crate) struct Permissions {
     pub(crate) command: Actions,
     /// For the settings of a table.
     pub(crate) settings: Actions,
+    /// For a backup that DynamoDB keeps.
+    pub(crate) backups: Actions,
 }
 
 impl Permissions {
-    /// Both.
+    /// For the command and the settings.
     pub(crate) fn all(&self) -> Actions {
         &self.command | &self.settings
     }
@@ -44,6 +49,10 @@ pub(crate) fn documented() -> BTreeMap<String, Permissions> {
         let (what, needs) = row[2..].split_once(" | ").expect("two columns");
         if let Some(name) = what.strip_prefix('`') {
             name.trim_end_matches('`').clone_into(&mut command);
+        } else if BACKUP_ROWS.iter().any(|row| what.starts_with(row)) {
+            let permissions = documented.entry(command.clone()).or_default();
+            permissions.backups.extend(actions(needs));
+            continue;
         } else if !what.starts_with(SETTINGS_ROW) {
             continue;
         }
