@@ -3,7 +3,6 @@
 //! A chunk belongs to one lane, a part of the source that is read in order. Its position says where the lane continues. What a
 //! position is depends on the source: the next key of a segment, or an offset in a file. Sinks only keep it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,23 +106,28 @@ impl<P> Chunk<P> {
 
     /// Splits the chunk into parts of at most `most` items, so that several threads can work on them. The first part has the cost, the
     /// last one the position and what cannot be read.
-    pub(crate) fn split(mut self, most: usize) -> Vec<Self> {
+    pub(crate) fn split(self, most: usize) -> Vec<Self> {
         if self.items.len() <= most {
             return vec![self];
         }
 
-        let mut parts: Vec<Self> = (0..self.items.len())
+        let parts = (0..self.items.len())
             .step_by(most)
             .map(|start| self.part(start, start + most))
             .collect();
 
+        self.hand_over_to(parts)
+    }
+
+    /// Moves the cost of this chunk to the first of its parts, and its position and what cannot be read to the last one.
+    fn hand_over_to(self, mut parts: Vec<Self>) -> Vec<Self> {
         if let Some(first) = parts.first_mut() {
             first.cost = self.cost;
         }
 
         if let Some(last) = parts.last_mut() {
-            last.position = self.position.take();
-            last.unreadable = self.unreadable.take();
+            last.position = self.position;
+            last.unreadable = self.unreadable;
         }
 
         parts
@@ -151,13 +155,13 @@ impl<P> Chunk<P> {
 
     /// Splits the chunk into parts that become batches of about `most` items to write, each with a copy of its items: the memory of the
     /// page is free when the parts are returned. The first part has the cost, the last one the position.
-    pub(crate) fn into_batches(mut self, most: u64) -> VecDeque<Self> {
-        let mut parts = VecDeque::new();
+    pub(crate) fn into_batches(self, most: u64) -> Vec<Self> {
+        let mut parts = Vec::new();
         let mut start = 0;
         loop {
             let end = self.batch_end(start, most);
             let outcomes = self.outcomes.as_ref();
-            parts.push_back(Self {
+            parts.push(Self {
                 items: self.items.copied(start..end),
                 outcomes: outcomes.map(|outcomes| outcomes[start..end].to_vec()),
                 memory_permit: Arc::default(),
@@ -171,16 +175,7 @@ impl<P> Chunk<P> {
             start = end;
         }
 
-        if let Some(first) = parts.front_mut() {
-            first.cost = self.cost;
-        }
-
-        if let Some(last) = parts.back_mut() {
-            last.position = self.position.take();
-            last.unreadable = self.unreadable.take();
-        }
-
-        parts
+        self.hand_over_to(parts)
     }
 
     /// The end of the batch that starts with the item at `start`.

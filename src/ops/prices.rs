@@ -3,6 +3,7 @@
 //! They are those of the [AWS Price List](https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-changes.html) for table
 //! class Standard, in US dollars, before free tiers, savings plans and taxes. On-demand requests cost half of what they did before
 //! [November 2024](https://aws.amazon.com/blogs/database/new-amazon-dynamodb-lowers-pricing-for-on-demand-throughput-and-global-tables/).
+//! The figures were taken from public copies and quotations of these lists, not from the lists themselves.
 //! A price that is not in this file is not estimated. To update a region, take its prices and date from its `index.json`.
 
 use serde::Serialize;

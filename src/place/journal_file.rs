@@ -108,10 +108,11 @@ impl JournalFile {
             .find_map(|place| Some((place.lock.as_path(), FileLock::holder(&place.lock)?)))
     }
 
-    /// Whether there is a lock file, held or not.
+    /// Whether there is a journal of any version, or a lock file, held or not.
     #[must_use]
-    pub fn has_lock_file(&self) -> bool {
-        self.places.iter().any(|place| is_lock_file(&place.lock))
+    pub fn exists(&self) -> bool {
+        let has_lock_file = |place: &JournalPlace| is_lock_file(&place.lock);
+        self.existing_path().is_some() || self.places.iter().any(has_lock_file)
     }
 
     /// The path of the journal, if there is one, of any version.

@@ -248,8 +248,7 @@ fn discard_unfinished(target: &Path, lock: &LockedJournal) -> Result<()> {
 /// Removes what a killed run left next to the dump in `folder`, unless another run is writing there.
 fn discard_leftovers_of(folder: &Path, state_dir: Option<&Path>) -> Result<()> {
     let journal = JournalFile::of_dump(folder, state_dir);
-    let is_left = journal.has_lock_file()
-        || journal.existing_path().is_some()
+    let is_left = journal.exists()
         || partial_folders(folder).any(|partial| fs::symlink_metadata(partial).is_ok());
     if !is_left || journal.holder().is_some() {
         return Ok(());

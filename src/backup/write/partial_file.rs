@@ -35,9 +35,7 @@ impl PartialFile {
 
         // Before the lock: if this run were killed now, its lock file would prove that the file of
         // another program is ours.
-        check_removable(&path, || {
-            file.existing_path().is_some() || file.has_lock_file()
-        })?;
+        check_removable(&path, || file.exists())?;
 
         let journal = lock_dump(target, file)?;
         check_removable(&path, || {
