@@ -45,6 +45,7 @@ fields! {
     NoEnv "no_env"
     EnvsDir "envs_dir"
     Init "init"
+    PrintIamPolicy "permissions"
     Table "table"
     Profile "profile"
     Region "region"

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
+use unit_prefix::NumberPrefix;
 
 /// Labels and values in groups. Each caller lists its rows; [`Rows::lines`] aligns and wraps them.
 #[derive(Debug, Clone, Default)]
@@ -266,6 +267,15 @@ pub(crate) fn count(count: u64) -> String {
     }
 
     text
+}
+
+/// `512 B`, `1.50 MB`.
+pub(crate) fn bytes(count: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a size for display")]
+    match NumberPrefix::decimal(count as f64) {
+        NumberPrefix::Standalone(number) => format!("{number} B"),
+        NumberPrefix::Prefixed(prefix, number) => format!("{number:.2} {prefix}B"),
+    }
 }
 
 /// `1 segment`, `12,345 segments`.

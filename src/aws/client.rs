@@ -1,7 +1,7 @@
 //! Sends requests: resolves credentials and endpoint, signs, and returns the response or a classified error.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -111,6 +111,15 @@ impl AwsClient {
     pub(super) async fn credentials(&self) -> Result<Credentials, RequestError> {
         let credentials = self.credentials.get(self.clock.now()).await;
         credentials.map_err(|error| RequestError::from_credentials_error(&error))
+    }
+
+    /// When the credentials expire; `None` if the provider does not say. They are fetched or renewed if necessary.
+    ///
+    /// # Errors
+    /// There are no credentials.
+    pub(crate) async fn expiry(&self) -> Result<Option<SystemTime>, RequestError> {
+        let credentials = self.credentials().await?;
+        Ok(credentials.expiry())
     }
 
     /// Sends a request once, and returns the response as soon as its head has arrived.

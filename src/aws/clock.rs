@@ -27,17 +27,20 @@ impl ServerClock {
 
     /// Adopts the server's time from the `Date` header of a response that just arrived. A header that cannot be parsed is ignored.
     pub(super) fn adopt(&self, date: &str) {
-        let Ok(server) = DateTime::from_str(date, Format::HttpDate) else {
-            return;
-        };
-        let Ok(local) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else {
-            return;
-        };
-
-        let local = i64::try_from(local.as_secs()).unwrap_or(i64::MAX);
-        let offset = server.secs().saturating_sub(local);
-        self.offset_seconds.store(offset, Ordering::Relaxed);
+        if let Some(offset) = seconds_ahead(date) {
+            self.offset_seconds.store(offset, Ordering::Relaxed);
+        }
     }
+}
+
+/// Seconds that the server's clock is ahead, from the `Date` header of a response that just arrived. `None` for one that cannot be
+/// parsed.
+pub(super) fn seconds_ahead(date: &str) -> Option<i64> {
+    let server = DateTime::from_str(date, Format::HttpDate).ok()?;
+    let local = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let local = i64::try_from(local.ok()?.as_secs()).unwrap_or(i64::MAX);
+
+    Some(server.secs().saturating_sub(local))
 }
 
 fn shifted(time: SystemTime, seconds: i64) -> SystemTime {

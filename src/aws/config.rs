@@ -18,8 +18,9 @@ use aws_credential_types::Credentials as AwsCredentials;
 use aws_credential_types::attributes::AccountId;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-use super::account;
+use super::account::{self, CallerIdentity};
 use super::client::AwsClient;
+use super::connection::Connection;
 use super::endpoint::Endpoints;
 use super::error::RequestError;
 use super::explained::{ExplainedProvider, Origin};
@@ -159,10 +160,41 @@ impl AwsSettings {
     /// There are no credentials; they do not name it, and STS cannot be reached in time or rejects them.
     pub(crate) async fn account(&self, client: &AwsClient) -> Result<String, RequestError> {
         let credentials = client.credentials().await?;
-        match credentials.account_id() {
-            Some(account) => Ok(account.as_str().to_owned()),
-            None => account::from_sts(&self.shared, credentials).await,
+        if let Some(account) = credentials.account_id() {
+            return Ok(account.as_str().to_owned());
         }
+
+        let identity = account::from_sts(&self.shared, credentials).await?;
+        Ok(identity.account)
+    }
+
+    /// The identity of the client's credentials, as STS tells it.
+    ///
+    /// # Errors
+    /// There are no credentials; STS cannot be reached in time or rejects them.
+    pub(crate) async fn caller_identity(
+        &self,
+        client: &AwsClient,
+    ) -> Result<CallerIdentity, RequestError> {
+        let credentials = client.credentials().await?;
+        account::from_sts(&self.shared, credentials).await
+    }
+
+    /// The region of calls; empty if there is none.
+    pub(crate) fn region(&self) -> String {
+        let region = self.shared.region().map(ToString::to_string);
+        region.unwrap_or_default()
+    }
+
+    /// The URL of DynamoDB, and how requests reach it.
+    ///
+    /// # Errors
+    /// AWS's rules have no endpoint for this region and these options.
+    pub(crate) async fn connection(&self) -> Result<Connection, RequestError> {
+        let endpoints = Endpoints::new(&self.shared, self.urls.dynamodb().map(ToOwned::to_owned));
+        let url = endpoints.dynamodb(None, None).await?;
+
+        Ok(Connection::new(url, self.network.clone()))
     }
 }
 

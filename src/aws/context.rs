@@ -47,6 +47,20 @@ impl RequestContext {
         }
     }
 
+    /// An unsigned request to the root of an endpoint of DynamoDB.
+    pub(super) fn of_root(endpoint: &str) -> Self {
+        Self {
+            call: Call {
+                service: "DynamoDB",
+                action_prefix: "dynamodb",
+                operation: "GET",
+                endpoint: Some(Arc::from(endpoint)),
+                request_id: None,
+            },
+            secrets: RequestSecrets::default(),
+        }
+    }
+
     /// A request to STS, which the SDK sends.
     pub(super) fn of_sts(operation: &'static str, secrets: RequestSecrets) -> Self {
         Self {

@@ -5,11 +5,12 @@
 //! bytes, and loses what this SDK version does not know. Credentials, profiles and endpoint rules are the AWS SDK's; retries belong
 //! to `store`.
 
-pub(crate) mod account;
+mod account;
 mod buffers;
 mod client;
 mod clock;
 mod config;
+mod connection;
 mod context;
 mod credentials;
 pub(crate) mod credentials_source;
@@ -29,8 +30,10 @@ mod sign;
 mod tests;
 mod timeouts;
 
+pub(crate) use account::CallerIdentity;
 pub(crate) use client::{AwsClient, Request};
 pub(crate) use config::{AwsSettings, ClientFactory, Renewal};
+pub(crate) use connection::{Connection, Route, ServerAnswer, addresses, connect};
 pub(crate) use context::RequestContext;
 pub(crate) use operation::ApiOperation;
 pub(crate) use response::ResponseBody;

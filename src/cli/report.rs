@@ -23,6 +23,8 @@ pub(crate) enum CommandOutcome {
     PlannedTables { plan: Value, exit_code: u8 },
     /// A command for several tables ran to its end, or was interrupted. Each table has its own outcome.
     Tables { summary: Value, exit_code: u8 },
+    /// A diagnosis, with the exit code of its first problem.
+    Diagnosed { summary: Value, exit_code: u8 },
     /// The reader of standard output closed the pipe before the last item.
     Unread,
 }
@@ -54,6 +56,14 @@ impl CommandOutcome {
         })
     }
 
+    /// The outcome of a diagnosis.
+    pub(crate) fn diagnosed(summary: &impl Serialize, exit_code: u8) -> Result<Self> {
+        Ok(Self::Diagnosed {
+            summary: to_value(summary)?,
+            exit_code,
+        })
+    }
+
     /// The outcome of a check that found damage.
     pub(crate) fn damaged(summary: &impl Serialize) -> Result<Self> {
         Ok(Self::Damaged(to_value(summary)?))
@@ -80,7 +90,8 @@ pub(crate) fn exit_code(outcome: &Result<CommandOutcome>) -> u8 {
         Ok(CommandOutcome::Damaged(_)) => exit::DAMAGED,
         Ok(
             CommandOutcome::PlannedTables { exit_code, .. }
-            | CommandOutcome::Tables { exit_code, .. },
+            | CommandOutcome::Tables { exit_code, .. }
+            | CommandOutcome::Diagnosed { exit_code, .. },
         ) => *exit_code,
         Ok(CommandOutcome::Unread) => exit::FAILED,
         Err(error) => exit::of_error(error.kind()).code,
@@ -161,6 +172,7 @@ pub(crate) fn text(
         Ok(
             CommandOutcome::Acted { summary, .. }
             | CommandOutcome::Damaged(summary)
+            | CommandOutcome::Diagnosed { summary, .. }
             | CommandOutcome::Tables { summary, .. },
         ) => {
             report.summary = Some(summary);
@@ -184,13 +196,21 @@ fn outcome_name(outcome: &Result<CommandOutcome>) -> &'static str {
             exit::INTERRUPTED => "interrupted",
             _ => "partial",
         },
-        Ok(CommandOutcome::Acted {
-            is_complete: true, ..
-        }) => "done",
+        Ok(
+            CommandOutcome::Acted {
+                is_complete: true, ..
+            }
+            | CommandOutcome::Diagnosed {
+                exit_code: exit::DONE,
+                ..
+            },
+        ) => "done",
         Ok(CommandOutcome::Acted {
             is_complete: false, ..
         }) => "partial",
-        Ok(CommandOutcome::Damaged(_) | CommandOutcome::Unread) => "failed",
+        Ok(
+            CommandOutcome::Damaged(_) | CommandOutcome::Diagnosed { .. } | CommandOutcome::Unread,
+        ) => "failed",
         Err(error) => match error.kind() {
             // With `--strict`, a rejected item is an error, but some items may have been written.
             ErrorKind::Rejected => "partial",

@@ -1,6 +1,5 @@
 //! Lifecycle of a command: parses arguments, runs it with signal handling, and reports the outcome.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::terminal::prompt;
 use super::terminal::set_messages::SetMessages;
 use super::terminal::signals::{supervise, unless_cancelled};
 use crate::environment::{
-    Approval, Confirmation, Environment, EnvironmentRequest, ProcessEnvironment,
+    Approval, Confirmation, Environment, EnvironmentRequest, NamedSource, ProcessEnvironment,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
@@ -166,8 +165,14 @@ impl Session {
         let environment = resolve_environment(request, &process).await?;
         ops::guard::check_connection(&environment)?;
         if self.console.options().verbose {
-            for setting in setting_sources(&environment, &request.working_dir) {
-                self.console.info(&setting);
+            for NamedSource {
+                name,
+                value,
+                source,
+            } in environment.sources()
+            {
+                let value = value.map_or_else(String::new, |value| format!(" {value}"));
+                self.console.info(&format!("{name}{value}: {source}"));
             }
         }
 
@@ -185,19 +190,12 @@ impl Session {
         common: &CommonOptions,
         missing_database: MissingDatabase,
     ) -> Result<Reader> {
-        let opening = async {
-            #[cfg(feature = "embedded")]
-            let database = ops::sample::load(environment, missing_database).await?;
-            let options = StoreOptions {
-                missing_database,
-                #[cfg(feature = "embedded")]
-                database,
-                reporter: self.reporter(),
-                ..common.store_options()
-            };
-
-            Box::pin(Reader::open(environment, options)).await
+        let options = StoreOptions {
+            missing_database,
+            reporter: self.reporter(),
+            ..common.store_options()
         };
+        let opening = ops::open(environment, options);
 
         unless_cancelled(&self.cancel, Box::pin(opening)).await
     }
@@ -256,38 +254,6 @@ impl Session {
 
         prompt::show_questions(&self.console, approval);
     }
-}
-
-/// The values of an environment with their sources, for `--verbose`. They include no secrets.
-fn setting_sources(environment: &Environment, working_dir: &Path) -> Vec<String> {
-    let relative = |file: &Path| {
-        file.strip_prefix(working_dir)
-            .unwrap_or(file)
-            .display()
-            .to_string()
-    };
-
-    let file = environment
-        .file()
-        .map_or_else(|| "no env file".to_owned(), relative);
-    let mut settings = vec![format!("environment {}: {file}", environment.name())];
-    if let Some(table) = environment.table() {
-        settings.push(format!("table {}: {}", table.value, table.source));
-    }
-
-    if let Some(region) = environment.region() {
-        settings.push(format!("region {}: {}", region.value, region.source));
-    }
-
-    if let Some(source) = environment.endpoint().source() {
-        settings.push(format!("endpoint {}: {source}", environment.endpoint()));
-    }
-
-    if let Some(source) = environment.credentials().source() {
-        settings.push(format!("credentials: {source}"));
-    }
-
-    settings
 }
 
 #[cfg(test)]

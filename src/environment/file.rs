@@ -37,38 +37,61 @@ impl EnvFile {
         Self::parse(&read_text(path, display_path)?, display_path, keys)
     }
 
+    /// Every problem of the file at `path`, which is called `display_path`.
+    pub(crate) fn problems(path: &Path, display_path: &Path, keys: KeySet) -> Vec<Error> {
+        match read_text(path, display_path) {
+            Ok(text) => Self::parse_all(&text, display_path, keys).1,
+            Err(error) => vec![error],
+        }
+    }
+
     /// Parses the text of an env file.
+    ///
+    /// # Errors
+    /// The first problem.
     pub(crate) fn parse(text: &str, display_path: &Path, keys: KeySet) -> Result<Self> {
+        let (file, problems) = Self::parse_all(text, display_path, keys);
+
+        problems.into_iter().next().map_or(Ok(file), Err)
+    }
+
+    /// Parses the text of an env file. Lines with problems are left out.
+    fn parse_all(text: &str, display_path: &Path, keys: KeySet) -> (Self, Vec<Error>) {
         let mut file = Self {
             display_path: display_path.to_owned(),
             keys,
             entries: BTreeMap::new(),
             unknown: Vec::new(),
         };
-        for line in logical_lines(text).map_err(|error| file.line_error(&error))? {
-            file.parse_line(line.number, &line.text)?;
-        }
+        let lines = match logical_lines(text) {
+            Ok(lines) => lines,
+            Err(error) => {
+                let problem = file.line_error(&error);
+                return (file, vec![problem]);
+            }
+        };
 
-        file.refuse_misspelled()?;
+        let parsed = lines
+            .iter()
+            .map(|line| file.parse_line(line.number, &line.text));
+        let mut problems: Vec<Error> = parsed.filter_map(Result::err).collect();
+        problems.extend(file.misspelled());
 
-        Ok(file)
+        (file, problems)
     }
 
-    /// Checks that no key is a misspelling of a key that the file lacks: if it were ignored, the command would use another region,
-    /// account or table.
-    fn refuse_misspelled(&self) -> Result<()> {
-        for (line, key) in &self.unknown {
+    /// Keys that are misspellings of keys that the file lacks: if they were ignored, the command would use another region, account
+    /// or table.
+    fn misspelled(&self) -> impl Iterator<Item = Error> {
+        self.unknown.iter().filter_map(|(line, key)| {
             let meant = keys::misspelled_key(key).filter(|meant| !self.entries.contains_key(meant));
-            if let Some(meant) = meant {
-                return Err(Error::environment(format!(
-                    "{} line {line}: unknown key {key}",
-                    self.display_path.display()
-                ))
-                .with_hint(format!("did you mean {meant}?")));
-            }
-        }
+            let error = Error::environment(format!(
+                "{} line {line}: unknown key {key}",
+                self.display_path.display()
+            ));
 
-        Ok(())
+            Some(error.with_hint(format!("did you mean {}?", meant?)))
+        })
     }
 
     /// The value of `key`. An empty value counts as not set.

@@ -16,6 +16,7 @@ mod confirmation;
 mod copy_file;
 mod credentials;
 mod demo;
+mod described;
 mod endpoint;
 mod file;
 mod inputs;
@@ -39,13 +40,14 @@ use std::path::{Path, PathBuf};
 pub use confirmation::{Answers, Approval, Confirmation, Decision, Prompt};
 pub use copy_file::{CopyFile, CopySide, SideInFile};
 pub use credentials::{Credentials, Secret};
+pub use described::NamedSource;
 pub use endpoint::{Address, Endpoint};
 pub use process::ProcessEnvironment;
 pub(crate) use profile::ProfileSettings;
 pub use question::{Question, QuestionGroup};
 pub use request::{EnvironmentRequest, NO_ENV_NAME};
 pub use resolve::LOCAL_REGION;
-pub(crate) use resolve::UnresolvedEnvironment;
+pub(crate) use resolve::{UnresolvedEnvironment, env_file_problems};
 pub use role::Role;
 pub use sample::Sample;
 pub use source::{Sourced, ValueSource};
@@ -65,7 +67,7 @@ pub struct Environment {
     credentials: Credentials,
     role: Option<Role>,
     account: Option<Sourced<String>>,
-    protected: bool,
+    protected: Sourced<bool>,
     allows_insecure_endpoint: bool,
     sample: Option<Sample>,
 }
@@ -131,7 +133,19 @@ impl Environment {
     /// Whether a write must be confirmed with the name of the table.
     #[must_use]
     pub fn is_protected(&self) -> bool {
-        self.protected
+        self.protected.value
+    }
+
+    /// Why a write must be confirmed with the name of the table, or not.
+    #[must_use]
+    pub fn protection_reason(&self) -> String {
+        protection::reason(&self.name, self.is_local(), &self.protected.source)
+    }
+
+    /// The values that were given, with their sources, in the order of importance. They include no secrets.
+    #[must_use]
+    pub fn sources(&self) -> Vec<NamedSource> {
+        described::sources(self)
     }
 
     /// Whether the environment may be used through a connection without encryption although it is protected.

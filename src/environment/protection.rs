@@ -14,16 +14,25 @@ use super::{Endpoint, Sourced, ValueSource, keys};
 use crate::error::Result;
 use crate::field::Field;
 
-/// Whether the environment `name` is protected.
-pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bool> {
+/// Whether the environment `name` is protected, and the setting that decides it.
+pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<Sourced<bool>> {
+    let set = |setting: Sourced<String>| {
+        Ok(Sourced {
+            value: yes_or_no(&setting)?,
+            source: setting.source,
+        })
+    };
     // The file belongs to one environment, so it may also remove protection.
     if let Some(setting) = inputs.in_file(keys::PROTECTED) {
-        return yes_or_no(&setting);
+        return set(setting);
     }
 
     let by_default = by_default(name, local);
     let Some(setting) = inputs.in_process(keys::PROTECTED)? else {
-        return Ok(by_default);
+        return Ok(Sourced {
+            value: by_default,
+            source: ValueSource::Default,
+        });
     };
 
     let wanted = yes_or_no(&setting)?;
@@ -37,7 +46,21 @@ pub(crate) fn resolve(inputs: &Inputs<'_>, name: &str, local: bool) -> Result<bo
         )));
     }
 
-    Ok(wanted)
+    set(setting)
+}
+
+/// Why an environment is protected or not, in words.
+pub(crate) fn reason(name: &str, local: bool, source: &ValueSource) -> String {
+    match source {
+        ValueSource::File { path, line, key } => format!("{key} in {} line {line}", path.display()),
+        ValueSource::Default if is_production(name) => "its name is one of production".to_owned(),
+        ValueSource::Default if local => "the endpoint is local".to_owned(),
+        ValueSource::Default if is_for_tests(name) => {
+            "its name is one of development or tests".to_owned()
+        }
+        ValueSource::Default => "the endpoint is not local".to_owned(),
+        source => source.to_string(),
+    }
 }
 
 /// The source of `LOCAL_AWS_ENDPOINT`, which is meant for local engines, if it names the endpoint of a production environment.

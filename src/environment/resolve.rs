@@ -44,10 +44,7 @@ impl<'a> UnresolvedEnvironment<'a> {
         check_flags(request)?;
         let name = request.environment_name();
         let located = locate_file(request, name)?;
-        let keys = request
-            .side
-            .as_ref()
-            .map_or(KeySet::Environment, |side| side.side.keys());
+        let keys = key_set(request);
         let file = located
             .as_ref()
             .map(|found| match found.built_in {
@@ -140,6 +137,22 @@ impl Environment {
     ) -> Result<Self> {
         UnresolvedEnvironment::read(request, process)?.resolve(None)
     }
+}
+
+/// Every problem of the env file of the requested environment; empty if it cannot be found.
+pub(crate) fn env_file_problems(request: &EnvironmentRequest) -> Vec<Error> {
+    let keys = key_set(request);
+    match locate_file(request, request.environment_name()) {
+        Ok(Some(found)) if found.built_in.is_none() => {
+            EnvFile::problems(&found.path, &found.display_path, keys)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn key_set(request: &EnvironmentRequest) -> KeySet {
+    let side = request.side.as_ref();
+    side.map_or(KeySet::Environment, |side| side.side.keys())
 }
 
 /// The env file of the requested environment, if it has one.

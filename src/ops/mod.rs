@@ -12,6 +12,7 @@ mod collision_detector;
 mod compare;
 pub mod copy;
 mod cost;
+pub mod doctor;
 mod dry_run;
 pub mod dump;
 #[cfg_attr(
@@ -69,7 +70,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::schema::TableSchema;
 use crate::similar::did_you_mean;
-use crate::store::Reader;
+use crate::store::{Reader, StoreOptions};
 
 /// The parts of a table that an operation transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +96,20 @@ impl ContentScope {
     pub fn includes_items(self) -> bool {
         self != Self::SchemaOnly
     }
+}
+
+/// Opens the environment's DynamoDB. A new database of the embedded engine is filled from the environment's sample.
+///
+/// # Errors
+/// See [`Reader::open`]; the sample cannot be loaded.
+pub async fn open(environment: &Environment, options: StoreOptions) -> Result<Reader> {
+    #[cfg(feature = "embedded")]
+    let options = StoreOptions {
+        database: sample::load(environment, options.missing_database).await?,
+        ..options
+    };
+
+    Box::pin(Reader::open(environment, options)).await
 }
 
 /// Runs blocking work on a thread for it. If the thread panics, the error names the work with `name`.

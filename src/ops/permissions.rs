@@ -173,6 +173,11 @@ impl Permissions {
         }
     }
 
+    /// The actions.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// The policy that allows these actions on these tables, which are names or patterns. What the environment does not say, such as
     /// the account, is not restricted.
     #[must_use]
@@ -243,7 +248,7 @@ impl Permissions {
 }
 
 /// The IAM action of an operation.
-fn action(operation: Operation) -> String {
+pub(crate) fn action(operation: Operation) -> String {
     let service = match operation.service {
         SettingService::DynamoDb | SettingService::DynamoDbStreams => "dynamodb",
         SettingService::ApplicationAutoScaling => "application-autoscaling",

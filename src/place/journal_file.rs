@@ -8,6 +8,7 @@
 //! directory if nothing can be created there. Next to a dump, a file that does not begin like a
 //! journal belongs to the user: it is neither read nor replaced.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use super::digest::hex_sha256;
 use super::local::files::{
     Access, create_folders, io_error, open_partial, remove_file, replace_file, sync_folder,
 };
+use super::local::folders::entries;
 use super::local::lock::{FileLock, LockFailure, acquire_at, is_lock_file};
 use super::local::names::{JOURNAL_SUFFIX, LOCK_SUFFIX, PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
@@ -100,12 +102,48 @@ impl JournalFile {
         }
     }
 
+    /// The journals and locks in the state directory, by name.
+    ///
+    /// # Errors
+    /// It exists and cannot be read.
+    pub(crate) fn all_in(state_dir: &Path) -> Result<Vec<Self>> {
+        let found = match entries(state_dir) {
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            found => found.map_err(|error| io_error("read the folder", state_dir, error))?,
+        };
+
+        let mut names = BTreeSet::new();
+        for entry in found {
+            let name = entry
+                .map_err(|error| io_error("read the folder", state_dir, error))?
+                .name;
+            // The names of state files are text.
+            let name = name.to_str().and_then(|name| {
+                name.strip_suffix(JOURNAL_SUFFIX)
+                    .or_else(|| name.strip_suffix(LOCK_SUFFIX))
+            });
+            names.extend(name.map(ToOwned::to_owned));
+        }
+
+        Ok(names
+            .iter()
+            .map(|name| Self::in_state_dir(state_dir, name))
+            .collect())
+    }
+
     /// The lock file that a process holds, and a description of the process. Creates nothing.
     #[must_use]
     pub fn holder(&self) -> Option<(&Path, String)> {
         self.places
             .iter()
             .find_map(|place| Some((place.lock.as_path(), FileLock::holder(&place.lock)?)))
+    }
+
+    /// A description of the process that left a lock file when it was killed.
+    pub(crate) fn left_by(&self) -> Option<String> {
+        self.places
+            .iter()
+            .find_map(|place| FileLock::left_by(&place.lock))
     }
 
     /// Whether there is a journal of any version, or a lock file, held or not.
@@ -323,6 +361,13 @@ impl JournalPlace {
     fn folder(&self) -> &Path {
         self.journal.parent().unwrap_or(&self.journal)
     }
+}
+
+/// Whether a folder does not exist, or cannot exist because a file has the name of one above it.
+fn is_missing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// The first line of a journal with this content.

@@ -122,6 +122,7 @@ impl BackedUpTable {
                 _ => Captured::NotCaptured {
                     reason: REASON.to_owned(),
                     is_unsupported: false,
+                    is_denied: false,
                 },
             };
             captured.into_value()

@@ -70,6 +70,7 @@ fn into_captured(value: SectionResult) -> Captured {
         Ok(None) => Captured::Nothing,
         Err(error) => Captured::NotCaptured {
             is_unsupported: error.is_unsupported_operation(),
+            is_denied: error.is_access_denied(),
             reason: error
                 .code_and_message()
                 .chars()

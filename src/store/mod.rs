@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod compression;
 mod control;
+pub(crate) mod diagnosis;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod endpoint_kind;

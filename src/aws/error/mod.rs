@@ -87,6 +87,11 @@ impl RequestError {
         }
     }
 
+    /// A host that cannot be resolved or connected to.
+    pub(super) fn no_connection(cause: std::io::Error) -> Self {
+        Self::new(ErrorClass::Unreachable, "no connection").with_source(cause)
+    }
+
     /// A response that arrived damaged or incomplete.
     pub(crate) fn damaged_response(message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Transient, message)

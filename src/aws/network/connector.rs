@@ -97,6 +97,43 @@ impl Network {
 
         (!is_near).then_some(proxy)
     }
+
+    /// How requests to `url` travel.
+    pub(in crate::aws) fn route(&self, url: &str) -> Route {
+        if let Some(proxy) = self.proxy_for(url) {
+            return Route::Proxy {
+                name: proxy.to_string(),
+                address: proxy.address().to_owned(),
+            };
+        }
+
+        let proxies = self.0.proxies.as_ref();
+        match proxies.and_then(|proxies| proxies.for_scheme(url)) {
+            Some(proxy) => Route::AroundProxy(proxy.to_string()),
+            None => Route::Direct,
+        }
+    }
+
+    /// Where the trusted CA certificates come from.
+    pub(in crate::aws) fn trusted(&self) -> String {
+        self.0.trusted.source()
+    }
+}
+
+/// How requests to a host travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// No proxy is named.
+    Direct,
+    /// Through a proxy.
+    Proxy {
+        /// The proxy and the variable that names it.
+        name: String,
+        /// Host and port.
+        address: String,
+    },
+    /// The host is near, or `NO_PROXY` excludes it from this proxy.
+    AroundProxy(String),
 }
 
 /// Whether a proxy would reach another machine under this address: loopback, and link-local addresses, where EC2 and ECS offer

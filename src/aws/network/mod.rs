@@ -15,5 +15,7 @@ mod url;
 mod zone;
 
 pub(super) use connector::Network;
+pub(crate) use connector::Route;
 pub(super) use failure::{FailureKind, NetworkFailure};
+pub(super) use url::{address, bare_host};
 pub(super) use zone::zone_hint;

@@ -63,15 +63,21 @@ impl Proxies {
 
     /// The proxy for requests to `url`.
     pub(super) fn for_url(&self, url: &str) -> Option<&Proxy> {
+        let proxy = self.for_scheme(url)?;
+        let is_included = self.included.intercept(&url.parse().ok()?).is_some();
+
+        is_included.then_some(proxy)
+    }
+
+    /// The proxy for requests to URLs like `url`, whether or not the host is excluded.
+    pub(super) fn for_scheme(&self, url: &str) -> Option<&Proxy> {
         let proxy = if is_https(url) {
             &self.https
         } else {
             &self.http
         };
-        let proxy = proxy.as_ref()?;
 
-        let is_included = self.included.intercept(&url.parse().ok()?).is_some();
-        is_included.then_some(proxy)
+        proxy.as_ref()
     }
 }
 
@@ -120,6 +126,11 @@ impl Proxy {
             is_tls: scheme == "https",
             config,
         }
+    }
+
+    /// Host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The settings for a connection.

@@ -1,6 +1,7 @@
 //! The certificate authorities (CAs) that are trusted: those of this machine, or those in a bundle that replaces them.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -31,7 +32,11 @@ pub(super) enum TrustedCas {
     /// Those of this machine, or in `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     System,
     /// These PEM certificates instead, as the AWS CLI does it.
-    Bundle(Vec<String>),
+    Bundle {
+        certificates: Vec<String>,
+        /// The setting that names them, and their file.
+        source: String,
+    },
 }
 
 impl TrustedCas {
@@ -51,6 +56,17 @@ impl TrustedCas {
         }
     }
 
+    /// Where the certificates come from: `AWS_CA_BUNDLE, /etc/ca.pem`.
+    pub(super) fn source(&self) -> String {
+        match self {
+            Self::System => match system_variable() {
+                Some((key, path)) => format!("{key}, {}", Path::new(&path).display()),
+                None => "the CA certificates of this machine".to_owned(),
+            },
+            Self::Bundle { source, .. } => source.clone(),
+        }
+    }
+
     /// The settings for TLS.
     ///
     /// # Errors
@@ -61,7 +77,7 @@ impl TrustedCas {
                 (*SYSTEM_CHECK).clone()?;
                 TrustStore::default()
             }
-            Self::Bundle(certificates) => {
+            Self::Bundle { certificates, .. } => {
                 certificates.iter().fold(TrustStore::empty(), |store, pem| {
                     store.with_pem_certificate(pem.as_bytes())
                 })
@@ -120,7 +136,10 @@ fn read_bundle(path: &Path, setting: &str) -> Result<TrustedCas> {
         return Err(error("contains no PEM certificate"));
     }
 
-    Ok(TrustedCas::Bundle(certificates))
+    Ok(TrustedCas::Bundle {
+        certificates,
+        source: format!("{setting}, {}", path.display()),
+    })
 }
 
 /// Whether TLS accepts the certificate as that of an authority. The HTTP client panics at others.
@@ -136,6 +155,13 @@ fn to_pem(certificate: &CertificateDer<'_>) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
+/// The variable that names certificates in place of those of this machine, and its value.
+fn system_variable() -> Option<(&'static str, OsString)> {
+    [SYSTEM_FILE, SYSTEM_FOLDER]
+        .into_iter()
+        .find_map(|key| Some((key, env::var_os(key)?)))
+}
+
 /// Whether this machine has certificates. Reading them takes milliseconds, so it is done once, and only if TLS is used.
 static SYSTEM_CHECK: LazyLock<Result<(), NetworkFailure>> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
@@ -143,10 +169,7 @@ static SYSTEM_CHECK: LazyLock<Result<(), NetworkFailure>> = LazyLock::new(|| {
         return Ok(());
     }
 
-    let variable = [SYSTEM_FILE, SYSTEM_FOLDER]
-        .into_iter()
-        .find_map(|key| Some((key, env::var_os(key)?)));
-    let message = match variable {
+    let message = match system_variable() {
         Some((key, path)) => {
             let path = Path::new(&path);
             let what = if path.exists() {

@@ -3,7 +3,7 @@
 use crate::environment::Address;
 
 /// Host and port of a URL that may have a query.
-pub(super) fn address(url: &str) -> Option<Address> {
+pub(in crate::aws) fn address(url: &str) -> Option<Address> {
     Address::from_url(url.split(['?', '#']).next()?)
 }
 
@@ -14,6 +14,6 @@ pub(super) fn authority(url: &str) -> &str {
 }
 
 /// The host without the brackets of an IPv6 address.
-pub(super) fn bare_host(host: &str) -> &str {
+pub(in crate::aws) fn bare_host(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }

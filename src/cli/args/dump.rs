@@ -45,6 +45,7 @@ const HELP: Help = Help {
   dumpdb orders -e prod                      dump one table to backups/dynamodb/prod/
   dumpdb --init                              create envs/ with files to fill in
   dumpdb -e prod --dry-run                   show what would be read, and the cost
+  dumpdb -e prod --doctor                    find out why a dump does not work
   dumpdb -e prod --all-tables                dump each table into a folder of its own
   dumpdb -e prod --table 'film-*,users'      dump the tables that match
   dumpdb -e prod --list-tables --table 'prod-*'      list tables, with sizes and last dumps
@@ -150,6 +151,11 @@ struct DumpOnlyArgs {
     /// dump, and dump nothing
     #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["format", "compress", "segments", "limit", "expressions", "consistent_read", "max_rcu", "route", "schema_only", "data_only", "strict", "resume", "sample", "condition", "transform", "transform_command", "mask"])]
     list_tables: bool,
+
+    /// Check what this dump needs, change nothing, and say what to do: configuration, connection,
+    /// credentials, tables, permissions, folders
+    #[arg(long, help_heading = heading::CONNECTION, conflicts_with = "list_tables")]
+    doctor: bool,
 }
 
 /// A resolved `dumpdb` command line.
@@ -166,6 +172,8 @@ pub(crate) struct DumpCommand {
     pub(crate) list_with_dumps: Option<PathBuf>,
     /// Items that a dry run shows before and after the transform.
     pub(crate) preview: PreviewOptions,
+    /// Check what the dump needs instead of dumping.
+    pub(crate) doctor: bool,
 }
 
 impl Arguments<DumpCommand> for DumpArgs {
@@ -228,6 +236,7 @@ impl Arguments<DumpCommand> for DumpArgs {
             init: dump.init,
             list_with_dumps,
             preview: self.transform.preview_options(),
+            doctor: dump.doctor,
         })
     }
 }

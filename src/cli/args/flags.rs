@@ -22,6 +22,7 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::NoEnv => "--no-env",
         Field::EnvsDir => "--envs-dir",
         Field::Init => "--init",
+        Field::PrintIamPolicy => "--print-iam-policy",
         Field::Table => "--table",
         Field::Profile => "--profile",
         Field::Region => "--region",

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{dump_set, init, list_tables, policy};
+use super::{doctor, dump_set, init, list_tables, policy};
 use crate::cli::args::DumpCommand;
 use crate::cli::report::CommandOutcome;
 use crate::cli::resume;
@@ -29,6 +29,10 @@ pub(crate) async fn run(command: DumpCommand, session: Session) -> Result<Comman
 
     if command.common.prints_policy() {
         return policy::dump(&command, &session).await;
+    }
+
+    if command.doctor {
+        return doctor::run(&command, &session).await;
     }
 
     match &command.list_with_dumps {

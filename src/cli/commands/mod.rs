@@ -4,6 +4,7 @@ mod compare_set;
 pub(crate) mod copy;
 mod copy_set;
 pub(crate) mod diff;
+mod doctor;
 pub(crate) mod dump;
 mod dump_set;
 mod init;

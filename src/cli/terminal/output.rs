@@ -188,6 +188,55 @@ impl Console {
         write_data(&escaped(lines))
     }
 
+    /// Prints the rows of a result like [`result_lines`](Self::result_lines), wrapped at the width of the terminal. `style_of` is the
+    /// style of the start of a row, with its length in bytes.
+    ///
+    /// # Errors
+    /// Those of [`write_data`].
+    pub(crate) fn result_rows(
+        &self,
+        rows: &Rows,
+        style_of: fn(&str) -> Option<(usize, Style)>,
+    ) -> Result<()> {
+        let is_terminal = io::stdout().is_terminal();
+        let is_styled = !self.options.json && self.options.color.is_on(is_terminal);
+        let width = if is_terminal {
+            Term::stdout().size().1.into()
+        } else {
+            usize::MAX
+        };
+        let styled = |text: &str, end: usize, style: Style| {
+            let start = style.force_styling(true).apply_to(&text[..end]);
+            format!("{start}{}", &text[end..])
+        };
+
+        let mut text = String::new();
+        for line in rows.lines(true, width) {
+            let (line, style) = match line {
+                Line::Heading(heading) => (
+                    heading.to_owned(),
+                    Some((heading.len(), Style::new().bold())),
+                ),
+                Line::Row(row) => {
+                    let style = style_of(&row);
+                    (row, style)
+                }
+            };
+            text.push_str(&match style.filter(|_| is_styled) {
+                Some((end, style)) => styled(&line, end, style),
+                None => line,
+            });
+            text.push('\n');
+        }
+
+        if self.options.json {
+            self.write(&text);
+            return Ok(());
+        }
+
+        write_data(&text)
+    }
+
     /// Prints lines, each with a style.
     pub(crate) fn styled_lines(&self, lines: &[(String, Style)]) {
         let styled = lines.iter().map(|(line, style)| {

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use indicatif::{DecimalBytes, HumanFloatCount};
+use indicatif::HumanFloatCount;
 
-pub(crate) use crate::layout::{count, counted, escape};
+pub(crate) use crate::layout::{bytes, count, counted, escape};
 
 /// Quotes an argument for a shell. The result works in any POSIX shell; control characters and bytes that are not UTF-8 need the
 /// `$'…'` syntax of bash, zsh and ksh.
@@ -83,11 +83,6 @@ pub(crate) fn items(count: u64) -> String {
     counted(count, "item")
 }
 
-/// `512 B`, `1.50 MB`.
-pub(crate) fn bytes(count: u64) -> String {
-    DecimalBytes(count).to_string()
-}
-
 /// A count that may have a fraction: `12,345.5`.
 pub(crate) fn units(count: f64) -> String {
     HumanFloatCount(count).to_string()
@@ -135,7 +130,7 @@ pub(crate) fn rate(items: u64, bytes: u64, seconds: f64) -> Option<String> {
         format!(
             "{} items/s, {}/s",
             count(per_second(items)),
-            DecimalBytes(per_second(bytes))
+            self::bytes(per_second(bytes))
         )
     })
 }

@@ -5,6 +5,7 @@ pub(crate) mod backup_list;
 pub(crate) mod compare_set;
 pub(crate) mod copy_set;
 pub(crate) mod cost;
+pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod format;
 pub(crate) mod plan;

@@ -80,6 +80,7 @@ fn not_captured(sections: &[(Section, Captured)]) -> Vec<NotCaptured> {
         Captured::NotCaptured {
             reason,
             is_unsupported,
+            ..
         } => Some(NotCaptured {
             setting: section.label().to_owned(),
             reason: reason.clone(),

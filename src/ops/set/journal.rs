@@ -231,6 +231,17 @@ impl SetJournal {
     }
 }
 
+/// The restore or copy of several tables in the content of a journal, in words; `None` if it is the journal of something else.
+pub(crate) fn in_words(content: &[u8]) -> Option<String> {
+    let job: SetJob = serde_json::from_slice(content).ok()?;
+    let finished = counted(job.finished.len() as u64, "table");
+
+    Some(format!(
+        "several tables of {} into environment {}, {finished} finished",
+        job.source, job.environment
+    ))
+}
+
 impl SetJob {
     fn discarded(&self, kind: SetKind, reason: &str) -> Option<String> {
         (!self.finished.is_empty()).then(|| {

@@ -4,7 +4,7 @@ pub mod compare;
 pub mod copy;
 pub mod dump;
 pub(crate) mod grouping;
-mod journal;
+pub(crate) mod journal;
 mod list;
 mod mapping;
 mod members;

@@ -200,7 +200,7 @@ impl TableSelection {
     }
 
     /// Whether the names of the existing tables are needed.
-    fn needs_listing(&self) -> bool {
+    pub(crate) fn needs_listing(&self) -> bool {
         self.all || self.include.iter().any(|pattern| !pattern.is_name())
     }
 

@@ -73,6 +73,15 @@ impl FileLock {
         let file = File::open(path).ok()?;
         matches!(is_held(&file), Ok(true)).then(|| holder(&file))
     }
+
+    /// A description of the process that left the lock file when it was killed; `None` if there is no such file, or if the lock
+    /// is held.
+    pub(crate) fn left_by(path: &Path) -> Option<String> {
+        let mut file = open_to_read(path).ok()?;
+        let is_left = matches!(is_held(&file), Ok(false)) && begins_like_a_lock(&mut file);
+
+        (is_left && file.rewind().is_ok()).then(|| holder(&file))
+    }
 }
 
 impl Drop for FileLock {

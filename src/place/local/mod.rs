@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod folders;
+pub(crate) mod inspect;
 pub(crate) mod lock;
 pub(crate) mod names;
 pub(crate) mod sync;

@@ -115,6 +115,8 @@ pub enum Captured {
         reason: String,
         /// Whether the endpoint does not have the operation.
         is_unsupported: bool,
+        /// Whether the credentials lack the permission.
+        is_denied: bool,
     },
 }
 

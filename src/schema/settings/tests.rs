@@ -379,6 +379,7 @@ mod rules {
                 Captured::NotCaptured {
                     reason: "AccessDenied: \"no\"".to_owned(),
                     is_unsupported: false,
+                    is_denied: false,
                 },
             )
         });
@@ -758,6 +759,7 @@ mod calls {
             Captured::NotCaptured {
                 reason: "AccessDenied".to_owned(),
                 is_unsupported: false,
+                is_denied: false,
             },
         )]);
         let body = creation(&unknown, &SettingChoice::default(), false);
@@ -986,6 +988,7 @@ mod documents {
                 Captured::NotCaptured {
                     reason: "denied \"twice\"\n".to_owned(),
                     is_unsupported: false,
+                    is_denied: false,
                 },
             ),
             (section("Tags"), Captured::Nothing),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod credentials;
+mod doctor;
 mod environments;
 mod first_use;
 mod list_tables;

@@ -389,6 +389,34 @@ fn the_printed_policy_of_each_command_is_enough() {
 
 #[test]
 #[ignore = "needs ministack with AUTH=true; .ci/run engines"]
+fn the_doctor_names_each_read_action_that_is_missing() {
+    let stage = Stage::new();
+    add_settings(&stage);
+    let dumping = documented()["dumpdb"].all();
+    let project = stage.project(&stage.user(&dumping));
+    let done = project.dumpdb(["--doctor"]).exits(0);
+    assert!(
+        done.output().contains("dynamodb:Scan are allowed"),
+        "{done}"
+    );
+
+    for action in &dumping {
+        // The table is not encrypted with a key of its own, and the engine does not check policies for auto scaling.
+        if !action.starts_with("dynamodb:") {
+            continue;
+        }
+
+        stage.sign_in(&project, &stage.user(&without(&dumping, action)));
+        let is_needed = ["dynamodb:DescribeTable", "dynamodb:Scan"].contains(&action.as_str());
+        let done = project
+            .dumpdb(["--doctor", "--quiet"])
+            .exits(if is_needed { 10 } else { 0 });
+        assert!(done.output().contains(action), "{action}: {done}");
+    }
+}
+
+#[test]
+#[ignore = "needs ministack with AUTH=true; .ci/run engines"]
 fn an_action_that_is_not_allowed_is_named() {
     let stage = Stage::new();
     add_settings(&stage);

@@ -6,11 +6,12 @@ use std::path::Path;
 use super::layers::{lines_without_tests, module_path, sources};
 
 /// Commands of other programs, which have flags of their own.
-const OTHER_PROGRAMS: [&str; 5] = [
+const OTHER_PROGRAMS: [&str; 6] = [
     "aws configure ",
     "aws dynamodb ",
     "aws sso ",
     "aws sts ",
+    "docker run ",
     "jq --",
 ];
 

@@ -36,5 +36,6 @@ pub(crate) fn assert_output(name: &str, run: &Run) {
     );
     settings.add_filter(r"Resume with: \S*/(dumpdb|restoredb)", "Resume with: $1");
     settings.add_filter(r"process \d+ on \S+", "process [pid]");
+    settings.add_filter(r"Free space( +)[\d.]+ [kMGTP]?B", "Free space$1[free]");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
