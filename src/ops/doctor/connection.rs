@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::report::{CheckGroup, Checks, GroupChecks};
 use crate::environment::Address;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::diagnosis::{RequestPath, Route, ServerAnswer, addresses, connect};
 
 /// Difference of the clocks above which AWS rejects signatures
@@ -63,6 +63,11 @@ pub(super) async fn check(checks: &mut Checks, path: &RequestPath) -> bool {
             true
         }
         Err(error) => {
+            // Without an answer in time, the endpoint is not reachable.
+            let error = match error.kind() {
+                ErrorKind::Failed => error.of_kind(ErrorKind::NotFound),
+                _ => error,
+            };
             group.problem(name, &error);
             false
         }

@@ -1,6 +1,7 @@
 //! `dumpdb --doctor`: every kind of failure is a row that says what to do, and nothing is changed.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 
 use serde_json::Value;
 
@@ -135,6 +136,17 @@ fn a_closed_port_is_a_problem_and_what_depends_on_it_is_skipped() {
     let skipped = checks(&done, "All");
     assert_eq!(skipped.len(), 2, "{skipped:?}");
     assert_eq!(done.report()["outcome"], "failed");
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for() {
+    // Connections are accepted by the system.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let address = listener.local_addr().expect("a bound listener");
+    let project = Project::empty().environment("dev", &format!("http://{address}"), "films");
+    let done = doctor(&project, &[], &[]).exits(11);
+    has(&done, "Port", "ok", "accepts connections");
+    has(&done, "HTTP", "problem", "timed out");
 }
 
 #[test]
