@@ -79,7 +79,9 @@ pub(crate) fn resolve_path(path: &Path) -> Result<PathBuf> {
 pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
     let entries = match entries(target) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TargetContents::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(contents_of_absent(target));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(Error::usage(format!("`{}` is a file, not a folder", target.display())).with_hint(
                 format!("choose another {target}; for a single file, choose a name such as *.jsonl, *.jsonl.gz or *.jsonl.zst", target = Field::Target),
@@ -111,7 +113,7 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
     }
 
     if !holds_dump {
-        return Ok(TargetContents::Empty);
+        return Ok(unpublished_dump(target).unwrap_or(TargetContents::Empty));
     }
 
     let path = target.join(METADATA_FILE);
@@ -124,8 +126,23 @@ pub(crate) fn inspect_target(target: &Path) -> Result<TargetContents> {
         Some(MetadataFile::Newer(version)) => {
             Err(newer_format(&path.display().to_string(), version))
         }
-        Some(MetadataFile::Foreign(_)) | None => Ok(TargetContents::Dump(None)),
+        Some(MetadataFile::Foreign(_)) | None => {
+            Ok(unpublished_dump(target).unwrap_or(TargetContents::Dump(None)))
+        }
     }
+}
+
+/// Contents of a target that does not exist. What was finished before its run ended between two renames counts as being there.
+fn contents_of_absent(target: &Path) -> TargetContents {
+    if let Some(UnpublishedSet { manifest, .. }) = find_unpublished_set(target) {
+        return TargetContents::Set(Box::new(manifest));
+    }
+
+    unpublished_dump(target).unwrap_or(TargetContents::Absent)
+}
+
+fn unpublished_dump(target: &Path) -> Option<TargetContents> {
+    find_unpublished(target).map(|dump| TargetContents::Dump(Some(Box::new(dump.metadata))))
 }
 
 fn not_a_dump(target: &Path, entry: &Path) -> Error {
@@ -156,6 +173,28 @@ pub(crate) fn partial_folders(target: &Path) -> impl Iterator<Item = PathBuf> {
         .chain([target.join(PARTIAL_SUFFIX)])
 }
 
+/// A finished set that was to replace a dump of one table, and was not published before its run ended.
+#[derive(Debug)]
+pub(crate) struct UnpublishedSet {
+    /// The folder in which it was written.
+    pub(crate) partial: PathBuf,
+    /// Its manifest, which lists no table as missing.
+    pub(crate) manifest: SetManifest,
+}
+
+/// Finds a finished set that was not published: the dump that it replaces has been renamed already. `target` is resolved.
+pub(crate) fn find_unpublished_set(target: &Path) -> Option<UnpublishedSet> {
+    if fs::symlink_metadata(target).is_ok() {
+        return None;
+    }
+
+    let partial = sibling(target, PARTIAL_SUFFIX)?;
+    fs::symlink_metadata(&partial).ok()?;
+    let manifest = SetManifest::read(&partial).ok()??;
+
+    (!manifest.is_unfinished()).then_some(UnpublishedSet { partial, manifest })
+}
+
 /// Finds a finished dump that was not published. None is searched for if the target has one, or a set.
 pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
     let has = |name: &str| fs::symlink_metadata(target.join(name)).is_ok();
@@ -163,7 +202,9 @@ pub(crate) fn find_unpublished(target: &Path) -> Option<UnpublishedDump> {
         return None;
     }
 
-    partial_folders(target).find_map(|partial| {
+    // Usually there is none, which one call tells.
+    let mut partials = partial_folders(target).filter(|path| fs::symlink_metadata(path).is_ok());
+    partials.find_map(|partial| {
         let document = read_document(&partial.join(METADATA_FILE)).ok()??;
         let Ok(MetadataFile::Own(metadata)) = parse(&document, "") else {
             return None;

@@ -11,12 +11,14 @@
 //!   removed, the finished dump in `.partial` counts. Then its files are moved one by one, metadata
 //!   last.
 //!
-//! [`find_unpublished`] finds the finished dump after a crash: readers read it, and the next writer
-//! publishes it first.
+//! [`find_unpublished`] and [`find_unpublished_set`] find what was finished before a crash: readers
+//! read it, and the next writer publishes it first.
 
 use std::path::{Path, PathBuf};
 
-use super::folder::{UnpublishedDump, find_unpublished, partial_folders};
+use super::folder::{
+    UnpublishedDump, UnpublishedSet, find_unpublished, find_unpublished_set, partial_folders,
+};
 use super::format::{METADATA_FILE, OLD_SUFFIX, dump_file_names};
 use super::removal::remove_dump;
 use super::set::manifest::SET_FILE;
@@ -88,23 +90,32 @@ pub(crate) fn create_partial_folder(target: &Path, access: Access) -> Result<Pat
     Ok(inside)
 }
 
-/// Cleans up after a crashed run: publishes a finished dump, removes an unfinished one. The caller
-/// holds the lock.
-pub(crate) fn recover(target: &Path) -> Result<()> {
-    if let Some(UnpublishedDump { partial, metadata }) = find_unpublished(target) {
+/// Publishes a dump or a set that a crashed run has finished. The caller holds the lock.
+pub(crate) fn publish_finished(target: &Path) -> Result<()> {
+    let strategy = if let Some(UnpublishedSet { partial, .. }) = find_unpublished_set(target) {
+        rename_in(target, &partial)
+    } else if let Some(UnpublishedDump { partial, metadata }) = find_unpublished(target) {
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
-        let strategy = if target.exists() {
+        if target.exists() {
             move_in(target, &partial, &names)
         } else {
             rename_in(target, &partial)
-        };
+        }
+    } else {
+        return Ok(());
+    };
 
-        strategy
-            .steps
-            .iter()
-            .chain(&strategy.cleanup)
-            .try_for_each(PublishStep::run)?;
-    }
+    strategy
+        .steps
+        .iter()
+        .chain(&strategy.cleanup)
+        .try_for_each(PublishStep::run)
+}
+
+/// Cleans up after a crashed run: publishes a finished dump, removes an unfinished one. The caller
+/// holds the lock.
+pub(crate) fn recover(target: &Path) -> Result<()> {
+    publish_finished(target)?;
 
     for partial in partial_folders(target) {
         match std::fs::symlink_metadata(&partial) {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Rows;
 use crate::ops::dump::{DumpPlan, InterruptedDump};
 use crate::ops::guard;
+use crate::ops::set::InterruptedSet;
 
 const FLAG: &str = "--resume";
 
@@ -99,6 +100,24 @@ pub(crate) async fn offer_resume(
 
     session.progress.end();
     let question = guard::resume_question("dump", interrupted.items);
+    prompt::ask_yes_no(&session.console, &question, &session.cancel).await
+}
+
+/// Asks whether to resume an interrupted `job` of several tables, if one was found.
+///
+/// # Errors
+/// The prompt is cancelled.
+pub(crate) async fn ask_for_set(
+    job: &str,
+    found: Option<InterruptedSet>,
+    session: &Session,
+) -> Result<bool> {
+    let Some(found) = found else {
+        return Ok(false);
+    };
+
+    session.progress.end();
+    let question = guard::resume_set_question(job, &found);
     prompt::ask_yes_no(&session.console, &question, &session.cancel).await
 }
 

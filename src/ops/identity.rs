@@ -136,7 +136,8 @@ impl Server {
     /// The same server as `localhost` if its host name is an alias of this machine.
     async fn without_alias(self) -> Self {
         match self {
-            Self::Address { host, port } => {
+            // Every loopback address is named so; asking the resolver would change nothing.
+            Self::Address { host, port } if host != "localhost" => {
                 let found = addresses(&host, port).await.unwrap_or_default();
                 let is_this_machine = found.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST));
                 let host = if is_this_machine {

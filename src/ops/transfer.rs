@@ -74,7 +74,7 @@ pub(crate) struct Transfer<'a> {
 
 impl Transfer<'_> {
     /// Passes chunks to the sink until the stream ends, and waits until all of them are settled. After a failure or an interruption,
-    /// stops the sink. In any case, saves the progress at the end.
+    /// stops the sink. Saves the progress at the end, unless the transfer was short and has succeeded.
     ///
     /// # Errors
     /// The first failure of the sink or the source; [`ErrorKind::Interrupted`] if the sink could then be stopped.
@@ -83,6 +83,10 @@ impl Transfer<'_> {
         chunks: &mut ChunkStream<P>,
         sink: &mut K,
     ) -> Result<()> {
+        if let Some(journal) = &mut self.journal {
+            journal.begin_transfer();
+        }
+
         let result = self.run_until_end(chunks, sink).await;
         let result = match result {
             Ok(()) => {
@@ -92,7 +96,16 @@ impl Transfer<'_> {
             Err(error) => Err(self.stop(error, chunks, sink).await),
         };
 
-        let saved = self.save(sink).await;
+        let is_saved = result.is_err()
+            || self
+                .journal
+                .as_ref()
+                .is_some_and(|journal| journal.is_worth_saving());
+        let saved = if is_saved {
+            self.save(sink).await
+        } else {
+            Ok(())
+        };
         if let Some(journal) = self.journal {
             journal.wait().await;
         }

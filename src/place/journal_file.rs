@@ -18,7 +18,7 @@ use super::local::files::{
     Access, create_folders, io_error, open_partial, remove_file, replace_file, sync_folder,
 };
 use super::local::folders::entries;
-use super::local::lock::{FileLock, LockFailure, acquire_at, is_lock_file};
+use super::local::lock::{FileLock, LeftoverMeaning, LockFailure, acquire_at, is_lock_file};
 use super::local::names::{JOURNAL_SUFFIX, LOCK_SUFFIX, PARTIAL_SUFFIX, sibling, state_name};
 use crate::error::{Error, Result};
 use crate::field::Field;
@@ -31,7 +31,7 @@ const KIND: &[u8] = b"dynadump journal ";
 const HEAD: &str = "dynadump journal 1 ";
 
 /// Length of a digest in hexadecimal digits.
-const DIGEST_LEN: usize = 64;
+pub(super) const DIGEST_LEN: usize = 64;
 
 /// The lock and the journal of one job. There may be several places for them, in order of
 /// preference.
@@ -46,6 +46,7 @@ struct JournalPlace {
     journal: PathBuf,
     /// Whether it is in the state directory, where no other program creates files.
     is_in_state_dir: bool,
+    leftover: LeftoverMeaning,
 }
 
 /// Reasons why the lock could not be taken.
@@ -77,11 +78,13 @@ impl JournalFile {
             lock,
             journal,
             is_in_state_dir: false,
+            leftover: LeftoverMeaning::WasKilled,
         });
         let in_state = state_dir.map(|dir| JournalPlace {
             lock: dir.join(state_name(target, LOCK_SUFFIX)),
             journal: dir.join(state_name(target, JOURNAL_SUFFIX)),
             is_in_state_dir: true,
+            leftover: LeftoverMeaning::WasKilled,
         });
 
         Self {
@@ -98,6 +101,7 @@ impl JournalFile {
                 lock: path(LOCK_SUFFIX),
                 journal: path(JOURNAL_SUFFIX),
                 is_in_state_dir: true,
+                leftover: LeftoverMeaning::Nothing,
             }],
         }
     }
@@ -177,12 +181,10 @@ impl JournalFile {
     /// [`Damaged`](crate::error::ErrorKind::Damaged) for one that is damaged or of another version;
     /// an I/O error.
     pub fn read(&self) -> Result<Option<Vec<u8>>> {
-        let Some(path) = self.existing_path() else {
+        let Some((path, mut document)) = self.read_document()? else {
             return Ok(None);
         };
 
-        // A longer file is not read whole: without its end, its digest does not match.
-        let mut document = read_start(path, JOURNAL_BYTES + 1)?;
         let content = document.split_off((HEAD.len() + DIGEST_LEN + 1).min(document.len()));
         if document != head(&content).as_bytes() {
             return Err(Error::damaged(format!(
@@ -192,6 +194,18 @@ impl JournalFile {
         }
 
         Ok(Some(content))
+    }
+
+    /// Reads the journal without checking it, if there is one.
+    pub(super) fn read_document(&self) -> Result<Option<(&Path, Vec<u8>)>> {
+        let Some(path) = self.existing_path() else {
+            return Ok(None);
+        };
+
+        // A longer file is not read whole: without its end, its digest does not match.
+        let document = read_start(path, JOURNAL_BYTES + 1)?;
+
+        Ok(Some((path, document)))
     }
 
     /// Takes the lock at the first place where its file can be created.
@@ -233,6 +247,12 @@ impl LockedJournal {
     /// It is too long, or no place for it can be written: the error of the first.
     pub fn write(&self, content: &[u8]) -> Result<()> {
         let document = [head(content).as_bytes(), content].concat();
+
+        self.write_document(&document).map(drop)
+    }
+
+    /// Replaces the journal, its head included. Returns its path.
+    pub(super) fn write_document(&self, document: &[u8]) -> Result<PathBuf> {
         if document.len() > JOURNAL_BYTES {
             return Err(Error::failed("the journal is too long").with_hint(format!(
                 "choose fewer {segments}",
@@ -242,8 +262,8 @@ impl LockedJournal {
 
         let mut refusal = None;
         for place in self.file.places.iter().filter(|place| place.is_usable()) {
-            match place.write(&document) {
-                Ok(()) => return Ok(()),
+            match place.write(document) {
+                Ok(()) => return Ok(place.journal.clone()),
                 Err(error) => refusal = refusal.or(Some(error)),
             }
         }
@@ -257,7 +277,29 @@ impl LockedJournal {
     /// # Errors
     /// An I/O error.
     pub fn remove(&self) -> Result<()> {
+        self.remove_unsynced()?;
+        self.sync_removals()
+    }
+
+    /// Removes the journal. The removal is durable after [`sync_removals`](Self::sync_removals) of any
+    /// journal in the same folder, or when the next one is written there.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn remove_unsynced(&self) -> Result<()> {
         self.file.places.iter().try_for_each(JournalPlace::remove)
+    }
+
+    /// Makes the removal of journals durable.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub fn sync_removals(&self) -> Result<()> {
+        // Even if there was none: a process that removed it may have been killed before it synced.
+        let folders = self.file.places.iter().map(JournalPlace::folder);
+        folders
+            .filter(|folder| folder.is_dir())
+            .try_for_each(sync_folder)
     }
 
     /// Whether an earlier holder left its lock file; see [`FileLock::was_left`].
@@ -286,7 +328,7 @@ impl JournalPlace {
             create_folders(self.folder(), Access::Private).map_err(LockRefusal::NoPlace)?;
         }
 
-        acquire_at(&self.lock).map_err(|failure| {
+        acquire_at(&self.lock, self.leftover).map_err(|failure| {
             let error = match failure {
                 LockFailure::Held(holder) => {
                     let lock = self.lock.clone();
@@ -350,8 +392,7 @@ impl JournalPlace {
             remove_file(&self.journal)?;
         }
 
-        // Even if there was none: a process that removed it may have been killed before it synced.
-        sync_folder(self.folder())
+        Ok(())
     }
 
     fn partial(&self) -> Option<PathBuf> {
@@ -371,7 +412,7 @@ fn is_missing(error: &std::io::Error) -> bool {
 }
 
 /// The first line of a journal with this content.
-fn head(content: &[u8]) -> String {
+pub(super) fn head(content: &[u8]) -> String {
     format!("{HEAD}{}\n", hex_sha256(content))
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod digest;
 pub(crate) mod hash_thread;
 pub(crate) mod hashing;
 mod journal_file;
+mod journal_lines;
 pub(crate) mod local;
 pub(crate) mod output;
 pub(crate) mod part;
@@ -17,6 +18,7 @@ pub(crate) mod side_files;
 
 pub use compression::Compression;
 pub use journal_file::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
+pub use journal_lines::{JournalLines, RecordedLines};
 pub use local::files::{Access, replace_file};
 pub use local::lock::{FileLock, LockFailure, SharedFileLock};
 pub use side_files::{

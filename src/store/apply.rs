@@ -21,20 +21,16 @@ struct TableArns {
 }
 
 impl Client {
-    /// Calls the operation until it succeeds or is rejected. Returns the table as the response
-    /// describes it, if it does.
+    /// Calls the operation until it succeeds or is rejected. `known` is an earlier description of the
+    /// table. Returns the table as the response describes it, if it does.
     pub(crate) async fn apply(
         &self,
         table: &str,
         call: &SettingCall,
+        known: Option<&TableSchema>,
     ) -> Result<Option<TableSchema>> {
         let operation = call.operation.name;
-        // Most bodies contain no placeholder and need no additional DescribeTable call.
-        let arns = if call.body.contains(TABLE_ARN) || call.body.contains(STREAM_ARN) {
-            self.table_arns(table).await?
-        } else {
-            TableArns::default()
-        };
+        let arns = self.arns_for(table, call, known).await?;
 
         let body = Bytes::from(
             substitute_arns(&call.body, &arns)
@@ -60,6 +56,27 @@ impl Client {
             answer => answer
                 .map(|text| TableSchema::parse(&text).ok())
                 .map_err(|error| self.operation_error(error, table)),
+        }
+    }
+
+    /// The ARNs in the body of a call. That of a stream changes with each stream, so it is looked up.
+    async fn arns_for(
+        &self,
+        table: &str,
+        call: &SettingCall,
+        known: Option<&TableSchema>,
+    ) -> Result<TableArns> {
+        let known = known.and_then(|known| known.description().table_arn.clone());
+        match (
+            call.body.contains(TABLE_ARN),
+            call.body.contains(STREAM_ARN),
+        ) {
+            (false, false) => Ok(TableArns::default()),
+            (true, false) if known.is_some() => Ok(TableArns {
+                table: known,
+                stream: None,
+            }),
+            _ => self.table_arns(table).await,
         }
     }
 

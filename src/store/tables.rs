@@ -12,7 +12,7 @@ use super::retry::Retry;
 use crate::aws::error::{ErrorClass, RequestError};
 use crate::aws::{ApiOperation, ResponseBody};
 use crate::error::{Error, Result};
-use crate::schema::{CreateTable, Setting};
+use crate::schema::{CreateTable, Setting, TableSchema};
 
 /// The next step after a failed `CreateTable`.
 enum CreateDecision {
@@ -35,6 +35,8 @@ pub struct CreatedTable {
     pub refused: Vec<(Setting, String)>,
     /// Why the table lacks the tag of an unfinished restore, if it was requested.
     pub untagged: Option<String>,
+    /// Whether the response says that the table is not ready yet.
+    pub is_creating: bool,
 }
 
 impl Client {
@@ -50,11 +52,16 @@ impl Client {
         let may_have_been_created = AtomicBool::new(false);
         let mut is_reported = false;
         loop {
-            let Err(error) = self
+            let error = match self
                 .create_once(table, &request, &may_have_been_created)
                 .await
-            else {
-                return Ok(created);
+            {
+                Ok(response) => {
+                    let described = TableSchema::parse(&response.text).ok();
+                    created.is_creating = described.is_some_and(|table| !table.is_active());
+                    return Ok(created);
+                }
+                Err(error) => error,
             };
 
             let reason = error.code_and_message();

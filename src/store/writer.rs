@@ -98,14 +98,20 @@ impl Writer {
         self.client().delete_backup(arn).await
     }
 
-    /// Applies one setting. The table may still be `UPDATING` on return. Returns the table as the
-    /// response describes it, if it does.
+    /// Applies one setting. `known` is an earlier description of the table, which saves another. The
+    /// table may still be `UPDATING` on return. Returns the table as the response describes it, if it
+    /// does.
     ///
     /// # Errors
     /// Not confirmed; the endpoint rejects the request.
-    pub async fn apply(&self, table: &str, call: &SettingCall) -> Result<Option<TableSchema>> {
+    pub async fn apply(
+        &self,
+        table: &str,
+        call: &SettingCall,
+        known: Option<&TableSchema>,
+    ) -> Result<Option<TableSchema>> {
         self.check_confirmed(table)?;
-        self.client().apply(table, call).await
+        self.client().apply(table, call, known).await
     }
 
     /// Caps the consumption of the table's write units from now on. The lowest of several caps

@@ -5,29 +5,53 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{MemberDump, SET_FILE, SetManifest, SetMember};
+use crate::backup::folder::{UnpublishedSet, find_unpublished_set, resolve_path};
 use crate::backup::format::METADATA_FILE;
 use crate::error::{Error, Result};
+use crate::place::digest::hex_sha256;
 use crate::place::local::files::io_error;
+use crate::place::local::untrusted::read_document;
 
 /// A set on disk.
 #[derive(Debug, Clone)]
 pub struct DumpSet {
     path: PathBuf,
     manifest: SetManifest,
+    warning: Option<String>,
 }
 
 impl DumpSet {
-    /// Opens a set; `None` if `path` is not a folder with a manifest.
+    /// Opens a set; `None` if `path` is not a folder with a manifest. A set that was finished and not moved to `path` before its run
+    /// ended is opened where it is.
     ///
     /// # Errors
     /// [`Damaged`](crate::error::ErrorKind::Damaged): the manifest was changed after it was written, or is of a newer format; I/O errors.
     pub fn find(path: &Path) -> Result<Option<Self>> {
-        let manifest = SetManifest::read(path)?;
+        if let Some(manifest) = SetManifest::read(path)? {
+            return Ok(Some(Self {
+                path: path.to_owned(),
+                manifest,
+                warning: None,
+            }));
+        }
 
-        Ok(manifest.map(|manifest| Self {
-            path: path.to_owned(),
+        let target = resolve_path(path).ok();
+        let unpublished = target.and_then(|target| find_unpublished_set(&target));
+
+        Ok(unpublished.map(|UnpublishedSet { partial, manifest }| Self {
+            warning: Some(format!(
+                "the set was finished but not moved to its final location; reading it from `{}`",
+                partial.display()
+            )),
+            path: partial,
             manifest,
         }))
+    }
+
+    /// Where the set is, if it is not in its folder.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// The folder of the set.
@@ -71,6 +95,13 @@ impl DumpSet {
             Err(error) => return Err(io_error("open", &folder, error)),
         }
 
+        // The usual case, in which the metadata need not be parsed here.
+        if let Some(listed) = &member.dump
+            && has_metadata(&folder, &listed.metadata_sha256)
+        {
+            return Ok(folder);
+        }
+
         let found = MemberDump::read(&folder, table).map(|(dump, _)| dump);
         match (&member.dump, found) {
             (_, None) => Err(damaged(format!(
@@ -86,6 +117,13 @@ impl DumpSet {
             .with_hint("the dump may have been replaced on its own: check and restore it from its folder, or dump the set again")),
         }
     }
+}
+
+/// Whether the metadata in a folder has this digest.
+fn has_metadata(folder: &Path, sha256: &str) -> bool {
+    let document = read_document(&folder.join(METADATA_FILE)).ok().flatten();
+
+    document.is_some_and(|document| hex_sha256(&document) == sha256)
 }
 
 fn missing(table: &str, member: &SetMember, folder: &Path) -> Error {

@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::manifest::{MemberDump, MemberStatus, SET_FILE, SetManifest, SetMember, assign_folders};
-use crate::backup::folder::{
-    TargetContents, find_unpublished, inspect_target, partial_folders, resolve_path,
-};
+use crate::backup::folder::{TargetContents, inspect_target, partial_folders, resolve_path};
 use crate::backup::format::FORMAT_VERSION;
-use crate::backup::publish::{cannot_replace, publish_set, recover};
+use crate::backup::publish::{cannot_replace, publish_finished, publish_set, recover};
 use crate::backup::removal::remove_dump;
 use crate::backup::write::lock::lock_dump;
 use crate::error::{Error, Result};
@@ -77,22 +75,14 @@ impl SetTarget {
             None => inspect_target(&target)?,
         };
 
-        if let Some(unpublished) = find_unpublished(&target) {
-            return Err(Error::failed(format!(
-                "`{}` contains a finished dump that was not moved to `{}`",
-                unpublished.partial.display(),
-                target.display()
-            ))
-            .with_hint("move that folder elsewhere, then run the command again"));
-        }
-
         let partial = sibling(&target, PARTIAL_SUFFIX);
+        let may_be_resumed = resume && !target.join(SET_FILE).exists();
         let (base, previous) = match (&replaced, partial) {
-            (TargetContents::Set(manifest), _) => (target.clone(), Some((**manifest).clone())),
-            (_, Some(partial)) if resume && partial.join(SET_FILE).exists() => {
+            (_, Some(partial)) if may_be_resumed && partial.join(SET_FILE).exists() => {
                 let previous = SetManifest::read(&partial)?;
                 (partial, previous)
             }
+            (TargetContents::Set(manifest), _) => (target.clone(), Some((**manifest).clone())),
             (TargetContents::Dump(_), Some(partial)) if !is_mount_point(&target) => (partial, None),
             (TargetContents::Dump(_), _) => return Err(cannot_replace("dump", &target)),
             _ => (target.clone(), None),
@@ -169,8 +159,13 @@ impl SetTarget {
         let target = resolve_path(&self.target)?;
         let lock = lock_dump(&target, JournalFile::of_dump(&target, state_dir))?;
 
-        // Inspect again under the lock: another process may have written there in the meantime.
+        // A set that is resumed in `.partial` is published at the end.
         let resume = self.base != self.target && self.previous.is_some();
+        if !resume {
+            publish_finished(&target)?;
+        }
+
+        // Inspect again under the lock: another process may have written there in the meantime.
         let now = Self::inspect(&target, &draft.tables, resume)?;
         if (&now.base, &now.previous, &now.replaced) != (&self.base, &self.previous, &self.replaced)
         {

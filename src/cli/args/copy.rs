@@ -293,11 +293,6 @@ impl CopyCommand {
         tables: &[String],
         selection: &TableSelection,
     ) -> Result<CopySetRequest> {
-        if self.preview.items > 0 {
-            return Err(Error::usage("--show applies to one table")
-                .with_hint("name one table with --table, or omit --show"));
-        }
-
         Ok(CopySetRequest {
             tables: self.mapping.targets(tables)?,
             selection: selection.clone(),

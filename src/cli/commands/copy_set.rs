@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::restore_set;
+use super::{restore_set, set_trial};
 use crate::cli::args::CopyCommand;
 use crate::cli::exit;
 use crate::cli::report::{CommandOutcome, error_report, to_value};
@@ -18,9 +18,10 @@ use crate::cli::text::{self, copy_set};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::copy::SourceStore;
+use crate::ops::guard;
 use crate::ops::restore::RestoreSummary;
-use crate::ops::set::copy::{self, CopyPlan, CopySetPlan, PlannedCopy};
-use crate::ops::set::{SetReporter, TableResult, TableSelection, select};
+use crate::ops::set::copy::{self, CopyPlan, CopySetPlan, CopySetRequest, PlannedCopy};
+use crate::ops::set::{SetReporter, TableResult, TableSelection, TableTrial, select};
 use crate::store::Reader;
 
 /// Copies the selected tables. Failures of tables are part of the outcome.
@@ -37,7 +38,9 @@ pub(super) async fn run(
     let common = &command.common;
     let selecting = Box::pin(select(source.store, source.environment, selection));
     let tables = unless_cancelled(&session.cancel, selecting).await?;
-    let request = command.set_request(&tables, selection)?;
+    let mut request = command.set_request(&tables, selection)?;
+    let target = (&store, environment);
+    request.each.resume |= offer_resume(source, target, &request, command, session).await?;
     let reporter = session.set_reporter();
     let planning = copy::plan(
         source,
@@ -52,7 +55,7 @@ pub(super) async fn run(
     let rows = copy_set::plan(&plan);
     session.show_plan(&rows, &plan.warnings, plan.approval(), common);
     if common.dry_run {
-        return planned(&plan);
+        return dry_run(plan, command, session).await;
     }
 
     let confirmation = prompt::confirm(
@@ -93,6 +96,47 @@ pub(super) async fn run(
     session.console.outcome(&summary);
 
     restore_set::finished(facts, &copied, "copied", resume_hint, session)
+}
+
+/// Asks whether to resume an interrupted copy if the options do not decide it. Without a terminal, the answer is no.
+async fn offer_resume(
+    source: SourceStore<'_>,
+    (store, environment): (&Reader, &Environment),
+    request: &CopySetRequest,
+    command: &CopyCommand,
+    session: &Session,
+) -> Result<bool> {
+    let common = &command.common;
+    let is_open = guard::asks_to_resume_restore(&request.each, &common.answers);
+    if !is_open || common.dry_run || !session.console.can_prompt() {
+        return Ok(false);
+    }
+
+    let searching = copy::find_interrupted(source, store, environment, request);
+    let searching = async { Ok(searching.await) };
+    let found = unless_cancelled(&session.cancel, searching).await?;
+
+    resume::ask_for_set("copy", found, session).await
+}
+
+/// Applies the transform to the items without writing, and reports the results.
+async fn dry_run(
+    plan: CopySetPlan,
+    command: &CopyCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let outcome = planned(&plan)?;
+    if command.request.transform.is_empty() {
+        return Ok(outcome);
+    }
+
+    let tables = plan.tables_to_copy();
+    let (progress, options) = set_trial::start(tables, command.preview, session);
+    let done = |trial: &TableTrial| progress.finished(&trial.table, None);
+    let trials = Box::pin(copy::dry_run(plan, &options, done)).await;
+    progress.end();
+
+    set_trial::finish(outcome, &trials, "target", session)
 }
 
 /// The outcome of a dry run. Tables that cannot be copied decide the exit code.

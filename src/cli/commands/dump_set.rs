@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::set_trial;
 use crate::cli::args::DumpCommand;
 use crate::cli::exit;
 use crate::cli::report::{CommandOutcome, error_report, to_value};
@@ -15,10 +16,13 @@ use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::set;
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::ops::set::dump::{DumpedMember, SetDumpPlan, SetDumpSummary, TableState};
-use crate::ops::set::{SetReporter, TableOutcome, TableResult, TableSelection};
+use crate::ops::guard;
+use crate::ops::set::dump::{
+    DumpedMember, SetDumpPlan, SetDumpRequest, SetDumpSummary, TableState,
+};
+use crate::ops::set::{SetReporter, TableOutcome, TableResult, TableSelection, TableTrial};
 use crate::ops::set::{dump, select};
-use crate::store::MissingDatabase;
+use crate::store::{MissingDatabase, Reader};
 
 /// Dumps the selected tables. Failures of tables are part of the outcome.
 ///
@@ -38,15 +42,17 @@ pub(super) async fn run(
         .await?;
     let selecting = Box::pin(select(&store, environment, selection));
     let tables = unless_cancelled(&session.cancel, selecting).await?;
-    let request = command.set_request(tables);
+    let mut request = command.set_request(tables);
+    request.options.resume |= offer_resume(&store, environment, &request, command, session).await?;
+    let resume = request.options.resume;
     let planning = Box::pin(dump::plan(&store, environment, request, &session.cancel));
     let plan = unless_cancelled(&session.cancel, planning).await?;
 
     let approval = plan.approval();
-    let rows = set::dump_plan(&plan, command.request.content, command.request.resume);
+    let rows = set::dump_plan(&plan, command.request.content, resume);
     session.show_plan(&rows, &plan.warnings, &approval, common);
     if common.dry_run {
-        return planned(&plan);
+        return dry_run(&store, plan, command, session).await;
     }
 
     prompt::confirm(
@@ -80,6 +86,47 @@ pub(super) async fn run(
     session.console.outcome(&text);
 
     finished(&summary, environment)
+}
+
+/// Asks whether to resume an interrupted dump if the options do not decide it. Without a terminal, the answer is no.
+async fn offer_resume(
+    store: &Reader,
+    environment: &Environment,
+    request: &SetDumpRequest,
+    command: &DumpCommand,
+    session: &Session,
+) -> Result<bool> {
+    let common = &command.common;
+    let is_open = guard::asks_to_resume_set_dump(request.options.resume, &common.answers);
+    if !is_open || common.dry_run || !session.console.can_prompt() {
+        return Ok(false);
+    }
+
+    let searching = async { Ok(dump::find_interrupted(store, environment, request).await) };
+    let found = unless_cancelled(&session.cancel, searching).await?;
+
+    resume::ask_for_set("dump", found, session).await
+}
+
+/// Applies the transform to the items without writing a dump, and reports the results.
+async fn dry_run(
+    store: &Reader,
+    plan: SetDumpPlan,
+    command: &DumpCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let outcome = planned(&plan)?;
+    if command.request.transform.is_empty() {
+        return Ok(outcome);
+    }
+
+    let tables = plan.dumps().count() as u64;
+    let (progress, options) = set_trial::start(tables, command.preview, session);
+    let done = |trial: &TableTrial| progress.finished(&trial.table, None);
+    let trials = Box::pin(dump::dry_run(store, plan, &options, done)).await;
+    progress.end();
+
+    set_trial::finish(outcome, &trials, "table", session)
 }
 
 /// The outcome of a dry run. Tables that cannot be dumped decide the exit code.

@@ -15,5 +15,6 @@ pub(crate) mod restore;
 pub(crate) mod restore_set;
 #[cfg(feature = "embedded")]
 pub(crate) mod serve;
+mod set_trial;
 pub(crate) mod verify;
 mod verify_set;

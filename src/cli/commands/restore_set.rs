@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::set_trial;
 use crate::cli::args::RestoreCommand;
 use crate::cli::exit;
 use crate::cli::report::{CommandOutcome, error_report, to_value};
@@ -15,13 +16,15 @@ use crate::cli::terminal::prompt;
 use crate::cli::terminal::set_progress::SetProgress;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::restore_set;
+use crate::environment::Environment;
 use crate::error::{ErrorKind, Result};
+use crate::ops::guard;
 use crate::ops::restore::RestoreSummary;
 use crate::ops::set::restore::{
     MemberPlan, PlannedMember, RestoreSetPlan, RestoreSetRequest, RestoredMember, RestoredTable,
 };
-use crate::ops::set::{self, SetReporter, TableResult};
-use crate::store::MissingDatabase;
+use crate::ops::set::{self, SetReporter, TableResult, TableTrial};
+use crate::store::{MissingDatabase, Reader};
 
 /// Restores a set.
 ///
@@ -29,7 +32,7 @@ use crate::store::MissingDatabase;
 /// The error to print. Tables that cannot be restored are part of the outcome.
 pub(crate) async fn run(
     command: RestoreCommand,
-    request: RestoreSetRequest,
+    mut request: RestoreSetRequest,
     session: Session,
 ) -> Result<CommandOutcome> {
     let common = &command.common;
@@ -38,6 +41,7 @@ pub(crate) async fn run(
     let store = session
         .open(&environment, common, MissingDatabase::InMemory)
         .await?;
+    request.each.resume |= offer_resume(&store, &environment, &request, &command, &session).await?;
     let reporter = session.set_reporter();
     let planning = set::restore::plan(&store, &environment, request, reporter, &session.cancel);
     let plan = unless_cancelled(&session.cancel, Box::pin(planning)).await?;
@@ -45,7 +49,7 @@ pub(crate) async fn run(
     let rows = restore_set::plan(&plan, Utc::now());
     session.show_plan(&rows, &plan.warnings, plan.approval(), common);
     if common.dry_run {
-        return planned(&plan);
+        return dry_run(plan, &command, &session).await;
     }
 
     let confirmation = prompt::confirm(
@@ -86,6 +90,47 @@ pub(crate) async fn run(
     session.console.outcome(&text);
 
     finished(facts, &members, "restored", resume_hint, &session)
+}
+
+/// Asks whether to resume an interrupted restore if the options do not decide it. Without a terminal, the answer is no.
+async fn offer_resume(
+    store: &Reader,
+    environment: &Environment,
+    request: &RestoreSetRequest,
+    command: &RestoreCommand,
+    session: &Session,
+) -> Result<bool> {
+    let common = &command.common;
+    let is_open = guard::asks_to_resume_restore(&request.each, &common.answers);
+    if !is_open || common.dry_run || !session.console.can_prompt() {
+        return Ok(false);
+    }
+
+    let searching = set::restore::find_interrupted(store, environment, request);
+    let searching = async { Ok(searching.await) };
+    let found = unless_cancelled(&session.cancel, searching).await?;
+
+    resume::ask_for_set("restore", found, session).await
+}
+
+/// Applies the transform to the items without writing, and reports the results.
+async fn dry_run(
+    plan: RestoreSetPlan,
+    command: &RestoreCommand,
+    session: &Session,
+) -> Result<CommandOutcome> {
+    let outcome = planned(&plan)?;
+    if command.request.transform.is_empty() {
+        return Ok(outcome);
+    }
+
+    let tables = plan.tables_to_restore();
+    let (progress, options) = set_trial::start(tables, command.preview, session);
+    let done = |trial: &TableTrial| progress.finished(&trial.table, None);
+    let trials = Box::pin(set::restore::dry_run(plan, &options, done)).await;
+    progress.end();
+
+    set_trial::finish(outcome, &trials, "target", session)
 }
 
 /// The outcome of a dry run. Tables that cannot be restored decide the exit code.

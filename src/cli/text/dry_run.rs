@@ -88,7 +88,7 @@ fn outcome_text(trial: &DryRunReport, is_transformed: bool) -> OutcomeText {
 }
 
 /// A diff of an item before and after the transform, with the style of each line.
-fn item_diff(preview: &ItemPreview) -> Vec<(String, Style)> {
+pub(crate) fn item_diff(preview: &ItemPreview) -> Vec<(String, Style)> {
     let (before, after) = (
         one_attribute_per_line(&preview.before),
         preview

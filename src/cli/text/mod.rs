@@ -12,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod restore_set;
 mod scan;
 pub(crate) mod set;
+pub(crate) mod set_trial;
 pub(crate) mod summary;
 pub(crate) mod table_list;
 pub(crate) mod verdict;

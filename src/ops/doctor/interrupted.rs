@@ -49,8 +49,13 @@ fn command(file: &JournalFile) -> Option<InterruptedCommand> {
         });
     };
 
-    let content = file.read().ok().flatten();
-    Some(match content.and_then(|content| in_words(&content)) {
+    let of_one_table = || {
+        file.read()
+            .ok()
+            .flatten()
+            .and_then(|content| in_words(&content))
+    };
+    Some(match journal::in_words(file).or_else(of_one_table) {
         Some(what) => InterruptedCommand {
             what,
             hint: Some(format!("run the same command again with {}", Field::Resume)),
@@ -64,10 +69,6 @@ fn command(file: &JournalFile) -> Option<InterruptedCommand> {
 
 /// The job of a journal in words; `None` if this version cannot read it.
 fn in_words(content: &[u8]) -> Option<String> {
-    if let Some(set) = journal::in_words(content) {
-        return Some(set);
-    }
-
     Some(match Job::parse(content).ok()? {
         Job::Dump(job) => {
             let origin = &job.origin;

@@ -22,7 +22,8 @@ pub(crate) use restore::{
     BoostChange, CheckedSource, RestoreFacts, Resume, TableChanges, Target, restore, stuck,
 };
 pub(crate) use resume::{
-    asks_to_resume_dump, asks_to_resume_restore, discarded_dump, question as resume_question,
+    asks_to_resume_dump, asks_to_resume_restore, asks_to_resume_set_dump, discarded_dump,
+    question as resume_question, set_question as resume_set_question,
 };
 pub(crate) use verify::{ComparedDump, ComparedTables, ComparisonFacts, compare};
 

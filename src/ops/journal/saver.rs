@@ -14,7 +14,7 @@ use crate::field::Field;
 use crate::ops::run_blocking;
 use crate::place::LockedJournal;
 
-/// Time before the first save: short jobs save nothing.
+/// Time before the first save: short transfers save nothing, because a later run repeats them in less time.
 const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum time between two saves, unless one takes longer: how much work an interruption may repeat.
@@ -32,6 +32,9 @@ pub(crate) struct Journal {
     /// Whether this run has committed something.
     is_committed: bool,
     task: Option<JoinHandle<Result<Option<SavedJob>>>>,
+    /// Whether the progress of the transfer was saved.
+    has_saved: bool,
+    /// Start of the transfer until then.
     last_saved: Instant,
     interval: Duration,
     min_interval: Duration,
@@ -59,6 +62,7 @@ impl Journal {
             file,
             is_committed: false,
             task: None,
+            has_saved: false,
             last_saved: Instant::now(),
             interval: FIRST_INTERVAL,
             min_interval,
@@ -122,6 +126,28 @@ impl Journal {
         }
     }
 
+    /// The same, but the caller makes the removal durable before it reports that the job has ended.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub(crate) async fn remove_unsynced(&mut self) -> Result<()> {
+        self.wait().await;
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| file.remove_unsynced())
+    }
+
+    /// Notes that the transfer starts. Until now, the job may have waited for its table.
+    pub(crate) fn begin_transfer(&mut self) {
+        self.has_saved = false;
+        self.last_saved = Instant::now();
+    }
+
+    /// Whether the progress of a transfer that has ended is worth saving, for what the job does afterwards.
+    pub(crate) fn is_worth_saving(&self) -> bool {
+        self.has_saved || self.last_saved.elapsed() >= FIRST_INTERVAL
+    }
+
     /// Whether it is time to save the progress.
     pub(crate) fn is_due(&self) -> bool {
         self.file.is_some()
@@ -138,6 +164,7 @@ impl Journal {
         };
 
         let mut job = self.job.clone();
+        self.has_saved = true;
         self.last_saved = Instant::now();
         self.task = Some(tokio::task::spawn_blocking(move || {
             let started = Instant::now();

@@ -195,7 +195,7 @@ async fn request_billing(
 
     table
         .store
-        .apply(table.name, &call)
+        .apply(table.name, &call, None)
         .await
         .map(|response| BillingRequest::Sent(response.map(Box::new)))
 }

@@ -69,7 +69,8 @@ impl<'a> SettingsApplier<'a> {
             return Ok(());
         }
 
-        let created = self.table.store.reader().describe(self.table.name).await?;
+        // Described when it became ready, which was a moment ago.
+        let created = self.active_table.clone();
         for call in &settings.at_creation {
             let refusal = refused.iter().find(|(setting, _)| *setting == call.setting);
             let accepted = match (refusal, &created) {
@@ -136,7 +137,8 @@ impl<'a> SettingsApplier<'a> {
             return Ok(Accepted::Applied);
         }
 
-        let applied = self.table.store.apply(self.table.name, call).await;
+        let applied = self.table.store.apply(self.table.name, call, Some(table));
+        let applied = applied.await;
         applied
             .map(|_| Accepted::Applied)
             .map_err(|error| one_line(&error))
@@ -241,12 +243,13 @@ impl<'a> SettingsApplier<'a> {
 
     /// Applies one setting and waits until the table is ready for the next.
     async fn apply_call(&self, call: &SettingCall) -> Result<Accepted> {
+        let known = self.active_table.as_ref();
         let response = tokio::select! {
             biased;
             () = self.table.cancel.cancelled() => {
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
             }
-            applied = self.table.store.apply(self.table.name, call) => applied?,
+            applied = self.table.store.apply(self.table.name, call, known) => applied?,
         };
 
         if !call.waits_for_active() {

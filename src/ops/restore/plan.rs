@@ -135,6 +135,9 @@ pub(crate) struct RunState {
     pub(crate) must_be_empty: bool,
     /// The lock of the table by its ID.
     pub(crate) id_lock: Option<LockedJournal>,
+    /// Whether several tables are restored, and the removal of their journals becomes durable at the end. Until then, a power failure
+    /// has the same effect as one just before the removal.
+    pub(crate) is_of_set: bool,
 }
 
 impl fmt::Debug for PreparedRestore {
@@ -158,6 +161,11 @@ impl RestorePlan {
     #[must_use]
     pub fn approval(&self) -> &Approval {
         &self.approval
+    }
+
+    /// Makes this one of several restores. The caller syncs the folder of the journals before it reports that they have ended.
+    pub(crate) fn joins_set(&mut self) {
+        self.prepared.run_state.is_of_set = true;
     }
 
     /// Whether the restore can be [resumed](RestoreRequest::resume) after an interruption.
@@ -411,6 +419,7 @@ impl PreparedRestore {
                 is_tagged,
                 must_be_empty: is_filled && !has_unfinished_items,
                 id_lock: None,
+                is_of_set: false,
             },
             request,
         }

@@ -133,7 +133,7 @@ async fn prepare_table(
 ) -> Result<()> {
     let table = applier.table;
     if ensured.outcome != TableOutcome::Kept {
-        let active_table = table.wait_until_active().await?;
+        let active_table = table.wait_until_ensured(&ensured).await?;
         if let Err(error) = plan.refuse_other_table(&active_table) {
             // The boost was planned for another table: do not touch this one.
             *boost = None;

@@ -248,6 +248,8 @@ impl RestorePlan {
             journal.commit(|job| job.progress = None).await
         } else if self.prepared.keeps_journal {
             Ok(())
+        } else if self.prepared.run_state.is_of_set {
+            journal.remove_unsynced().await
         } else {
             journal.remove().await
         }

@@ -17,6 +17,10 @@ use crate::store::{CreatedTable, Writer};
 
 /// AWS takes seconds to create a table. Most other engines have it at the first look.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause before the first look at a table whose creation takes time, by the response to the request.
+const CREATION_PAUSE: Duration = Duration::from_millis(200);
+
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// Waits of at least this length are reported.
@@ -43,6 +47,8 @@ pub(crate) struct EnsuredTable {
     pub(crate) refused: Vec<(Setting, String)>,
     /// Whether the table was created with the tag of an unfinished restore.
     pub(crate) is_tagged: bool,
+    /// Whether its creation takes time.
+    pub(crate) is_creating: bool,
 }
 
 impl TargetTable<'_> {
@@ -58,6 +64,7 @@ impl TargetTable<'_> {
                 outcome,
                 refused: Vec::new(),
                 is_tagged: false,
+                is_creating: false,
             });
         }
 
@@ -91,6 +98,7 @@ impl TargetTable<'_> {
             outcome,
             refused: without.refused,
             is_tagged: create.is_some() && without.untagged.is_none(),
+            is_creating: without.is_creating,
         })
     }
 
@@ -195,6 +203,18 @@ impl TargetTable<'_> {
             look_again(describe, shows),
         )
         .await
+    }
+
+    /// Waits until the table and its indexes are `ACTIVE` after [`ensure`](Self::ensure).
+    pub(crate) async fn wait_until_ensured(&self, ensured: &EnsuredTable) -> Result<TableSchema> {
+        if ensured.is_creating {
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(wait_interrupted(self.name, "ACTIVE")),
+                () = tokio::time::sleep(CREATION_PAUSE) => {}
+            }
+        }
+
+        self.wait_until_active().await
     }
 
     /// Waits until the table and its indexes are `ACTIVE`.

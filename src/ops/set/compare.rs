@@ -35,7 +35,7 @@ pub struct LiveTables {
 /// What tables are compared with.
 pub enum CompareSource {
     /// The dumps of a set.
-    Set(DumpSet),
+    Set(Box<DumpSet>),
     /// Live tables.
     Tables(Box<LiveTables>),
 }
@@ -61,7 +61,7 @@ pub fn tables_of_set(
     let set = members::open_set(path)?;
     let tables = mapping.targets(&members::select(&set, from_tables)?)?;
 
-    Ok((CompareSource::Set(set), tables))
+    Ok((CompareSource::Set(Box::new(set)), tables))
 }
 
 /// Finds the tables of an environment that are compared.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::grouping::grouped;
+use super::interrupted::InterruptedSet;
 use super::journal::{FinishedTable, OpenSetJournal, SetJournal, SetKind, SetWork};
 use super::mapping::MappedTable;
 use super::reporter::{SetReporter, TableReporter};
 use super::restore::{RestoredMember, RestoredTable};
 use super::runner::{self, RunOptions, TableJob, TableOutcome};
 use super::selection::TableSelection;
+use super::trial::{self, TableTrial, TrialOptions};
 use crate::environment::{Approval, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{counted, names};
@@ -107,8 +109,7 @@ pub async fn plan(
 ) -> Result<CopySetPlan> {
     let place = TableLocation::find(store, environment, "", None).await;
     let source_place = TableLocation::find(source.store, source.environment, "", None).await;
-    let work = work(source.environment, &source_place, &request).await;
-    let journal = SetJournal::find(environment, &place, work, &request.each).await?;
+    let journal = find_journal(source, store, environment, &request).await?;
     let journal = journal.map(Arc::new);
     let shared = Arc::new(Shared {
         source_store: source.store.clone(),
@@ -166,6 +167,31 @@ pub async fn plan(
     plan.share_memory([source.store, store]);
 
     Ok(plan)
+}
+
+/// Finds an interrupted copy that `request` can resume. Errors count as "not found": the plan reports them.
+pub async fn find_interrupted(
+    source: SourceStore<'_>,
+    store: &Reader,
+    environment: &Environment,
+    request: &CopySetRequest,
+) -> Option<InterruptedSet> {
+    let journal = find_journal(source, store, environment, request).await;
+
+    journal.ok()??.interrupted(&request.tables)
+}
+
+async fn find_journal(
+    source: SourceStore<'_>,
+    store: &Reader,
+    environment: &Environment,
+    request: &CopySetRequest,
+) -> Result<Option<SetJournal>> {
+    let source_place = TableLocation::find(source.store, source.environment, "", None).await;
+    let target_place = TableLocation::find(store, environment, "", None).await;
+    let work = work(source.environment, &source_place, request).await;
+
+    SetJournal::find(environment, &target_place, work, &request.each).await
 }
 
 /// Copies the tables as planned. `done` gets the name of each target and its result as soon as its copy has ended.
@@ -235,13 +261,39 @@ pub async fn run(
         };
     }
 
-    if let Some(journal) = &running.journal
-        && copied.iter().all(|member| member.result.is_done())
-    {
-        journal.remove(&of_set);
+    if let Some(journal) = &running.journal {
+        let is_done = copied.iter().all(|member| member.result.is_done());
+        journal.end(is_done, &of_set);
     }
 
     Ok(copied)
+}
+
+/// Reads the tables of a plan and applies its transform. Writes nothing. `done` gets each result, by the name of the target, as soon as it
+/// is known.
+pub async fn dry_run(
+    plan: CopySetPlan,
+    options: &TrialOptions<'_>,
+    done: impl FnMut(&TableTrial),
+) -> Vec<TableTrial> {
+    let jobs = plan
+        .tables
+        .into_iter()
+        .filter_map(|table| match table.plan {
+            CopyPlan::Copy(plan) => Some(TableJob {
+                table: table.table.target,
+                bytes: plan.source.expected_bytes().unwrap_or(0),
+                work: plan,
+            }),
+            CopyPlan::Finished(_) | CopyPlan::Refused(_) => None,
+        });
+
+    let preview = options.preview;
+    let start = |plan: Box<RestorePlan>, reporter, cancel| async move {
+        Box::pin(restore::dry_run(&plan, preview, &reporter, &cancel)).await
+    };
+
+    trial::run(jobs.collect(), plan.options, options, start, done).await
 }
 
 /// What the copies of all tables share while they run.
@@ -255,9 +307,13 @@ impl Running {
     async fn copy(
         &self,
         table: &MappedTable,
-        plan: Box<RestorePlan>,
+        mut plan: Box<RestorePlan>,
         cancel: CancellationToken,
     ) -> Result<Box<RestoreSummary>> {
+        if self.journal.is_some() {
+            plan.joins_set();
+        }
+
         let reporter = TableReporter::new(&table.target, Arc::clone(&self.reporter));
         let reporter = Arc::new(reporter);
         let source_id = plan.scanned_table_id();

@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::interrupted::InterruptedSet;
 use super::mapping::MappedTable;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -17,7 +21,9 @@ use crate::ops::identity::{StateKey, table_id};
 use crate::ops::restore::{RestoreRequest, RestoreSummary, TableOutcome};
 use crate::ops::run_blocking;
 use crate::ops::table_location::TableLocation;
-use crate::place::{JournalFile, JournalStamp, LockRefusal, LockedJournal};
+use crate::place::{
+    JournalFile, JournalLines, JournalStamp, LockRefusal, LockedJournal, RecordedLines,
+};
 use crate::schema::TableSchema;
 
 /// Several tables that are written together.
@@ -70,17 +76,29 @@ pub struct FinishedTable {
     pub is_whole: bool,
 }
 
-/// The content of the journal.
+/// The first line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SetJob {
     /// The source and the environment, for people who read the file.
     source: String,
     environment: String,
+    /// Start of the run that wrote the line: no two runs write the same.
+    started_at: DateTime<Utc>,
     /// Identity of the options that decide what is restored.
     options: String,
-    /// The finished tables, by the name of the target.
-    finished: BTreeMap<String, FinishedTable>,
 }
+
+/// A further line of the journal.
+#[derive(Debug, Serialize, Deserialize)]
+struct FinishedTarget {
+    /// Name of the table that was written.
+    target: String,
+    #[serde(flatten)]
+    table: FinishedTable,
+}
+
+/// The finished tables, by the name of the target.
+type FinishedTables = BTreeMap<String, FinishedTable>;
 
 /// The journal as a plan finds it.
 #[derive(Debug)]
@@ -91,21 +109,21 @@ pub(super) struct SetJournal {
     /// The journal when the run was planned; `None` if its name was not known yet.
     planned: Option<JournalStamp>,
     job: SetJob,
+    /// The tables that the run that is resumed has finished; without one, none.
+    resumed: FinishedTables,
+    /// The tables that an interrupted run with the same options has finished.
+    interrupted: Option<FinishedTables>,
     /// The warning that the finished tables of an earlier run are written again.
     discarded: Option<String>,
 }
 
 /// The journal of a run. It is locked until this is dropped.
 pub(super) struct OpenSetJournal {
-    locked: Arc<LockedJournal>,
-    saved: Mutex<SavedJob>,
-    writing: tokio::sync::Mutex<()>,
-}
-
-/// The content, and whether it was written.
-struct SavedJob {
-    job: SetJob,
-    is_saved: bool,
+    locked: LockedJournal,
+    lines: Arc<JournalLines>,
+    appended: AtomicU64,
+    /// The number of records that are on disk. Locked while others are brought there.
+    synced: tokio::sync::Mutex<u64>,
 }
 
 impl SetJournal {
@@ -125,24 +143,31 @@ impl SetJournal {
 
         let key = StateKey::new(environment, place).await;
         let file = journal_file(state_dir, &work, &key);
-        let new = SetJob {
+        let job = SetJob {
             source: work.source.clone(),
             environment: environment.name().to_owned(),
+            started_at: Utc::now(),
             options: options_identity(&work, request),
-            finished: BTreeMap::new(),
         };
-        let (job, discarded) = match read(&file)? {
-            Some(saved) if saved.options != new.options => {
-                let discarded = saved.discarded(work.kind, "it was run with other options");
-                (new, discarded)
+        let mut interrupted = None;
+        let (resumed, discarded) = match read(&file)? {
+            Some((found, finished)) if found.options != job.options => {
+                let discarded = discarded(work.kind, &finished, "it was run with other options");
+                (FinishedTables::new(), discarded)
             }
-            Some(saved) if !request.resume => {
-                let discarded =
-                    saved.discarded(work.kind, &format!("{} would skip them", Field::Resume));
-                (new, discarded)
+            Some((_, finished)) => {
+                interrupted = Some(finished.clone());
+                if request.resume {
+                    (finished, None)
+                } else {
+                    let reason = format!("{} would skip them", Field::Resume);
+                    (
+                        FinishedTables::new(),
+                        discarded(work.kind, &finished, &reason),
+                    )
+                }
             }
-            Some(saved) => (saved, None),
-            None => (new, None),
+            None => (FinishedTables::new(), None),
         };
 
         Ok(Some(Self {
@@ -151,13 +176,26 @@ impl SetJournal {
             key,
             work,
             job,
+            resumed,
+            interrupted,
             discarded,
         }))
     }
 
+    /// How far an interrupted run with the same options is, if there is one.
+    pub(super) fn interrupted(&self, tables: &[MappedTable]) -> Option<InterruptedSet> {
+        let finished = self.interrupted.as_ref()?;
+        let is_finished = |table: &&MappedTable| finished.contains_key(&table.target);
+
+        Some(InterruptedSet {
+            finished: tables.iter().filter(is_finished).count() as u64,
+            tables: tables.len() as u64,
+        })
+    }
+
     /// Whether the run that is resumed has finished the table with this target.
     pub(super) fn has_finished(&self, table: &MappedTable) -> bool {
-        self.job.finished.contains_key(&table.target)
+        self.resumed.contains_key(&table.target)
     }
 
     /// The record of a finished table, if it is still that table with the same source.
@@ -167,8 +205,7 @@ impl SetJournal {
         source_id: Option<&str>,
         existing: Option<&TableSchema>,
     ) -> Option<&FinishedTable> {
-        self.job
-            .finished
+        self.resumed
             .get(&table.target)
             .filter(|finished| finished.source == table.source)
             .filter(|finished| source_id == Some(&finished.source_id))
@@ -215,49 +252,53 @@ impl SetJournal {
             .with_hint("run the same command again: it plans with the current state"));
         }
 
-        // The tables of the earlier run are written again: a later run must not skip them.
-        if self.job.finished.is_empty() {
-            locked.remove()?;
-        }
+        // On disk before the first change: the tables that are written again must not be skipped by a later run. From here on, a later
+        // run knows that this one was interrupted.
+        let lines = locked.begin_lines(&RecordedLines {
+            first: line(&self.job)?,
+            records: self
+                .resumed
+                .iter()
+                .map(|(target, table)| record(target, table))
+                .collect::<Result<_>>()?,
+        })?;
 
         Ok(Some(OpenSetJournal {
-            locked: Arc::new(locked),
-            saved: Mutex::new(SavedJob {
-                job: self.job.clone(),
-                is_saved: true,
-            }),
-            writing: tokio::sync::Mutex::new(()),
+            locked,
+            lines: Arc::new(lines),
+            appended: AtomicU64::new(0),
+            synced: tokio::sync::Mutex::new(0),
         }))
     }
 }
 
-/// The restore or copy of several tables in the content of a journal, in words; `None` if it is the journal of something else.
-pub(crate) fn in_words(content: &[u8]) -> Option<String> {
-    let job: SetJob = serde_json::from_slice(content).ok()?;
-    let finished = counted(job.finished.len() as u64, "table");
+/// The restore or copy of several tables that a journal describes, in words; `None` if it is the journal of something else, or cannot be
+/// read.
+pub(crate) fn in_words(file: &JournalFile) -> Option<String> {
+    let (job, finished) = read(file).ok()??;
 
     Some(format!(
-        "several tables of {} into environment {}, {finished} finished",
-        job.source, job.environment
+        "several tables of {} into environment {}, {} finished",
+        job.source,
+        job.environment,
+        counted(finished.len() as u64, "table")
     ))
 }
 
-impl SetJob {
-    fn discarded(&self, kind: SetKind, reason: &str) -> Option<String> {
-        (!self.finished.is_empty()).then(|| {
-            format!(
-                "An earlier {} of these tables was interrupted. The {} that it finished will be {} again ({reason}).",
-                kind.noun(),
-                counted(self.finished.len() as u64, "table"),
-                kind.participle()
-            )
-        })
-    }
+fn discarded(kind: SetKind, finished: &FinishedTables, reason: &str) -> Option<String> {
+    (!finished.is_empty()).then(|| {
+        format!(
+            "An earlier {} of these tables was interrupted. The {} that it finished will be {} again ({reason}).",
+            kind.noun(),
+            counted(finished.len() as u64, "table"),
+            kind.participle()
+        )
+    })
 }
 
 impl OpenSetJournal {
-    /// Records a table after its run, unless it must be written again. The journal is on disk when this returns. Without the record, a
-    /// resumed run writes the table again.
+    /// Records a table after its run, unless it must be written again. The record is on disk when this returns. Without it, a resumed
+    /// run writes the table again.
     pub(super) async fn record(
         &self,
         table: &MappedTable,
@@ -269,45 +310,42 @@ impl OpenSetJournal {
             return;
         };
 
-        if let Err(error) = self.finish(table.target.clone(), finished).await {
+        if let Err(error) = self.finish(&table.target, &finished).await {
             reporter.report(Event::Warning(format!(
                 "A resumed run would not skip this table: {error}"
             )));
         }
     }
 
-    async fn finish(&self, target: String, table: FinishedTable) -> Result<()> {
-        {
-            let mut saved = self.saved();
-            saved.job.finished.insert(target, table);
-            saved.is_saved = false;
+    async fn finish(&self, target: &str, table: &FinishedTable) -> Result<()> {
+        self.lines.append(&record(target, table)?)?;
+        let position = self.appended.fetch_add(1, Ordering::Relaxed) + 1;
+
+        // While one sync is running, others wait for it, and the next one is for all of them.
+        let mut synced = self.synced.lock().await;
+        if *synced >= position {
+            return Ok(());
         }
 
-        // While one write is running, others wait for it, and the next one is for all of them.
-        let _writing = self.writing.lock().await;
-        let content = {
-            let mut saved = self.saved();
-            if saved.is_saved {
-                return Ok(());
-            }
+        let appended = self.appended.load(Ordering::Relaxed);
+        let lines = Arc::clone(&self.lines);
+        run_blocking("the journal", move || lines.sync()).await?;
+        *synced = appended;
 
-            saved.is_saved = true;
-            to_content(&saved.job)?
-        };
-        let locked = Arc::clone(&self.locked);
-
-        run_blocking("the journal", move || locked.write(&content)).await
+        Ok(())
     }
 
-    /// Removes the journal: all tables are finished.
-    pub(super) fn remove(&self, reporter: &dyn Reporter) {
-        if let Err(error) = self.locked.remove() {
+    /// Ends the run: removes the journal if all tables are finished, and makes durable that those of the tables were removed.
+    pub(super) fn end(&self, is_done: bool, reporter: &dyn Reporter) {
+        let ended = if is_done {
+            self.locked.remove()
+        } else {
+            self.locked.sync_removals()
+        };
+
+        if let Err(error) = ended {
             reporter.report(Event::Warning(error.to_string()));
         }
-    }
-
-    fn saved(&self) -> MutexGuard<'_, SavedJob> {
-        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -347,21 +385,42 @@ fn journal_file(state_dir: &Path, work: &SetWork, key: &StateKey) -> JournalFile
     JournalFile::in_state_dir(state_dir, &format!("{noun}-set-{hash:032x}"))
 }
 
-fn read(file: &JournalFile) -> Result<Option<SetJob>> {
-    let Some(content) = file.read()? else {
+fn read(file: &JournalFile) -> Result<Option<(SetJob, FinishedTables)>> {
+    let Some(RecordedLines { first, records }) = file.read_lines()? else {
         return Ok(None);
     };
 
-    let job = serde_json::from_slice(&content);
-    job.map(Some)
+    let job = parse(&first)?;
+    let finished: Result<Vec<FinishedTarget>> = records.iter().map(|line| parse(line)).collect();
+    let finished = finished?
+        .into_iter()
+        .map(|FinishedTarget { target, table }| (target, table));
+
+    Ok(Some((job, finished.collect())))
+}
+
+fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
+    serde_json::from_slice(line)
         .map_err(|error| Error::damaged("the journal is not valid").with_source(error))
 }
 
-fn to_content(job: &SetJob) -> Result<Vec<u8>> {
-    let mut content = serde_json::to_vec(job).map_err(|error| {
-        Error::failed("the journal cannot be written as JSON").with_source(error)
-    })?;
-    content.push(b'\n');
+/// A record of the journal.
+fn record(target: &str, table: &FinishedTable) -> Result<Vec<u8>> {
+    to_json(&FinishedTarget {
+        target: target.to_owned(),
+        table: table.clone(),
+    })
+}
 
-    Ok(content)
+/// The first line of the journal.
+fn line(job: &SetJob) -> Result<Vec<u8>> {
+    let mut line = to_json(job)?;
+    line.push(b'\n');
+
+    Ok(line)
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| Error::failed("the journal cannot be written as JSON").with_source(error))
 }

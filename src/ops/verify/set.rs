@@ -66,7 +66,12 @@ pub async fn set(
         source: set.path().display().to_string(),
         tables,
         is_unfinished: set.manifest().finished_at.is_none(),
-        warnings: members.iter().filter_map(not_of_last_run).collect(),
+        warnings: set
+            .warning()
+            .map(ToOwned::to_owned)
+            .into_iter()
+            .chain(members.iter().filter_map(not_of_last_run))
+            .collect(),
         seconds: started.elapsed().as_secs_f64(),
     }
 }

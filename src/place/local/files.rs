@@ -94,6 +94,15 @@ pub(crate) fn open_existing_to_write(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens an existing file for writing at its end. Does not follow a symbolic link.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).expect("the flag is a small constant");
+    OpenOptions::new()
+        .append(true)
+        .custom_flags(no_follow)
+        .open(path)
+}
+
 /// Creates a folder; fails if it exists.
 pub(crate) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
     DirBuilder::new().mode(access.folder_mode()).create(path)
@@ -105,6 +114,10 @@ pub(crate) fn create_folder(path: &Path, access: Access) -> io::Result<()> {
 /// # Errors
 /// An I/O error, with the path.
 pub(crate) fn create_folders(path: &Path, access: Access) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+
     let missing = path
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())

@@ -40,7 +40,9 @@ pub(crate) fn is_mount_point(folder: &Path) -> bool {
         return true;
     };
 
-    device(folder) != device(parent) || is_mount_root(folder)
+    device(folder).is_some_and(|device_of_folder| {
+        Some(device_of_folder) != device(parent) || is_mount_root(folder)
+    })
 }
 
 #[cfg(target_os = "linux")]

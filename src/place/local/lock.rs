@@ -63,7 +63,7 @@ impl FileLock {
     /// # Errors
     /// Another process holds the lock; the file cannot be created or locked.
     pub fn acquire(path: &Path, note: &str) -> Result<Self, LockFailure> {
-        acquire_with_note(path, note)
+        acquire_with_note(path, note, LeftoverMeaning::Nothing)
     }
 
     /// A description of the process that holds the lock, if any. Creates nothing, and does not
@@ -158,12 +158,25 @@ pub enum LockFailure {
     Shared,
 }
 
-/// Locks the file `path`, creating it for the owner only.
-pub(crate) fn acquire_at(path: &Path) -> Result<FileLock, LockFailure> {
-    acquire_with_note(path, "")
+/// What a lock file without a holder tells the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftoverMeaning {
+    /// Nothing.
+    Nothing,
+    /// Its holder was killed: see [`FileLock::was_left`]. The file must tell that after a power failure, too.
+    WasKilled,
 }
 
-fn acquire_with_note(path: &Path, note: &str) -> Result<FileLock, LockFailure> {
+/// Locks the file `path`, creating it for the owner only.
+pub(crate) fn acquire_at(path: &Path, leftover: LeftoverMeaning) -> Result<FileLock, LockFailure> {
+    acquire_with_note(path, "", leftover)
+}
+
+fn acquire_with_note(
+    path: &Path,
+    note: &str,
+    leftover: LeftoverMeaning,
+) -> Result<FileLock, LockFailure> {
     let mut failure = LockFailure::Shared;
     for _ in 0..ATTEMPTS {
         let mut file = open_lock_file(path).map_err(LockFailure::Io)?;
@@ -181,7 +194,7 @@ fn acquire_with_note(path: &Path, note: &str) -> Result<FileLock, LockFailure> {
             }
             Attempt::Locked if is_still_linked(&file, path) => {
                 let was_left = begins_like_a_lock(&mut file);
-                write_holder(&mut file, note).map_err(LockFailure::Io)?;
+                write_holder(&mut file, note, leftover).map_err(LockFailure::Io)?;
                 return Ok(FileLock {
                     path: path.to_owned(),
                     _file: file,
@@ -247,7 +260,7 @@ fn begins_like_a_lock(file: &mut File) -> bool {
     read.is_ok() && head == HOLDER_PREFIX.as_bytes()
 }
 
-fn write_holder(file: &mut File, note: &str) -> io::Result<()> {
+fn write_holder(file: &mut File, note: &str, leftover: LeftoverMeaning) -> io::Result<()> {
     let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let holder = format!(
         "{HOLDER_PREFIX}{} on {} since {since}{}{note}\n",
@@ -257,12 +270,15 @@ fn write_holder(file: &mut File, note: &str) -> io::Result<()> {
     );
 
     // Overwrite, then truncate: the file must begin like a lock file even if the process is killed
-    // in between. Sync, because it must do so after a power failure too.
+    // in between.
     file.rewind()?;
     file.write_all(holder.as_bytes())?;
     file.set_len(holder.len() as u64)?;
 
-    file.sync_all()
+    match leftover {
+        LeftoverMeaning::Nothing => Ok(()),
+        LeftoverMeaning::WasKilled => file.sync_all(),
+    }
 }
 
 /// The name of this host.
@@ -319,7 +335,7 @@ mod tests {
     fn the_next_holder_learns_of_a_leftover_lock_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        let acquire = || acquire_at(&path).ok().unwrap();
+        let acquire = || acquire_at(&path, LeftoverMeaning::WasKilled).ok().unwrap();
         assert!(!acquire().was_left());
         assert!(!path.exists());
 
@@ -341,9 +357,12 @@ mod tests {
         asker.try_lock_shared().unwrap();
 
         // A question that never ends, such as that of a stopped process, is not a holder either.
-        assert!(matches!(acquire_at(&path), Err(LockFailure::Shared)));
+        assert!(matches!(
+            acquire_at(&path, LeftoverMeaning::Nothing),
+            Err(LockFailure::Shared)
+        ));
         asker.unlock().unwrap();
-        assert!(acquire_at(&path).is_ok());
+        assert!(acquire_at(&path, LeftoverMeaning::Nothing).is_ok());
     }
 
     #[test]
@@ -358,7 +377,10 @@ mod tests {
         let second = SharedFileLock::acquire(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
         assert_eq!(FileLock::holder(&path), None);
-        assert!(matches!(acquire_at(&path), Err(LockFailure::Shared)));
+        assert!(matches!(
+            acquire_at(&path, LeftoverMeaning::Nothing),
+            Err(LockFailure::Shared)
+        ));
 
         drop(first);
         assert!(path.exists());

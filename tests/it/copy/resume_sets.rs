@@ -1,11 +1,10 @@
 //! Copies of several tables that are killed and resumed: finished tables are not copied again.
 
-use std::path::Path;
-
 use super::Scene;
 use crate::support::client::{numbered, poll};
-use crate::support::journal::{STATE_DIR, read};
+use crate::support::journal::finished_targets;
 use crate::support::process::spawn_silent;
+use crate::support::pty::Terminal;
 
 const WRITE: &str = "BatchWriteItem";
 
@@ -18,10 +17,12 @@ const TABLES: [(&str, usize); 5] = [
     ("prod-e", 80),
 ];
 
-const MAPPED: [&str; 2] = ["--table=prod-*", "--map=prod-*=dev-*"];
+/// With one segment, a table of n items is written in n / 10 batches of 10.
+const MAPPED: [&str; 3] = ["--table=prod-*", "--map=prod-*=dev-*", "--segments=1"];
 
 fn scene() -> Scene {
     let scene = Scene::new(0, 0);
+    scene.source_proxy.keeps_sizes();
     for (table, items) in TABLES {
         scene.source.create_simple(table);
         scene.source.put(table, numbered(items));
@@ -51,18 +52,7 @@ fn kill_after(scene: &Scene, writes: usize, more: &[&str]) {
 
 /// The targets that the journal of the set lists as finished.
 fn finished(scene: &Scene) -> Vec<String> {
-    if !scene.project.path(STATE_DIR).exists() {
-        return Vec::new();
-    }
-
-    let is_of_set = |name: &String| name.starts_with("copy-set-") && name.ends_with(".journal");
-    let Some(name) = scene.project.names(STATE_DIR).into_iter().find(is_of_set) else {
-        return Vec::new();
-    };
-    let journal = read(&scene.project, Path::new(STATE_DIR).join(name));
-    let tables = journal["finished"].as_object().expect("tables");
-
-    tables.keys().cloned().collect()
+    finished_targets(&scene.project, "copy-set-").unwrap_or_default()
 }
 
 /// Copies all tables, and checks that those in the journal are not read again, by the copy or its verification.
@@ -109,6 +99,28 @@ fn a_resumed_copy_skips_finished_tables_and_resumes_the_others() {
     run.says("prod-b → dev-b  copied before, 10 items");
 
     resume(&scene, &["--resume"]);
+}
+
+#[test]
+fn a_terminal_is_asked_whether_to_resume_an_interrupted_copy() {
+    let scene = scene();
+    let one_by_one = ["--parallel-tables=1", "--concurrency=1", "--batch-size=10"];
+    kill_after(&scene, 6, &one_by_one);
+    assert_eq!(finished(&scene), ["dev-b", "dev-d"]);
+
+    let copy = ["--from=here", "--to=there"].iter().chain(&MAPPED);
+    let mut terminal = Terminal::run(scene.project.command("copydb", copy));
+    terminal
+        .reads("Resume the interrupted copy (2 of 5 tables done)?")
+        .types("y")
+        .reads("Copy 3 tables from here to there: dev-a, dev-c, dev-e?")
+        .types("y");
+    terminal.ends(0);
+    assert!(finished(&scene).is_empty());
+    for (source, _) in TABLES {
+        let target = target(source);
+        assert_eq!(scene.target.items(&target), scene.source.items(source));
+    }
 }
 
 #[test]

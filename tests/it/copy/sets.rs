@@ -120,6 +120,30 @@ fn selections_and_mappings_are_checked_before_anything_is_written() {
 }
 
 #[test]
+fn a_dry_run_tries_the_transform_on_each_table() {
+    let scene = with_tables(4);
+    let plan = ["--table=prod-*", "--add-prefix=new-", "--dry-run"];
+    let with_transform = [&plan[..], &["--transform=.new = S(\"x\")", "--show=1"]].concat();
+    let run = scene
+        .copy(&with_transform)
+        .exits(0)
+        .says("Dry run: 6 items of 4 tables read, 6 items")
+        .says("new-prod-02  2 items read, 2 changed")
+        .says("Table new-prod-03:");
+    let report = run.report();
+    assert_eq!(
+        report["plan"]["tables"][3]["trial"]["changed"], 3,
+        "{report:#}"
+    );
+    assert!(scene.target.describe("new-prod-03").is_none());
+
+    // Reading costs read units: without a transform, nothing is read.
+    let scans = scene.source_proxy.count("Scan");
+    scene.copy(&plan).exits(0).never_says("Dry run:");
+    assert_eq!(scene.source_proxy.count("Scan"), scans);
+}
+
+#[test]
 fn several_tables_of_a_protected_environment_are_confirmed_by_its_name() {
     let scene = with_tables(3);
     let project = scene

@@ -263,15 +263,16 @@ fn a_dry_run_reads_no_items_unless_they_are_transformed() {
 
 #[test]
 fn items_that_are_lost_are_found_by_the_verification() {
-    // The target acknowledges batches that it does not write.
+    // The target acknowledges a batch of 25 items that it does not write.
     let scene = Scene::new(100, 100);
+    scene.source_proxy.keeps_sizes();
     scene.target.create_simple("films");
     scene.target_proxy.set([crate::support::faults::calls(
         "BatchWriteItem",
         2..=2,
         Fault::Answered(|_| serde_json::json!({"UnprocessedItems": {}})),
     )]);
-    let found = scene.copy(&[]).exits(3).report();
+    let found = scene.copy(&["--segments=1"]).exits(3).report();
     let verified = &found["summary"]["verified"];
     assert_eq!(
         (&verified["missing"], &verified["equal"]),

@@ -13,6 +13,7 @@ use crate::support::faults::{Fault, Proxy, always, with_text};
 use crate::support::films::{items_in_table, items_in_text};
 use crate::support::process::{send_signal, spawn_silent, spawn_with_messages, stopped};
 use crate::support::project::Project;
+use crate::support::pty::Terminal;
 
 /// Tables with 3, 6, 9, … items, and a project with an environment behind a proxy, and one that is not.
 fn tables(names: &[&str]) -> (Engine, Proxy, Project) {
@@ -330,6 +331,63 @@ fn an_interrupted_set_is_resumed_without_reading_finished_tables_again() {
         .dumpdb([&dump[..], &["--resume"]].concat())
         .exits(0)
         .says("no interrupted dump was found; a new one is started");
+}
+
+#[test]
+fn a_terminal_is_asked_whether_to_resume_an_interrupted_set_or_to_start_over() {
+    for (answer, scans) in [("y", 2), ("n", 3)] {
+        let (engine, proxy, project) = tables(&["film-a", "film-b", "film-c"]);
+        let dump = [
+            "--all-tables",
+            "--output=out",
+            "--parallel-tables=1",
+            "--segments=1",
+        ];
+        proxy.hold("Scan", 2..);
+        let mut child = spawn_silent(project.command("dumpdb", dump));
+        poll("the second table is read", || proxy.seen("Scan") >= 2);
+        send_signal(&child, Signal::KILL);
+        child.wait().expect("a child can be waited for");
+        proxy.release();
+
+        let before = proxy.count("Scan");
+        let mut terminal = Terminal::run(project.command("dumpdb", dump));
+        terminal
+            .reads("Resume the interrupted dump (1 of 3 tables done)?")
+            .types(answer);
+        terminal.ends(0);
+        assert_eq!(proxy.count("Scan") - before, scans, "{answer}");
+        for table in ["film-a", "film-b", "film-c"] {
+            contains_table(&engine, &project, "out", table);
+        }
+
+        let said = Terminal::run(project.command("dumpdb", dump)).ends(0);
+        assert!(!said.contains("Resume the interrupted"), "{said}");
+    }
+}
+
+#[test]
+fn a_dry_run_tries_the_transform_on_each_table() {
+    let (_engine, _proxy, project) = tables(&["film-a", "film-b"]);
+    let run = project
+        .dumpdb([
+            "--table=film-a,film-b,gone",
+            "--output=out",
+            "--dry-run",
+            "--json",
+            "--show=1",
+            "--transform=.new = S(\"x\")",
+        ])
+        .exits(11)
+        .says("Dry run: 9 items of 2 tables read, 9 items")
+        .says("film-a  3 items read, 3 changed")
+        .says("Table film-b:");
+    let report = run.report();
+    assert_eq!(
+        report["plan"]["tables"][1]["trial"]["changed"], 6,
+        "{report:#}"
+    );
+    assert_eq!(project.names("."), ["envs"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod managed_backups;
 mod round_trip;
+mod sets;
 mod signed_requests;
 mod store_contract;
 mod two_accounts;

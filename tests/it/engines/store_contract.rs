@@ -625,7 +625,7 @@ fn a_setting_that_is_applied_is_captured() {
     };
 
     stage
-        .wait(stage.writable(&table).apply(&table, &call))
+        .wait(stage.writable(&table).apply(&table, &call, None))
         .expect("an answer");
     let mut sections = Section::all();
     sections.retain(|section| section.name() == "TimeToLive");

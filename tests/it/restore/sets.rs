@@ -1,14 +1,13 @@
 //! A set is restored: each table on its own, with one plan and one confirmation.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 
 use crate::support::client::{Client, attribute, numbered, partition, poll, sort};
 use crate::support::engine::Engine;
 use crate::support::faults::{Fault, Proxy, with_text};
-use crate::support::journal::{STATE_DIR, read};
+use crate::support::journal::finished_targets;
 use crate::support::process::spawn_silent;
 use crate::support::project::{Project, Run};
 use crate::support::pty::Terminal;
@@ -119,22 +118,14 @@ fn outcomes(report: &Value) -> Vec<String> {
     tables.iter().map(outcome).collect()
 }
 
-/// The journal of the set; `None` if there is none.
-fn set_journal(project: &Project) -> Option<Value> {
-    if !project.path(STATE_DIR).exists() {
-        return None;
-    }
-
-    let is_of_set = |name: &String| name.starts_with("restore-set-") && name.ends_with(".journal");
-    let name = project.names(STATE_DIR).into_iter().find(is_of_set)?;
-    Some(read(project, Path::new(STATE_DIR).join(name)))
+/// The finished tables in the journal of the set; `None` if there is none.
+fn set_journal(project: &Project) -> Option<Vec<String>> {
+    finished_targets(project, "restore-set-")
 }
 
 /// The finished tables in the journal of the set.
 fn finished(project: &Project) -> Vec<String> {
-    let journal = set_journal(project);
-    let finished = journal.as_ref().and_then(|job| job["finished"].as_object());
-    finished.map_or_else(Vec::new, |finished| finished.keys().cloned().collect())
+    set_journal(project).unwrap_or_default()
 }
 
 #[test]
@@ -446,6 +437,14 @@ fn a_resumed_set_skips_finished_tables_and_resumes_the_others() {
     kill_after(&scene, 7, &one_by_one);
     assert_eq!(finished(&scene.project), ["new-b"]);
 
+    // `--doctor` reads the journal, too.
+    let doctor = scene.project.dumpdb(["--doctor", "--env=dev"]);
+    let found = String::from_utf8_lossy(&doctor.stdout);
+    assert!(
+        found.contains("into environment dev, 1 table finished"),
+        "{found}"
+    );
+
     // Without `--resume`, everything would be restored again.
     scene
         .renamed(&["--dry-run"])
@@ -468,6 +467,78 @@ fn a_resumed_set_skips_finished_tables_and_resumes_the_others() {
         scene.is_equal(&format!("app-{name}"), &format!("new-{name}"));
     }
     assert!(set_journal(&scene.project).is_none());
+}
+
+/// The command without `--yes`, in a terminal.
+fn in_a_terminal(scene: &Scene) -> Terminal {
+    let arguments = ["--source=set", "--env=dev"].iter().chain(RENAMED);
+
+    Terminal::run(scene.project.command("restoredb", arguments))
+}
+
+#[test]
+fn a_terminal_is_asked_whether_to_resume_an_interrupted_set_or_to_start_over() {
+    let one_by_one = ["--parallel-tables=1", "--concurrency=1", "--batch-size=10"];
+    for (answer, question, touched) in [
+        (
+            "y",
+            "Restore 2 tables (dev): new-a, new-c?",
+            &["new-a", "new-c"][..],
+        ),
+        (
+            "n",
+            "Restore 3 tables (dev): new-a, new-b, new-c?",
+            &["new-a", "new-b", "new-c"],
+        ),
+    ] {
+        let scene = Scene::new();
+        kill_after(&scene, 7, &one_by_one);
+        assert_eq!(finished(&scene.project), ["new-b"]);
+
+        let calls = scene.proxy.calls().len();
+        let mut terminal = in_a_terminal(&scene);
+        terminal
+            .reads("Resume the interrupted restore (1 of 3 tables done)?")
+            .types(answer)
+            .reads(question)
+            .types("y");
+        terminal.ends(0);
+        assert_eq!(scene.touched_since(calls), touched, "{answer}");
+        for name in ["a", "b", "c"] {
+            scene.is_equal(&format!("app-{name}"), &format!("new-{name}"));
+        }
+        assert!(set_journal(&scene.project).is_none());
+    }
+}
+
+#[test]
+fn nothing_is_asked_about_a_set_that_was_restored() {
+    let scene = Scene::new();
+    scene.renamed(&[]).exits(0);
+    let mut terminal = in_a_terminal(&scene);
+    terminal.reads("Restore 3 tables (dev)").types("y");
+    let said = terminal.ends(0);
+    assert!(!said.contains("Resume the interrupted"), "{said}");
+}
+
+#[test]
+fn a_dry_run_tries_the_transform_on_each_table() {
+    let scene = Scene::new();
+    let data = "set/app-b/table-data.json";
+    let text = scene.project.text(data).replacen("item-", "meti-", 1);
+    scene.project.write(data, text);
+    let filter = "--transform=.new = S(\"x\")";
+    let run = scene
+        .renamed(&["--dry-run", filter, "--show=1"])
+        .exits(12)
+        .says("Dry run: 140 items of 2 tables read, 140 items")
+        .says("new-a  60 items read, 60 changed")
+        .says("Table new-c:");
+    let tables = run.report()["plan"]["tables"].take();
+    assert_eq!(tables[0]["trial"]["changed"], 60, "{tables:#}");
+    assert_eq!(tables[1]["error"]["kind"], "damaged", "{tables:#}");
+    assert_eq!(tables[2]["trial"]["items_out"], 80, "{tables:#}");
+    assert!(scene.touched_since(0).is_empty());
 }
 
 #[test]

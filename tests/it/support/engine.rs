@@ -146,12 +146,19 @@ impl Engine {
             NEXT.fetch_add(1, Ordering::Relaxed)
         );
 
-        self.borrowed
-            .lock()
-            .expect("no test panics while it holds the names")
-            .push(name.clone());
+        self.ends_with_test(name.clone());
 
         name
+    }
+
+    /// A table with this name, once it exists, ends with the test.
+    pub(crate) fn ends_with_test(&self, table: String) {
+        if self.own.is_none() {
+            self.borrowed
+                .lock()
+                .expect("no test panics while it holds the names")
+                .push(table);
+        }
     }
 
     /// An independent client of this engine.

@@ -222,6 +222,8 @@ type Numbers = (Bound<usize>, Bound<usize>);
 struct Shared {
     engine: String,
     compresses: AtomicBool,
+    /// Whether `TEST_SEGMENTS` does not change the sizes of tables.
+    keeps_sizes: AtomicBool,
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Log>,
     /// Operations whose calls wait, and the numbers of these calls.
@@ -256,6 +258,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             engine,
             compresses: AtomicBool::new(false),
+            keeps_sizes: AtomicBool::new(false),
             rules: Mutex::new(rules.into()),
             log: Mutex::default(),
             held: watch::Sender::new(Vec::new()),
@@ -285,6 +288,12 @@ impl Proxy {
     /// From now on every answer is compressed to whoever asks for that, those that fail too.
     pub(crate) fn compresses(&self) {
         self.shared.compresses.store(true, Ordering::Relaxed);
+    }
+
+    /// Tables have the sizes that the engine reports, whatever `TEST_SEGMENTS` says: those of a set are processed in the order of their
+    /// sizes, and pages have as many items as these promise.
+    pub(crate) fn keeps_sizes(&self) {
+        self.shared.keeps_sizes.store(true, Ordering::Relaxed);
     }
 
     /// Nothing goes wrong any more.
@@ -721,7 +730,10 @@ impl Shared {
     /// Forwards a request. With `TEST_SEGMENTS`, each table has the size that is read in that many segments.
     async fn forward_sized(&self, request: &Message) -> io::Result<Message> {
         match test_segments() {
-            Some(segments) if request.operation() == "DescribeTable" => {
+            Some(segments)
+                if request.operation() == "DescribeTable"
+                    && !self.keeps_sizes.load(Ordering::Relaxed) =>
+            {
                 let sized = self.changed(request, size_for(segments)).await?;
                 Ok(self.as_it_travels(sized, request))
             }

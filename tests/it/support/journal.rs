@@ -31,6 +31,32 @@ pub(crate) fn read(project: &Project, path: impl AsRef<Path>) -> Value {
     serde_json::from_str(content).expect("JSON")
 }
 
+/// The targets of the finished tables in the journal of a set, whose digests fit. `None` if there is no journal that begins with `prefix`.
+pub(crate) fn finished_targets(project: &Project, prefix: &str) -> Option<Vec<String>> {
+    if !project.path(STATE_DIR).exists() {
+        return None;
+    }
+
+    let is_of_set = |name: &String| name.starts_with(prefix) && name.ends_with(".journal");
+    let name = project.names(STATE_DIR).into_iter().find(is_of_set)?;
+    let text = project.text(Path::new(STATE_DIR).join(name));
+    let mut lines = text.split_inclusive('\n');
+    let (head, first) = (lines.next().expect("a head"), lines.next().expect("a line"));
+    assert_eq!(head, format!("{HEAD}{}\n", digest(first)));
+
+    let mut targets: Vec<String> = lines
+        .map(|line| {
+            let (found, record) = line.trim_end().split_once(' ').expect("a digest");
+            assert_eq!(found, digest(record));
+            let record: Value = serde_json::from_str(record).expect("JSON");
+            record["target"].as_str().expect("a name").to_owned()
+        })
+        .collect();
+    targets.sort();
+
+    Some(targets)
+}
+
 /// Replaces the content of a journal, with a digest that fits.
 pub(crate) fn write(project: &Project, path: impl AsRef<Path>, content: &str) {
     let document = format!("{HEAD}{}\n{content}", digest(content));

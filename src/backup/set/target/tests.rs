@@ -93,6 +93,7 @@ fn write_dump(folder: &Path, table: &str, items: u64) {
     let metadata = crate::backup::Metadata {
         table: table.to_owned(),
         items,
+        files: BTreeMap::new(),
         ..metadata()
     };
     fs::create_dir_all(folder).unwrap();
@@ -233,6 +234,79 @@ fn a_dump_of_one_table_replaces_a_set() {
     let warnings = crate::backup::publish::publish(&scene.set, &partial, &[]).unwrap();
     assert!(warnings.is_empty() && !partial.exists());
     assert!(!scene.set.join(SET_FILE).exists() && scene.set.join(METADATA_FILE).exists());
+}
+
+/// A set that replaces a dump of one table, whose run ends between the two renames.
+fn ended_between_renames() -> (Scene, PathBuf) {
+    let scene = Scene::new();
+    write_dump(&scene.set, "films", 9);
+    let writer = scene.begin(&["films", "actors"], false);
+    let partial = writer.base.clone();
+    for table in ["films", "actors"] {
+        write_dump(&partial.join(table), table, 3);
+    }
+    let old = scene.set.with_file_name("set.old");
+    writer
+        .finish(&outcomes(&["films", "actors"]), false)
+        .unwrap();
+    fs::rename(&scene.set, &partial).unwrap();
+    write_dump(&old, "films", 9);
+
+    (scene, partial)
+}
+
+#[test]
+fn a_set_whose_run_ended_between_two_renames_is_read_and_then_published() {
+    let (scene, partial) = ended_between_renames();
+    let set = scene.open();
+    assert!(set.warning().is_some());
+    assert_eq!(set.member("actors").unwrap(), partial.join("actors"));
+
+    let target = scene.inspect(&["films"], false).unwrap();
+    assert!(matches!(target.replaced(), TargetContents::Set(_)));
+    assert!(!scene.set.exists(), "inspecting changes nothing");
+    scene.run(&["films"], 4);
+    assert_eq!(
+        scene.listed(),
+        ["actors: NotSelected, Some(3)", "films: Dumped, Some(4)"]
+    );
+    assert!(scene.open().warning().is_none() && !partial.exists());
+
+    // A run that resumes it has nothing to dump.
+    let (scene, partial) = ended_between_renames();
+    let target = scene.inspect(&["films", "actors"], true).unwrap();
+    assert!(target.interrupted().is_some());
+    assert!(target.member_since("actors", start()).is_some());
+    let writer = target.begin(draft(&["films", "actors"]), Access::Shared, None);
+    let finished = writer
+        .unwrap()
+        .finish(&outcomes(&["films", "actors"]), false);
+    assert!(finished.unwrap().is_published);
+    assert!(scene.open().warning().is_none() && !partial.exists());
+
+    // A dump of one table replaces it.
+    let (scene, _) = ended_between_renames();
+    let target = DumpTarget::folder(&scene.set);
+    assert!(matches!(target.contents().unwrap(), TargetContents::Set(_)));
+    crate::backup::publish::recover(&scene.set).unwrap();
+    assert!(scene.set.join(SET_FILE).exists());
+}
+
+#[test]
+fn a_dump_whose_run_ended_between_two_renames_is_published_before_a_set_replaces_it() {
+    let scene = Scene::new();
+    let partial = scene.set.with_file_name("set.partial");
+    write_dump(&partial, "films", 4);
+    let target = scene.inspect(&["films"], false).unwrap();
+    assert!(matches!(target.replaced(), TargetContents::Dump(Some(_))));
+
+    // The set is not complete: the dump stays.
+    let finished = scene.run(&["films", "bad"], 5);
+    assert!(!finished.is_published);
+    let (dump, _) = MemberDump::read(&scene.set, "films").unwrap();
+    assert_eq!(dump.items, 4);
+    assert!(scene.run(&["films"], 5).is_published);
+    assert_eq!(scene.listed(), ["films: Dumped, Some(5)"]);
 }
 
 #[test]

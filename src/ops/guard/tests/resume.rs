@@ -6,9 +6,11 @@ use crate::backup::SourceSpec;
 use crate::environment::Answers;
 use crate::ops::dump::InterruptedDump;
 use crate::ops::guard::{
-    asks_to_resume_dump, asks_to_resume_restore, discarded_dump, resume_question,
+    asks_to_resume_dump, asks_to_resume_restore, asks_to_resume_set_dump, discarded_dump,
+    resume_question, resume_set_question,
 };
 use crate::ops::restore::{ExistingTable, RestoreRequest};
+use crate::ops::set::InterruptedSet;
 
 fn answers(yes: bool, confirm: Option<&str>) -> Answers {
     Answers {
@@ -56,6 +58,9 @@ fn the_user_is_asked_only_if_no_option_decides() {
     assert!(asks(&[], false, false));
     assert!(!asks(&["limit: none then, 5 now"], false, false));
     assert!(!asks(&[], true, false) && !asks(&[], false, true));
+
+    let asks = |is_resumed, yes| asks_to_resume_set_dump(is_resumed, &answers(yes, None));
+    assert!(asks(false, false) && !asks(true, false) && !asks(false, true));
 }
 
 #[test]
@@ -63,6 +68,14 @@ fn question_and_warning_count_the_items() {
     assert_eq!(
         resume_question("restore", 1),
         "Resume the interrupted restore (1 item done)?"
+    );
+    let set = InterruptedSet {
+        finished: 3,
+        tables: 40,
+    };
+    assert_eq!(
+        resume_set_question("copy", &set),
+        "Resume the interrupted copy (3 of 40 tables done)?"
     );
     assert_eq!(
         discarded_dump(&interrupted(&[])),

@@ -3,6 +3,8 @@
 //! Each table is planned and dumped like a single one, into a folder of its own. A table that cannot be planned or dumped is a result
 //! like any other: the others are dumped nevertheless.
 
+mod dry_run;
+mod interrupted;
 mod plan;
 mod run;
 
@@ -10,6 +12,8 @@ use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
+pub use dry_run::dry_run;
+pub use interrupted::find_interrupted;
 pub use plan::{PlannedTable, SetDumpPlan, TableState, plan};
 pub use run::run;
 

@@ -1,6 +1,7 @@
 //! The plan of a dump of several tables, computed without reading items or creating files.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -130,21 +131,12 @@ pub async fn plan(
     mut request: SetDumpRequest,
     cancel: &CancellationToken,
 ) -> Result<SetDumpPlan> {
-    let DumpTarget::Folder(path) = &request.options.target else {
-        return Err(Error::usage("several tables need a folder")
-            .with_hint(format!("name a folder with {}", Field::Target)));
-    };
-
     request.tables.sort_unstable();
     request.tables.dedup();
-    let source = TableLocation::new(environment, "", store.credentials()).with_proxy(store.proxy());
+    let source = location(store, environment);
     let options_sha256 = options_digest(&request.options, &source)?;
-    let target = path.display().to_string();
-    let (path, tables, resume) = (path.clone(), request.tables.clone(), request.options.resume);
-    let set = run_blocking("inspecting the target", move || {
-        SetTarget::inspect(&path, &tables, resume)
-    })
-    .await?;
+    let target = folder(&request)?.display().to_string();
+    let set = inspect(&request, request.options.resume).await?;
     let resumes = resumed_run(&set, &request.options, &options_sha256)?;
     let tables = plan_tables(store, environment, &request, &set, resumes, cancel).await;
 
@@ -187,8 +179,34 @@ pub async fn plan(
     Ok(plan)
 }
 
+/// The environment of the tables.
+pub(super) fn location(store: &Reader, environment: &Environment) -> TableLocation {
+    TableLocation::new(environment, "", store.credentials()).with_proxy(store.proxy())
+}
+
+/// The folder of the set.
+fn folder(request: &SetDumpRequest) -> Result<&Path> {
+    match &request.options.target {
+        DumpTarget::Folder(path) => Ok(path),
+        DumpTarget::File(_) | DumpTarget::Stdout => {
+            Err(Error::usage("several tables need a folder")
+                .with_hint(format!("name a folder with {}", Field::Target)))
+        }
+    }
+}
+
+/// Inspects the folder of the set.
+pub(super) async fn inspect(request: &SetDumpRequest, resume: bool) -> Result<SetTarget> {
+    let (path, tables) = (folder(request)?.to_owned(), request.tables.clone());
+
+    run_blocking("inspecting the target", move || {
+        SetTarget::inspect(&path, &tables, resume)
+    })
+    .await
+}
+
 /// Identifies the options that decide the contents of the dumps, and the environment.
-fn options_digest(options: &DumpRequest, source: &TableLocation) -> Result<String> {
+pub(super) fn options_digest(options: &DumpRequest, source: &TableLocation) -> Result<String> {
     let identity = (
         (&source.environment, &source.region, &source.endpoint),
         (options.format, options.compression),

@@ -7,11 +7,13 @@
 //!
 //! A table that cannot be planned or restored does not stop the others.
 
+mod dry_run;
 mod member;
 mod plan;
 mod run;
 
 pub use super::journal::FinishedTable;
+pub use dry_run::dry_run;
 pub use member::{MemberPlan, PlannedMember, RestoredMember, RestoredTable};
-pub use plan::{RestoreSetPlan, RestoreSetRequest, SetFacts, plan};
+pub use plan::{RestoreSetPlan, RestoreSetRequest, SetFacts, find_interrupted, plan};
 pub use run::run;

@@ -14,6 +14,7 @@ use crate::environment::{Approval, Environment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, counted};
 use crate::ops::restore::{self, RestoreRequest};
+use crate::ops::set::InterruptedSet;
 use crate::ops::set::grouping::grouped;
 use crate::ops::set::journal::{SetJournal, SetKind, SetWork};
 use crate::ops::set::mapping::{MappedTable, TableMapping};
@@ -118,7 +119,13 @@ pub async fn plan(
 
     let journal = journal.map(Arc::new);
     let tables = preview_tables(&shared, mapped, journal.as_ref(), cancel).await?;
-    let mut warnings = grouped_warnings(&tables);
+    let mut warnings: Vec<_> = shared
+        .set
+        .warning()
+        .map(ToOwned::to_owned)
+        .into_iter()
+        .collect();
+    warnings.extend(grouped_warnings(&tables));
     let discarded = journal.as_ref().and_then(|journal| journal.discarded());
     warnings.extend(discarded.map(ToOwned::to_owned));
 
@@ -137,6 +144,21 @@ pub async fn plan(
     }
 
     Ok(plan)
+}
+
+/// Finds an interrupted restore that `request` can resume. Errors count as "not found": the plan reports them.
+pub async fn find_interrupted(
+    store: &Reader,
+    environment: &Environment,
+    request: &RestoreSetRequest,
+) -> Option<InterruptedSet> {
+    let set = members::open_set(&request.source).ok()?;
+    let selected = members::select(&set, &request.from_tables).ok()?;
+    let mapped = request.mapping.targets(&selected).ok()?;
+    let place = TableLocation::find(store, environment, "", None).await;
+    let journal = SetJournal::find(environment, &place, work(&set), &request.each).await;
+
+    journal.ok()??.interrupted(&mapped)
 }
 
 impl RestoreSetPlan {

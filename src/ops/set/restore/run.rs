@@ -74,10 +74,9 @@ pub async fn run(
         };
     }
 
-    if let Some(journal) = &running.journal
-        && members.iter().all(|member| member.result.is_done())
-    {
-        journal.remove(&of_set);
+    if let Some(journal) = &running.journal {
+        let is_done = members.iter().all(|member| member.result.is_done());
+        journal.end(is_done, &of_set);
     }
 
     Ok(members)
@@ -153,8 +152,13 @@ impl Running {
             request,
             Arc::clone(&reporter) as Arc<dyn Reporter>,
         );
-        let plan = until_cancelled(cancel, || interrupted("restored"), Box::pin(planning)).await?;
+        let planning = Box::pin(planning);
+        let mut plan = until_cancelled(cancel, || interrupted("restored"), planning).await?;
         self.check_confirmed(&plan, &work.preview)?;
+        if self.journal.is_some() {
+            plan.joins_set();
+        }
+
         report_more_warnings(&plan, &work.preview, &reporter);
 
         let restoring = restore::run(
