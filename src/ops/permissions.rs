@@ -16,6 +16,9 @@ use crate::schema::{LaterIndexes, Operation, Setting, SettingService};
 /// Actions of DynamoDB that IAM cannot restrict to tables.
 const WITHOUT_TABLE: [&str; 2] = ["dynamodb:ListTables", "dynamodb:ListBackups"];
 
+/// Actions on the backup of a table that a restore needs.
+const OF_BACKUPS: [&str; 2] = ["DescribeBackup", "RestoreTableFromBackup"];
+
 /// Actions on items that AWS requires of a caller that restores a backup.
 const OF_RESTORED_ITEMS: [&str; 7] = [
     "BatchWriteItem",
@@ -182,21 +185,40 @@ impl Permissions {
     /// the account, is not restricted.
     #[must_use]
     pub fn policy(&self, environment: &Environment, tables: &[String]) -> Value {
+        self.policy_with_backups(environment, tables, &[])
+    }
+
+    /// The same, and the restore of the backups of other tables, for which AWS requires a permission on the backup.
+    #[must_use]
+    pub fn policy_with_backups(
+        &self,
+        environment: &Environment,
+        tables: &[String],
+        backups_of: &[String],
+    ) -> Value {
         let region = environment.region().map_or("*", |region| &region.value);
         let account = environment.account().map_or("*", |account| &account.value);
         let partition = partition(region);
         // With indexes, streams and backups.
+        let arn =
+            |table: &String| format!("arn:{partition}:dynamodb:{region}:{account}:table/{table}");
         let resources: Vec<String> = tables
             .iter()
-            .map(|table| format!("arn:{partition}:dynamodb:{region}:{account}:table/{table}"))
+            .map(arn)
             .flat_map(|table| [format!("{table}/*"), table])
             .collect();
+        let backups = backups_of.iter().filter(|table| !tables.contains(table));
+        let backups: Vec<String> = backups.map(|table| arn(table) + "/backup/*").collect();
+        let of_backups = OF_BACKUPS.map(|name| format!("dynamodb:{name}"));
+        let of_backups = of_backups.iter().filter(|action| self.0.contains(*action));
+        let of_backups = of_backups.filter(|_| !backups.is_empty()).collect();
 
         let (of_tables, others): (Vec<&String>, Vec<&String>) = self.0.iter().partition(|action| {
             action.starts_with("dynamodb:") && !WITHOUT_TABLE.contains(&action.as_str())
         });
         let statements = [
             ("Tables", of_tables, json!(resources)),
+            ("Backups", of_backups, json!(backups)),
             ("Account", others, json!("*")),
         ];
         let statements: Vec<Value> = statements

@@ -98,8 +98,9 @@ pub(crate) struct CopyArgs {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Confirm a copy to a protected environment with the name of the target table
-    #[arg(long, value_name = "TABLE", help_heading = heading::SAFETY, value_parser = NonEmptyStringValueParser::new())]
+    /// Confirm a copy to a protected environment with the target table's name, or with the
+    /// environment's name for several tables
+    #[arg(long, value_name = "NAME", help_heading = heading::SAFETY, value_parser = NonEmptyStringValueParser::new())]
     confirm: Option<String>,
 
     #[command(flatten)]
@@ -277,6 +278,17 @@ impl CopyCommand {
         }
 
         Ok(scope)
+    }
+
+    /// Patterns of the targets of a selection: of all tables, if the mapping is not that simple.
+    pub(crate) fn target_patterns(&self, selection: &TableSelection) -> Vec<String> {
+        let include = selection.include.iter();
+        let targets = include.map(|pattern| self.mapping.target_pattern(pattern));
+        let targets: Option<Vec<String>> = targets.collect();
+
+        targets
+            .filter(|targets| !selection.all && !targets.is_empty())
+            .unwrap_or_else(|| vec!["*".to_owned()])
     }
 
     /// Whether DynamoDB restores the target from a backup.

@@ -81,7 +81,7 @@ pub(crate) struct StepArgs {
     #[arg(long, value_name = "DURATION", value_parser = nonzero_duration, default_value = "60s")]
     transform_timeout: Duration,
 
-    /// Mask values according to the rules in this file (see docs/TRANSFORM.md)
+    /// Mask values according to the rules in this file (see docs/masking.md)
     #[arg(long, value_name = "RULES.toml")]
     mask: Option<PathBuf>,
 

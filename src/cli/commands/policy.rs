@@ -66,6 +66,7 @@ pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Resu
     }
 
     let mut needed = Permissions::of_restore(request, environment.is_local());
+    let mut backups = Vec::new();
     let tables = if command.set_request()?.is_some() {
         vec![ANY_TABLE.to_owned()]
     } else {
@@ -76,6 +77,12 @@ pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Resu
         let metadata = source.as_ref().and_then(Source::metadata);
         if metadata.is_some_and(|metadata| metadata.backup.is_some()) {
             needed = Permissions::of_restore_from_backup(request, None);
+            backups.extend(
+                source
+                    .as_ref()
+                    .and_then(Source::table_name)
+                    .map(ToOwned::to_owned),
+            );
         }
 
         vec![table_or(
@@ -84,7 +91,7 @@ pub(super) async fn restore(command: &RestoreCommand, session: &Session) -> Resu
         )?]
     };
 
-    print(&needed.policy(&environment, &tables))
+    print(&needed.policy_with_backups(&environment, &tables, &backups))
 }
 
 /// Prints the policies of `copydb`, one for each side.
@@ -116,13 +123,19 @@ pub(super) async fn copy(command: &CopyCommand, session: &Session) -> Result<Com
         }
         Scope::Many(selection) => {
             reading.add_selection(&selection);
-            (patterns(&selection), vec![ANY_TABLE.to_owned()])
+            (patterns(&selection), command.target_patterns(&selection))
         }
+    };
+    // DynamoDB restores the target from a backup of the source.
+    let backups = if request.route.backup().is_some() {
+        read.clone()
+    } else {
+        Vec::new()
     };
 
     print(&json!({
         "source": reading.policy(&source, &read),
-        "target": writing.policy(&target, &written),
+        "target": writing.policy_with_backups(&target, &written, &backups),
     }))
 }
 

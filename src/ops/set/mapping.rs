@@ -154,6 +154,21 @@ impl TableMapping {
         Ok(tables)
     }
 
+    /// The pattern of the targets of all tables that match `pattern`; `None` if the mapping tells these tables apart.
+    #[must_use]
+    pub fn target_pattern(&self, pattern: &TablePattern) -> Option<String> {
+        let text = pattern.as_str();
+        let mut rules = self.rules.iter().chain(&self.file_rules);
+        let is_uniform = match (rules.next(), &self.strip_prefix) {
+            _ if pattern.is_name() => true,
+            (Some(rule), _) => rule.pattern == *pattern,
+            (None, Some(prefix)) => text.starts_with(prefix) && !prefix.contains(['*', '?']),
+            (None, None) => true,
+        };
+
+        is_uniform.then(|| self.target(text))
+    }
+
     fn target(&self, name: &str) -> String {
         let mut rules = self.rules.iter().chain(&self.file_rules);
         if let Some(target) = rules.find_map(|rule| rule.target(name)) {
@@ -316,6 +331,24 @@ mod tests {
             targets(&mapping, &["prod-films", "prod-users"]),
             ["cinema", "users"]
         );
+    }
+
+    #[test]
+    fn a_pattern_of_targets_covers_the_targets_of_all_tables() {
+        for (mapping, pattern, expected) in [
+            (TableMapping::default(), "prod-*", Some("prod-*")),
+            (mapping(&["prod-*=dev-*"]), "prod-*", Some("dev-*")),
+            (mapping(&["prod-*=dev-*"]), "prod-films", Some("dev-films")),
+            (mapping(&["prod-a*=x-*"]), "prod-*", None),
+            (mapping(&["prod-a=x", "prod-*=dev-*"]), "prod-*", None),
+            (prefixes("prod-", "dev-"), "prod-*", Some("dev-*")),
+            (prefixes("prod-", "dev-"), "*", None),
+            (prefixes("", "dev-"), "*", Some("dev-*")),
+        ] {
+            let pattern: TablePattern = pattern.parse().unwrap();
+            let found = mapping.target_pattern(&pattern);
+            assert_eq!(found.as_deref(), expected, "{mapping:?} {pattern}");
+        }
     }
 
     #[test]

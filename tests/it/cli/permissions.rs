@@ -191,12 +191,52 @@ fn the_policies_of_a_copy_by_backup_allow_no_scan_of_the_source() {
     );
     assert!(!target.contains("dynamodb:CreateTable"), "{target:?}");
 
+    // AWS asks for a permission on the backup, whose ARN has the name of the source.
+    let printing = [
+        "--from=dev",
+        "--map=films=copy",
+        "--route=backup",
+        "--print-iam-policy",
+    ];
+    let printed = run(project.command("copydb", printing), Vec::new()).exits(0);
+    let both_sides: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+    let backups = json!({
+        "Sid": "Backups",
+        "Effect": "Allow",
+        "Action": ["dynamodb:DescribeBackup", "dynamodb:RestoreTableFromBackup"],
+        "Resource": [format!("arn:aws:dynamodb:{REGION}:*:table/films/backup/*")],
+    });
+    let statements = both_sides["target"]["Statement"]
+        .as_array()
+        .expect("statements");
+    assert!(statements.contains(&backups), "{printed}");
+
     let documented = permissions::documented();
     let both = &source | &target;
     assert!(both.is_superset(&documented["copydb"].backups), "{both:?}");
 
     let [source, _] = policies(&["--to=dev"]);
     assert!(source.contains("dynamodb:Scan"), "{source:?}");
+}
+
+#[test]
+fn the_policies_of_a_copy_of_several_tables_name_their_patterns() {
+    let (engine, project) = dump_of(3);
+    let project = project.environment("dev", engine.url(), "films");
+    for (map, target) in [
+        ("--map=prod-*=dev-*", "dev-*"),
+        ("--map=prod-a*=dev-*", "*"),
+    ] {
+        let sides = ["--from=dev", "--to=dev", "--table=prod-*", map];
+        let printing = sides.iter().chain(&["--print-iam-policy"]);
+        let printed = run(project.command("copydb", printing), Vec::new()).exits(0);
+        let policies: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+        for (side, name) in [("source", "prod-*"), ("target", target)] {
+            let arn = format!("arn:aws:dynamodb:{REGION}:*:table/{name}");
+            let resources = &policies[side]["Statement"][0]["Resource"];
+            assert_eq!(*resources, json!([format!("{arn}/*"), arn]), "{printed}");
+        }
+    }
 }
 
 #[test]

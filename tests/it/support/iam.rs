@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::permissions::Actions;
 use super::project::REGION;
@@ -33,13 +33,16 @@ impl Issued {
 
 /// A new user of the engine at `url` who may do these and nothing else.
 pub(crate) fn user(url: &str, allowed: &Actions) -> Issued {
+    let statement = json!({"Effect": "Allow", "Action": allowed, "Resource": "*"});
+    user_with(url, &[statement])
+}
+
+/// A new user of the engine at `url` with a policy of these statements.
+pub(crate) fn user_with(url: &str, statements: &[Value]) -> Issued {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let user = format!("user-{}-{number}", std::process::id());
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}],
-    });
+    let policy = json!({"Version": "2012-10-17", "Statement": statements});
 
     call(url, "iam", &[("Action", "CreateUser"), ("UserName", &user)]);
     call(
