@@ -213,7 +213,7 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
 
 /// A text with a capital first letter. Texts that start with a name, a path, a flag or a command stay as they are.
 pub(crate) fn sentence_case(text: &str) -> Cow<'_, str> {
-    const COMMANDS: [&str; 4] = ["dumpdb", "restoredb", "servedb", "verifydb"];
+    const COMMANDS: [&str; 5] = ["copydb", "dumpdb", "restoredb", "servedb", "verifydb"];
 
     let word = text.split_whitespace().next().unwrap_or_default();
     let word = word.trim_end_matches([':', ',', ';', '.']);

@@ -84,7 +84,14 @@ impl QuestionGroup {
                 .iter_mut()
                 .find(|group| group.question.is_like(question))
             {
-                Some(group) if table.is_some() => group.tables.extend(table),
+                Some(group) if table.is_some() => {
+                    // The account of a table that does not exist may be unknown: the more detailed place is that of both.
+                    if question.to_string().len() > group.question.to_string().len() {
+                        group.question = question.clone();
+                    }
+
+                    group.tables.extend(table);
+                }
                 _ => groups.push(Self {
                     question: question.clone(),
                     tables: table.into_iter().collect(),
@@ -116,7 +123,9 @@ impl QuestionGroup {
         );
         match (question, &self.tables[..]) {
             // The question names the table, or there is only one.
-            (_, []) | (Question::ReplaceTable { .. }, [_]) => question.to_string(),
+            (_, []) | (Question::ReplaceTable { .. } | Question::DeleteItems { .. }, [_]) => {
+                question.to_string()
+            }
             (Question::ReplaceTable { losses, .. }, tables) => {
                 let items = "its items".to_owned();
                 let losses: Vec<_> = std::iter::once(&items).chain(losses).cloned().collect();
@@ -127,6 +136,11 @@ impl QuestionGroup {
                     losses.join(", ")
                 )
             }
+            (Question::DeleteItems { .. }, tables) => format!(
+                "items of {} that their sources do not have will be deleted: {}",
+                counted(tables.len() as u64, "table"),
+                names(tables, all_tables)
+            ),
             _ if self.is_about_all && is_about_environment => question.to_string(),
             (_, tables) => format!(
                 "{question} ({}: {})",
@@ -138,7 +152,7 @@ impl QuestionGroup {
 }
 
 impl Question {
-    /// Whether both are the same question, except for the table.
+    /// Whether both are the same question about two tables. All tables of a command have the same two environments.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -148,6 +162,9 @@ impl Question {
                     ..
                 },
             ) => losses == other_losses,
+            (Self::DeleteItems { .. }, Self::DeleteItems { .. })
+            | (Self::CrossEnvironment { .. }, Self::CrossEnvironment { .. })
+            | (Self::RemoteTarget { .. }, Self::RemoteTarget { .. }) => true,
             _ => self == other,
         }
     }
@@ -179,6 +196,9 @@ mod tests {
             target: "dev".to_owned(),
         };
         let risk = Question::OtherRisk("the dump is incomplete".to_owned());
+        let delete = |table: &str| Question::DeleteItems {
+            table: table.to_owned(),
+        };
         let questions = [
             (cross.clone(), "a"),
             (replace("a", &["its stream"]), "a"),
@@ -187,6 +207,8 @@ mod tests {
             (risk, "b"),
             (cross, "c"),
             (replace("c", &[]), "c"),
+            (delete("b"), "b"),
+            (delete("c"), "c"),
         ];
 
         assert_eq!(
@@ -196,6 +218,7 @@ mod tests {
                 "2 tables will be deleted and recreated: a, b. Each loses its items, its stream",
                 "the dump is incomplete (1 table: b)",
                 "table \"c\" and its items will be deleted",
+                "items of 2 tables that their sources do not have will be deleted: b, c",
             ]
         );
     }

@@ -70,6 +70,16 @@ impl TableLocation {
         }
     }
 
+    /// Adds the account of one of these tables of the same environment: at a local endpoint, nothing else names it.
+    pub(crate) fn with_account_of<'a>(self, tables: impl IntoIterator<Item = &'a Self>) -> Self {
+        let account = tables.into_iter().find_map(|table| table.account.clone());
+
+        Self {
+            account: account.or(self.account),
+            ..self
+        }
+    }
+
     /// Adds the proxy that requests go through, with the variable that names it.
     #[must_use]
     pub fn with_proxy(mut self, proxy: Option<&str>) -> Self {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops;
 use crate::ops::copy::SourceStore;
 use crate::ops::guard;
-use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary};
+use crate::ops::restore::{RestorePlan, RestoreRequest, RestoreSummary, Verified};
 use crate::ops::set::Scope;
 use crate::store::{MissingDatabase, Reader};
 
@@ -99,6 +99,7 @@ async fn run_one(
     };
     let resume_hint = resume::announce_hint(session, plan.can_be_resumed(), kept);
 
+    let source = plan.source.table.clone();
     let opening = session.open_writer(store, environment, common, confirmation);
     let store = opening.await?;
     let copying = ops::restore::run(&store, plan, session.reporter(), session.cancel.clone());
@@ -107,7 +108,7 @@ async fn run_one(
         .map_err(|error| with_resume_hint(error, resume_hint, command))?;
     session.progress.end();
 
-    show_summary(&summary, command, session)
+    show_summary(source.as_deref(), &summary, command, session)
 }
 
 /// Adds the command to resume to the hint of an error. An interrupted copy by backup can be resumed on another machine, too.
@@ -164,12 +165,19 @@ async fn dry_run(
     dry_run::report(plan, !plan.transform.is_empty(), result, session)
 }
 
+/// Prints the result. `source` is the name of the table that was copied.
 fn show_summary(
+    source: Option<&str>,
     summary: &RestoreSummary,
     command: &CopyCommand,
     session: &Session,
 ) -> Result<CommandOutcome> {
-    let text = summary::restore(summary, command.request.content, None);
+    let source = source.filter(|_| summary.verified == Verified::Acknowledged);
+    let next = source.and_then(|source| {
+        let tables = (source, summary.target.table.as_str());
+        summary::compare_command(std::env::args_os(), Some(tables))
+    });
+    let text = summary::restore(summary, command.request.content, next);
     session.console.outcome(&text);
 
     CommandOutcome::acted(summary, summary.is_whole())

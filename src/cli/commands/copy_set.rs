@@ -68,7 +68,7 @@ pub(super) async fn run(
     .await?;
     let resume_hint = resume::announce_hint(
         session,
-        plan.can_be_resumed(),
+        plan.can_be_resumed() && plan.has_work(),
         "Tables and items written so far stay.",
     );
 
@@ -92,10 +92,13 @@ pub(super) async fn run(
     let copied = copied?;
 
     let seconds = started.elapsed().as_secs_f64();
-    let summary = text::restore_set::summary(&copied, "copied", environment.name(), seconds);
+    let next = restore_set::next_step(&copied, resume_hint, || {
+        text::summary::compare_command(std::env::args_os(), None)
+    });
+    let summary = text::restore_set::summary(&copied, "copied", environment.name(), seconds, next);
     session.console.outcome(&summary);
 
-    restore_set::finished(facts, &copied, "copied", resume_hint, session)
+    restore_set::finished(facts, &copied, "copied", session)
 }
 
 /// Asks whether to resume an interrupted copy if the options do not decide it. Without a terminal, the answer is no.

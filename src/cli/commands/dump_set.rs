@@ -20,7 +20,9 @@ use crate::ops::guard;
 use crate::ops::set::dump::{
     DumpedMember, SetDumpPlan, SetDumpRequest, SetDumpSummary, TableState,
 };
-use crate::ops::set::{SetReporter, TableOutcome, TableResult, TableSelection, TableTrial};
+use crate::ops::set::{
+    DumpedItems, SetReporter, TableOutcome, TableResult, TableSelection, TableTrial,
+};
 use crate::ops::set::{dump, select};
 use crate::store::{MissingDatabase, Reader};
 
@@ -158,6 +160,7 @@ fn finished(summary: &SetDumpSummary, environment: &Environment) -> Result<Comma
             "target": summary.target,
             "is_published": summary.is_published,
             "tables": tables?,
+            "total": to_value(&DumpedItems::of_tables(&summary.tables))?,
             "seconds": summary.seconds,
         }),
     })

@@ -15,15 +15,15 @@ use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::set_progress::SetProgress;
 use crate::cli::terminal::signals::unless_cancelled;
-use crate::cli::text::restore_set;
+use crate::cli::text::{restore_set, summary};
 use crate::environment::Environment;
 use crate::error::{ErrorKind, Result};
 use crate::ops::guard;
-use crate::ops::restore::RestoreSummary;
+use crate::ops::restore::{RestoreSummary, Verified};
 use crate::ops::set::restore::{
     MemberPlan, PlannedMember, RestoreSetPlan, RestoreSetRequest, RestoredMember, RestoredTable,
 };
-use crate::ops::set::{self, SetReporter, TableResult, TableTrial};
+use crate::ops::set::{self, RestoredItems, SetReporter, TableResult, TableTrial};
 use crate::store::{MissingDatabase, Reader};
 
 /// Restores a set.
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     .await?;
     let resume_hint = resume::announce_hint(
         &session,
-        plan.can_be_resumed(),
+        plan.can_be_resumed() && plan.has_work(),
         "Tables and items written so far stay.",
     );
 
@@ -86,10 +86,16 @@ pub(crate) async fn run(
     let members = members?;
 
     let seconds = started.elapsed().as_secs_f64();
-    let text = restore_set::summary(&members, "restored", environment.name(), seconds);
+    let next = next_step(&members, resume_hint, || {
+        // `verifydb` would report transformed items as differences.
+        let total = RestoredItems::of_tables(&members);
+        let are_as_dumped = total.items_changed + total.items_left_out == 0;
+        are_as_dumped.then(|| summary::verify_command(std::env::args_os()))
+    });
+    let text = restore_set::summary(&members, "restored", environment.name(), seconds, next);
     session.console.outcome(&text);
 
-    finished(facts, &members, "restored", resume_hint, &session)
+    finished(facts, &members, "restored", &session)
 }
 
 /// Asks whether to resume an interrupted restore if the options do not decide it. Without a terminal, the answer is no.
@@ -146,6 +152,7 @@ fn planned(plan: &RestoreSetPlan) -> Result<CommandOutcome> {
         plan: json!({
             "source": to_value(&plan.source)?,
             "environment": plan.target.environment,
+            "target": to_value(&plan.target)?,
             "tables": tables?,
             "warnings": plan.warnings,
         }),
@@ -164,12 +171,35 @@ fn planned_table(table: &PlannedMember) -> Result<Value> {
     Ok(fields)
 }
 
+/// What to run next: the command that copies or restores the other tables, or one that compares the tables whose items were not read back.
+pub(super) fn next_step(
+    members: &[RestoredMember],
+    resume_hint: Option<String>,
+    compare: impl FnOnce() -> Option<String>,
+) -> Option<String> {
+    let is_open = |member: &RestoredMember| {
+        matches!(
+            member.result,
+            RestoredTable::Failed(_) | RestoredTable::NotStarted
+        )
+    };
+    if members.iter().any(is_open) {
+        return resume_hint;
+    }
+
+    let is_unverified = |member: &RestoredMember| match &member.result {
+        RestoredTable::Restored(summary) => summary.verified == Verified::Acknowledged,
+        _ => false,
+    };
+
+    members.iter().any(is_unverified).then(compare).flatten()
+}
+
 /// The outcome of a run that has ended, with each table. `done` is what the command does with a table: restored or copied.
 pub(super) fn finished(
     mut summary: Value,
     members: &[RestoredMember],
     done: &str,
-    resume_hint: Option<String>,
     session: &Session,
 ) -> Result<CommandOutcome> {
     let is_interrupted = session.cancel.is_cancelled();
@@ -180,23 +210,12 @@ pub(super) fn finished(
         .collect();
     let exit_code = exit::of_tables(codes, is_interrupted);
 
-    let is_open = |member: &RestoredMember| {
-        matches!(
-            member.result,
-            RestoredTable::Failed(_) | RestoredTable::NotStarted
-        )
-    };
-    if let Some(resume_hint) = resume_hint
-        && members.iter().any(is_open)
-    {
-        session.console.lines(&[format!("hint: {resume_hint}")]);
-    }
-
     let tables: Result<Vec<Value>> = members
         .iter()
         .map(|member| restored_table(member, done))
         .collect();
     summary["tables"] = tables?.into();
+    summary["total"] = to_value(&RestoredItems::of_tables(members))?;
 
     Ok(CommandOutcome::Tables { summary, exit_code })
 }
@@ -221,6 +240,9 @@ fn restored_table(member: &RestoredMember, done: &str) -> Result<Value> {
             before_outcome.as_str(),
             Some((before_field.as_str(), to_value(before)?)),
         ),
+        RestoredTable::Failed(error) if error.kind() == ErrorKind::Interrupted => {
+            ("interrupted", Some(("error", error_report(error)?)))
+        }
         RestoredTable::Failed(error) => ("failed", Some(("error", error_report(error)?))),
         RestoredTable::NotStarted => ("not-started", None),
     };

@@ -1,8 +1,9 @@
 //! Verdict on several tables that were compared.
 
+use super::failures::error_text;
 use super::format;
-use super::restore_set::{failure, list_tables, name};
 use super::summary::OutcomeText;
+use super::table_rows::{list_tables, name};
 use super::verdict;
 use crate::layout::Rows;
 use crate::ops::set::TableOutcome;
@@ -89,7 +90,7 @@ fn problems(member: &ComparedMember) -> Vec<String> {
             .into_iter()
             .map(|problem| format!("{table}: {problem}"))
             .collect(),
-        TableOutcome::Failed(error) => vec![failure(&table, error)],
+        TableOutcome::Failed(error) => vec![format!("table {table}: {}", error_text(error))],
         TableOutcome::NotStarted => Vec::new(),
     }
 }

@@ -83,6 +83,16 @@ pub(crate) fn items(count: u64) -> String {
     counted(count, "item")
 }
 
+/// The counts that are not zero, each with its word: `5 changed, 95 filtered out`.
+pub(crate) fn nonzero_counts(counts: &[(u64, &str)]) -> String {
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts
+        .map(|(number, word)| format!("{} {word}", count(*number)))
+        .collect();
+
+    counts.join(", ")
+}
+
 /// A count that may have a fraction: `12,345.5`.
 pub(crate) fn units(count: f64) -> String {
     HumanFloatCount(count).to_string()

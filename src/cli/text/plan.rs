@@ -223,7 +223,7 @@ fn write_rows(group: &mut RowGroup, plan: &RestorePlan) {
 }
 
 /// How the result is verified, with the read cap and the cost of a second pass over the dump.
-fn verification_description(plan: &RestorePlan) -> String {
+pub(super) fn verification_description(plan: &RestorePlan) -> String {
     let mut description = verification(plan.verify).to_owned();
     if let Some(cap) = &plan.max_read_units
         && plan.verify == Verification::Full
@@ -371,14 +371,14 @@ fn contents(source: &SourceFacts) -> String {
 }
 
 /// Account and region of a dumped table, as far as they are known.
-fn account_and_region(account: Option<&str>, region: Option<&str>) -> String {
+pub(super) fn account_and_region(account: Option<&str>, region: Option<&str>) -> String {
     let account = account.map(|account| format!(", account {account}"));
     let region = region.map(|region| format!(" in {region}"));
     [account, region].into_iter().flatten().collect()
 }
 
 /// Whether the number of items is meaningful. AWS updates `ItemCount` about every six hours, so zero may mean "not counted yet".
-fn is_counted(items: u64, local: bool) -> bool {
+pub(super) fn is_counted(items: u64, local: bool) -> bool {
     items > 0 || local
 }
 

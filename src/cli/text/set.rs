@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::plan::location_rows;
 use super::summary::OutcomeText;
+use super::table_rows::list_tables;
 use super::{cost, format, summary, verdict};
 use crate::error::{Error, ErrorKind};
 use crate::layout::{RowGroup, Rows};
 use crate::ops::dump::DumpPlan;
 use crate::ops::set::dump::{DumpedMember, PlannedTable, SetDumpPlan, SetDumpSummary, TableState};
 use crate::ops::set::grouping::grouped;
-use crate::ops::set::{TableOutcome, TableResult};
+use crate::ops::set::{DumpedItems, TableOutcome, TableResult};
 use crate::ops::verify::{DumpVerdict, SetVerdict};
 use crate::ops::{ContentScope, Price};
 
@@ -169,21 +170,44 @@ fn planned(plan: &DumpPlan) -> String {
 /// The result of one table, for the log: `3 items (1 kB as JSON) in 0.1 s`, or what went wrong; `None` if it was not reached.
 pub(crate) fn table_result(outcome: &TableOutcome<DumpedMember>) -> Option<Result<String, String>> {
     match outcome {
-        TableOutcome::Finished(DumpedMember::Now(summary)) => Some(Ok(format!(
-            "{} ({} as JSON) in {}",
-            format::items(summary.items),
-            format::bytes(summary.data_bytes),
+        TableOutcome::Finished(member @ DumpedMember::Now(summary)) => Some(Ok(format!(
+            "{} in {}",
+            items_of(member),
             format::seconds(summary.seconds)
         ))),
-        TableOutcome::Finished(DumpedMember::Before(dump)) => Some(Ok(format!(
-            "{} ({} as JSON), dumped before",
-            format::items(dump.items),
-            format::bytes(dump.data_bytes)
-        ))),
+        TableOutcome::Finished(member @ DumpedMember::Before(_)) => {
+            Some(Ok(format!("{}, dumped before", items_of(member))))
+        }
         TableOutcome::Failed(error) if error.kind() != ErrorKind::Interrupted => {
             Some(Err(error.to_string()))
         }
         TableOutcome::Failed(_) | TableOutcome::NotStarted => None,
+    }
+}
+
+/// The items of a dump, and those that its transform did not leave as they were: `5 items (1 kB as JSON) of 100 read: 95 filtered out`.
+fn items_of(member: &DumpedMember) -> String {
+    let items = DumpedItems::of_member(member);
+    format!(
+        "{} ({} as JSON){}",
+        format::items(member.items()),
+        format::bytes(member.data_bytes()),
+        items.as_ref().map(accounts).unwrap_or_default()
+    )
+}
+
+/// What a transform made of the items that were read: ` of 100 read: 5 changed, 95 filtered out`. Empty if nothing.
+fn accounts(items: &DumpedItems) -> String {
+    let counts = [
+        (items.items_changed, "changed"),
+        (items.items_left_out, "filtered out"),
+        (items.items_rejected, "rejected"),
+    ];
+    let counts = format::nonzero_counts(&counts);
+    if counts.is_empty() {
+        counts
+    } else {
+        format!(" of {} read: {counts}", format::count(items.items_read))
     }
 }
 
@@ -297,7 +321,21 @@ pub(crate) fn dump_summary(
     );
 
     let problems = problems(summary);
+    let total = DumpedItems::of_tables(&summary.tables);
     let rows = Rows::plain(|group| {
+        let accounts = accounts(&total);
+        if !accounts.is_empty() {
+            let tables = summary.tables.iter().filter_map(|result| {
+                let TableOutcome::Finished(member) = &result.outcome else {
+                    return None;
+                };
+                Some((result.table.clone(), items_of(member)))
+            });
+            list_tables(group, tables.collect());
+            let items = format::items(total.items);
+            group.row("total", format!("{items}{accounts}"));
+        }
+
         if dumped < summary.tables.len() as u64 && dumped > 0 {
             group.row("next", resume_hint);
         } else if problems.is_empty() {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use super::failures::{Failure, failures};
 use super::format;
-use super::restore_set::{failure, list_tables};
 use super::scan::one_line;
 use super::summary::{OutcomeText, key_collisions};
+use super::table_rows::list_tables;
 use crate::layout::Rows;
 use crate::ops::DryRunReport;
 use crate::ops::set::{TableOutcome, TableTrial};
@@ -20,8 +21,12 @@ pub(crate) fn outcome(trials: &[TableTrial]) -> OutcomeText {
         format::items(reports().map(|report| report.items_out).sum()),
         format::bytes(reports().map(|report| report.bytes_out).sum())
     );
-    let problems = trials.iter().filter_map(|trial| match &trial.outcome {
-        TableOutcome::Failed(error) => Some(failure(&trial.table, error)),
+    let failed = trials.iter().filter_map(|trial| match &trial.outcome {
+        TableOutcome::Failed(error) => Some(Failure {
+            source: &trial.table,
+            target: &trial.table,
+            error,
+        }),
         TableOutcome::Finished(_) | TableOutcome::NotStarted => None,
     });
     let rows = Rows::plain(|group| {
@@ -33,7 +38,7 @@ pub(crate) fn outcome(trials: &[TableTrial]) -> OutcomeText {
 
     OutcomeText {
         headline: Some(headline),
-        problems: problems.collect(),
+        problems: failures(failed),
         rows,
         ..OutcomeText::default()
     }

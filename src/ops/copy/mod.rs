@@ -146,18 +146,26 @@ async fn refuse_same_table(
         return Ok(());
     }
 
-    Err(Error::usage(format!(
-        "source and target are the same table: {name} of environment {}",
-        environment.name()
-    ))
-    .with_hint(match request.route {
+    let (place, target) = (&table.location, environment.name());
+    let hint = match request.route {
+        Route::Backup(_) => format!("copy to another name with {}", Field::TargetTable),
+        Route::Scan if place.environment != target => format!(
+            "environments {} and {target} are the same place: check their credentials, regions and endpoints, or copy to another name with {}",
+            place.environment,
+            Field::TargetTable
+        ),
         Route::Scan => format!(
             "copy to another environment with {}, or to another name with {}",
             Field::TargetEnvironment,
             Field::TargetTable
         ),
-        Route::Backup(_) => format!("copy to another name with {}", Field::TargetTable),
-    }))
+    };
+
+    Err(Error::usage(format!(
+        "source and target are the same table: {name} ({target}, {})",
+        place.location()
+    ))
+    .with_hint(hint))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub async fn dry_run(
     }
 
     // The restore itself would refuse this before its first change.
-    if plan.needs_item() && trial.items_out == 0 && !source.was_empty(trial.items_in) {
+    if trial.items_out == 0 && !plan.allows_no_items(trial.items_in, trial.left_out) {
         return Err(nothing_to_write(&plan.source, &plan.target.table, None));
     }
 

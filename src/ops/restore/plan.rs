@@ -26,6 +26,7 @@ use crate::backup::CheckSummary;
 use crate::environment::{Approval, Environment};
 use crate::error::Result;
 use crate::event::Reporter;
+use crate::field::Field;
 use crate::item::KeySchema;
 use crate::ops::cap::AppliedCap;
 use crate::ops::cost::{WriteCost, WriteCostModel};
@@ -189,6 +190,17 @@ impl RestorePlan {
     pub(crate) fn needs_item(&self) -> bool {
         let is_of_empty_table = self.prepared.source.is_of_empty_table();
         needs_item(&self.prepared.request, &self.action, is_of_empty_table)
+    }
+
+    /// Whether the table may be created without items, after this number of items was read and filtered out: the source was empty, or a
+    /// sample has selected none of its items. An empty sample does not replace a table.
+    pub(crate) fn allows_no_items(&self, read: u64, filtered: u64) -> bool {
+        let mut selections = self.prepared.request.transform.selections();
+        let is_sampled = selections.any(|(field, _)| field == Field::Sample);
+        let is_replaced = matches!(self.action, TableAction::Replace { .. });
+        let is_empty_sample = is_sampled && !is_replaced && read > 0 && filtered == read;
+
+        !self.needs_item() || self.prepared.source.was_empty(read) || is_empty_sample
     }
 }
 

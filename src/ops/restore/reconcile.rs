@@ -123,6 +123,7 @@ impl Reconciliation {
         guard::TableChanges {
             wanted: self.wanted.as_ref(),
             key_mismatch: self.key_mismatch.as_ref(),
+            differences: self.differences.len(),
             applies_settings: self.applies_settings,
             has_setting_calls: self.settings.has_calls(),
             creates_with_kms_key: self.settings.creates_with_kms_key(),

@@ -213,9 +213,12 @@ impl<P: Position + Clone> SourceTransfer<P> {
     ) -> Result<Self> {
         match self.find_first_item(plan.action.creates(), cancel).await {
             Ok(true) => Ok(self),
-            Ok(false) if !plan.needs_item() => Ok(self),
-            Ok(false) if plan.prepared.source.was_empty(self.sink.counts().read) => Ok(self),
             Ok(false) => {
+                let RestoreCounts { read, filtered, .. } = self.sink.counts();
+                if plan.allows_no_items(read, filtered) {
+                    return Ok(self);
+                }
+
                 let (totals, _) = TransferTotals::of_sink(self.sink)?;
                 Err(nothing_to_write(
                     &plan.source,

@@ -48,6 +48,10 @@ pub struct CopySetPlan {
     pub target: TableLocation,
     /// The tables.
     pub tables: Vec<PlannedCopy>,
+    /// The cap on the read units per second of all sources together.
+    pub max_total_read_units: Option<u32>,
+    /// The cap on the write units per second of all targets together.
+    pub max_total_write_units: Option<u32>,
     /// Warnings before the copy. Equal warnings about several tables are one.
     pub warnings: Vec<String>,
     approval: Approval,
@@ -121,39 +125,17 @@ pub async fn plan(
         reporter,
         journal: journal.clone(),
     });
-    let jobs = request.tables.iter().map(|table| TableJob {
-        table: table.target.clone(),
-        bytes: 0,
-        work: table.clone(),
-    });
-    let start = |_: &str, table: MappedTable, cancel: CancellationToken| {
-        let shared = Arc::clone(&shared);
-        async move { Box::pin(shared.plan(&table, &cancel)).await }
-    };
-    let planned = runner::run(jobs.collect(), RunOptions::default(), cancel, start, |_| {}).await;
-    if cancel.is_cancelled() {
-        return Err(interrupted());
-    }
-
-    let tables: Vec<_> = request
-        .tables
-        .into_iter()
-        .zip(planned)
-        .map(|(table, planned)| PlannedCopy {
-            table,
-            plan: match planned.outcome {
-                TableOutcome::Finished(plan) => plan,
-                TableOutcome::Failed(error) => CopyPlan::Refused(error),
-                TableOutcome::NotStarted => CopyPlan::Refused(interrupted()),
-            },
-        })
-        .collect();
+    let tables = plan_tables(&shared, request.tables, cancel).await?;
     let mut warnings = grouped_warnings(&tables);
     let discarded = journal.as_ref().and_then(|journal| journal.discarded());
     warnings.extend(discarded.map(ToOwned::to_owned));
+    let plans = || tables.iter().filter_map(PlannedCopy::copy);
+    let sources = plans().filter_map(|plan| Some(&plan.source.scan.as_ref()?.location));
     let mut plan = CopySetPlan {
-        source: source_place,
-        target: place,
+        source: source_place.with_account_of(sources),
+        target: place.with_account_of(plans().map(|plan| &plan.target)),
+        max_total_read_units: source.store.max_total_read_units(),
+        max_total_write_units: store.max_total_write_units(),
         warnings,
         tables,
         approval: Approval::nothing(),
@@ -192,6 +174,40 @@ async fn find_journal(
     let work = work(source.environment, &source_place, request).await;
 
     SetJournal::find(environment, &target_place, work, &request.each).await
+}
+
+/// Plans the copy of each table.
+async fn plan_tables(
+    shared: &Arc<Shared>,
+    tables: Vec<MappedTable>,
+    cancel: &CancellationToken,
+) -> Result<Vec<PlannedCopy>> {
+    let jobs = tables.iter().map(|table| TableJob {
+        table: table.target.clone(),
+        bytes: 0,
+        work: table.clone(),
+    });
+    let start = |_: &str, table: MappedTable, cancel: CancellationToken| {
+        let shared = Arc::clone(shared);
+        async move { Box::pin(shared.plan(&table, &cancel)).await }
+    };
+    let planned = runner::run(jobs.collect(), RunOptions::default(), cancel, start, |_| {}).await;
+    if cancel.is_cancelled() {
+        return Err(interrupted());
+    }
+
+    Ok(tables
+        .into_iter()
+        .zip(planned)
+        .map(|(table, planned)| PlannedCopy {
+            table,
+            plan: match planned.outcome {
+                TableOutcome::Finished(plan) => plan,
+                TableOutcome::Failed(error) => CopyPlan::Refused(error),
+                TableOutcome::NotStarted => CopyPlan::Refused(interrupted()),
+            },
+        })
+        .collect())
 }
 
 /// Copies the tables as planned. `done` gets the name of each target and its result as soon as its copy has ended.

@@ -14,6 +14,7 @@ mod reporter;
 pub mod restore;
 pub mod runner;
 mod selection;
+mod totals;
 mod trial;
 
 pub use interrupted::InterruptedSet;
@@ -23,4 +24,5 @@ pub use pattern::TablePattern;
 pub use reporter::{SetReporter, TableReporter};
 pub use runner::{RunOptions, TableJob, TableOutcome, TableResult};
 pub use selection::{Scope, SelectionOptions, TableSelection, select};
+pub use totals::{DumpedItems, RestoredItems};
 pub use trial::{TableTrial, TrialOptions};

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Scene;
 use crate::support::client::{attribute, numbered, partition};
+use crate::support::faults::{Fault, with_text};
 use crate::support::project::REGION;
 
 /// Tables `prod-00`, `prod-01` and so on in the source, with as many items as their number.
@@ -184,4 +185,112 @@ fn the_tables_may_be_listed_in_the_file_for_both_sides() {
             scene.source.items(&format!("prod-{number}"))
         );
     }
+}
+
+#[test]
+fn the_summary_accounts_for_every_item_of_each_table_and_of_all() {
+    let scene = with_tables(4);
+    let map = ["--table=prod-*", "--map=prod-*=dev-*"];
+    let options = [
+        "--where=.id.S != \"item-000000\"",
+        "--transform=if .id.S == \"item-000001\" then error(\"no\") else .new = {BOOL: true} end",
+    ];
+    let run = scene.copy(&[&map[..], &options].concat()).exits(1);
+    let total = run.report()["summary"]["total"].take();
+    run.says("Copied 2 of 4 tables to there in ")
+        .says("1 item written of 3 read: 1 changed, 1 filtered out, 1 rejected")
+        .says("Total              1 item written of 3 read: 1 changed, 1 filtered out, 1 rejected");
+    assert_eq!(
+        total,
+        serde_json::json!({
+            "items_read": 3, "items_changed": 1, "items_left_out": 1, "items_out": 1, "items_written": 1, "items_skipped": 0,
+            "items_rejected": 1, "items_superseded": 0, "items_overwritten": 0, "items_deleted": 0,
+        })
+    );
+}
+
+#[test]
+fn a_deletion_from_several_tables_is_one_question() {
+    let scene = with_tables(4);
+    let options = ["--table=prod-*", "--delete-extra"];
+    scene.copy(&options).exits(0);
+    scene.target.put("prod-02", numbered(5));
+    scene.target.put("prod-03", numbered(4));
+    let question = "tems of 4 tables that their sources do not have will be deleted: prod-00, prod-01, prod-02, prod-03";
+    let unanswered = scene
+        .project
+        .copydb(["--from=here", "--to=there"].iter().chain(&options))
+        .exits(4);
+    assert_eq!(
+        unanswered
+            .stderr
+            .matches("that their sources do not have")
+            .count(),
+        2,
+        "{unanswered}"
+    );
+    unanswered.says(question);
+
+    let run = scene.copy(&options).exits(3);
+    assert_eq!(run.report()["summary"]["total"]["items_deleted"], 4);
+    run.says(question)
+        .says("prod-02  merged into the existing table, 2 items written; 3 deleted from the target")
+        .says("Items that the source does not have were not deleted: the source has no items");
+    assert_eq!(scene.target.items("prod-02"), scene.source.items("prod-02"));
+}
+
+#[test]
+fn the_plan_names_every_target_and_the_units_of_all_tables() {
+    let scene = with_tables(30);
+    let options = ["--table=prod-*", "--map=prod-*=dev-*"];
+    scene.copy(&options).exits(0);
+    let plan = scene
+        .copy(
+            &[
+                &options[..],
+                &["--dry-run", "--max-total-rcu=50", "--max-total-wcu=60"],
+            ]
+            .concat(),
+        )
+        .exits(0)
+        .says("read units, at most 50 per second in total")
+        .says("Writes up to 441 write units, at most 60 per second in total");
+    (0..30).fold(plan, |plan, number| {
+        plan.says(&format!("prod-{number:02} → dev-{number:02} exists"))
+    });
+}
+
+#[test]
+fn the_next_command_compares_or_copies_the_tables_that_failed() {
+    let scene = with_tables(3);
+    let far = scene.target_proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = scene.project.environment("dev", &far, "films");
+    let copy = ["--from=here", "--to=dev", "--yes"];
+
+    // At a remote target, items are not read back.
+    project
+        .copydb(copy.iter().chain(&["--map=films=copies"]))
+        .exits(0)
+        .says("Next  verifydb --env=here --against-env=dev --table films --against-table copies");
+    let set = ["--table=prod-*", "--map", "prod-*=dev-*"];
+    project
+        .copydb(copy.iter().chain(&set))
+        .exits(0)
+        .says("Next               verifydb --env=here --against-env=dev '--table=prod-*' --map 'prod-*=dev-*'");
+    let masked = ["--transform=.new = {BOOL: true}"];
+    project
+        .copydb(copy.iter().chain(&masked))
+        .exits(0)
+        .never_says("Next");
+
+    scene.target_proxy.set([with_text(
+        "BatchWriteItem",
+        "dev-02",
+        Fault::Refused("AccessDeniedException", "not authorized"),
+    )]);
+    project
+        .copydb(copy.iter().chain(&set))
+        .exits(10)
+        .says("Next               Resume with: ")
+        .says(" --resume");
 }

@@ -116,6 +116,35 @@ fn an_empty_table_is_copied_as_an_empty_table() {
 }
 
 #[test]
+fn a_table_of_whose_few_items_a_sample_selects_none_is_copied_without_items() {
+    let scene = Scene::new(3, 10);
+    let sample = ["--sample=0.001%"];
+    scene.copy(&[&sample[..], &["--dry-run"]].concat()).exits(0);
+    let run = scene.copy(&sample).exits(0);
+    let summary = run.report()["summary"].take();
+    assert_eq!(
+        (&summary["items_left_out"], &summary["table"]),
+        (&3.into(), &"created".into()),
+        "{summary:#}"
+    );
+    assert!(scene.target.items("films").is_empty());
+
+    // An empty sample does not replace a table, and a condition may be a mistake.
+    scene.summary(&[]);
+    scene
+        .copy(&[&sample[..], &["--replace"]].concat())
+        .exits(12)
+        .says("nothing to write");
+    scene.is_equal();
+    scene.target.delete_if_there("films");
+    scene
+        .copy(&["--where=.id.S == \"nobody\""])
+        .exits(12)
+        .says("nothing to write");
+    assert!(scene.target.describe("films").is_none());
+}
+
+#[test]
 fn a_limit_and_a_filter_of_the_server_copy_part_of_the_table() {
     let scene = Scene::new(60, 100);
     let run = scene.copy(&["--limit=20"]).exits(0);

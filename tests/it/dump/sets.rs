@@ -683,3 +683,24 @@ fn tables_whose_names_are_reserved_have_escaped_folders() {
     project.dumpdb(["--all-tables", "--output=out"]).exits(0);
     assert_eq!(project.names("out"), folders);
 }
+
+#[test]
+fn the_summary_says_what_a_filter_has_left_out_of_each_table_and_of_all() {
+    let (_engine, _proxy, project) = tables(&["film-a", "film-b"]);
+    let dump = ["--table=film-*", "--output=set", "--json"];
+    let run = project
+        .dumpdb(dump.iter().chain(&["--where=.id.S != \"item-000001\""]))
+        .exits(0);
+    let total = run.report()["summary"]["total"].take();
+    assert_eq!(
+        total,
+        json!({"items": 7, "items_read": 9, "items_changed": 0, "items_left_out": 2, "items_rejected": 0})
+    );
+    run.says("film-a  2 items (")
+        .says(" as JSON) of 3 read: 1 filtered out")
+        .says("Total   7 items of 9 read: 2 filtered out");
+
+    let whole = project.dumpdb(dump.iter().chain(&["--yes"])).exits(0);
+    assert_eq!(whole.report()["summary"]["total"]["items_read"], 9);
+    whole.never_says("Total");
+}

@@ -121,6 +121,13 @@ fn tables_are_copied_between_two_accounts_with_one_file() {
     again.extend([format!("--table={table}"), "--dry-run".to_owned()]);
     again.extend((table != target).then(|| format!("--map={table}={target}")));
     let plan = project.copydb(&again).exits(0);
-    let accounts = ACCOUNTS.iter().filter(|_| scene.engine.can().has_accounts);
-    accounts.fold(plan, |plan, account| plan.says(account));
+    let accounts = || ACCOUNTS.iter().filter(|_| scene.engine.can().has_accounts);
+    accounts().fold(plan, |plan, account| plan.says(account));
+
+    // That of several tables, too.
+    arguments.push("--dry-run".to_owned());
+    let plan = project.copydb(&arguments).exits(0);
+    accounts().fold(plan, |plan, account| {
+        plan.says(&format!("account {account}"))
+    });
 }

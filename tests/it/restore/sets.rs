@@ -606,3 +606,28 @@ fn two_runs_of_one_set_exclude_each_other() {
     scene.is_equal("app-c", "new-c");
     drop(scene.engine);
 }
+
+#[test]
+fn the_summary_has_the_items_of_all_tables_and_the_command_that_compares_them() {
+    let scene = Scene::new();
+    let run = scene
+        .restore(&["--add-prefix=new-", "--where=.id.S != \"item-000000\""])
+        .exits(0);
+    let total = run.report()["summary"]["total"].take();
+    let count = |field: &str| total[field].as_u64();
+    assert_eq!(
+        ["items_read", "items_written", "items_left_out"].map(count),
+        [Some(185), Some(181), Some(4)],
+        "{total:#}"
+    );
+    run.says("Total           181 items written of 185 read: 4 filtered out");
+
+    // At a remote target, items are not read back.
+    let far = scene.proxy.url().replace("127.0.0.1", "0.0.0.0");
+    let project = scene.project.environment("dev", &far, "ignored");
+    project
+        .restoredb(["--env=dev", "--source=set", "--add-prefix=far-", "--yes"])
+        .exits(0)
+        .says("185 items, all writes acknowledged.")
+        .says("Next                verifydb --env=dev --source=set --add-prefix=far-");
+}

@@ -1,10 +1,12 @@
 //! Text of summaries: the result of a command, problems that need attention, and details.
 
 mod dump;
+mod next;
 mod restore;
 
 pub(crate) use dump::{dump, problems as dump_problems};
-pub(crate) use restore::{problems as restore_problems, restore, verify_command};
+pub(crate) use next::{compare_command, verify_command};
+pub(crate) use restore::{problems as restore_problems, restore};
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,5 @@
 //! Text of a restore's summary.
 
-use std::ffi::OsString;
-
 use super::{NO_REASON, OutcomeText, key_collisions, reason_lines};
 use crate::cli::text::format;
 use crate::layout::{RowGroup, Rows};
@@ -414,46 +412,6 @@ fn rejected_by_index(summary: &RestoreSummary) -> Option<String> {
     })
 }
 
-/// Options of `restoredb` that select the dump and the table; `verifydb` has them too. Each takes a value.
-const COPIED_FLAGS: [&str; 8] = [
-    "--source",
-    "--env",
-    "--envs-dir",
-    "--table",
-    "--profile",
-    "--region",
-    "--endpoint-url",
-    "--role-arn",
-];
-
-/// The `verifydb` command that compares every item, derived from the arguments of a `restoredb` command.
-pub(crate) fn verify_command(arguments: impl IntoIterator<Item = OsString>) -> String {
-    let (mut command, mut has_environment) = (vec!["verifydb".to_owned()], false);
-    let mut arguments = arguments.into_iter().skip(1);
-    while let Some(argument) = arguments.next() {
-        let text = argument.to_string_lossy();
-        let (name, has_value) = text
-            .split_once('=')
-            .map_or((&*text, false), |(name, _)| (name, true));
-        has_environment |= matches!(name, "--env" | "--no-env");
-
-        if COPIED_FLAGS.contains(&name) {
-            let value = if has_value { None } else { arguments.next() };
-            command.push(format::shell_quoted(&argument));
-            command.extend(value.map(|value| format::shell_quoted(&value)));
-        } else if name == "--no-env" {
-            command.push(name.to_owned());
-        }
-    }
-
-    // Without an environment, `verifydb` would only check the dump itself.
-    if !has_environment {
-        command.push("--env=local".to_owned());
-    }
-
-    command.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -700,25 +658,5 @@ mod tests {
             Some("Table films (local) exists and was not changed.")
         );
         assert!(lines(&text.rows).is_empty());
-    }
-
-    #[test]
-    fn verify_command_has_the_same_dump_and_table() {
-        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(
-            verify_command(words(
-                "./restoredb --env=dev --replace --verify none --source it's --boost-write-capacity 5 -q"
-            )),
-            r"verifydb --env=dev --source 'it'\''s'"
-        );
-
-        assert_eq!(
-            verify_command(words("restoredb --yes --table b")),
-            "verifydb --table b --env=local"
-        );
-        assert_eq!(
-            verify_command(words("restoredb --no-env --region r --table b")),
-            "verifydb --no-env --region r --table b"
-        );
     }
 }

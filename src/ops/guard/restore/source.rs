@@ -141,13 +141,20 @@ pub(super) fn incomplete_replacement(facts: &RestoreFacts<'_>) -> Option<Finding
         return None;
     }
 
-    let reason = match source.facts.salvage {
-        Some(_) => "the dump is damaged".to_owned(),
-        None if source.facts.complete => return None,
-        None => format!("the dump is incomplete{}", source.incompleteness_reasons()),
+    let reasons = source.incompleteness_reasons();
+    let risk = match (source.facts.salvage, &source.facts.scan) {
+        (None, _) if source.facts.complete => return None,
+        (Some(_), _) => {
+            "the dump is damaged: the new table will lack the items that the dump lacks".to_owned()
+        }
+        (None, None) => format!(
+            "the dump is incomplete{reasons}: the new table will lack the items that the dump lacks"
+        ),
+        (None, Some(_)) => format!(
+            "only part of the source table is copied{reasons}: the new table will lack the other items"
+        ),
     };
 
-    let risk = format!("{reason}: the new table will lack the items that the dump lacks");
     Some(Finding::Question(Question::OtherRisk(risk)))
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct TableChanges<'a> {
     pub(crate) wanted: Option<&'a OverriddenSchema>,
     /// Both keys, if the existing table has another one.
     pub(crate) key_mismatch: Option<&'a KeyMismatch>,
+    /// Number of settings in which the existing table differs from the wanted schema.
+    pub(crate) differences: usize,
     /// Whether the settings of the wanted schema are applied.
     pub(crate) applies_settings: bool,
     /// Whether calls change settings.
@@ -86,19 +88,24 @@ fn created_table(facts: &RestoreFacts<'_>) -> Option<String> {
 pub(super) fn another_key(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let key = facts.changes.known()?.key_mismatch?;
     let table = &facts.target.known()?.place.table;
-    let error =
-        Error::schema_mismatch(format!("the key schema of table {table} is not the dump's"))
-            .with_details(side_by_side(key))
-            .with_hint(format!(
-                "restore under another name with {}, or replace the table with {}",
-                Field::Table,
-                Field::ReplaceExisting
-            ));
+    let (source, verb, field) = if facts.request.is_copy() {
+        ("source", "copy", Field::TargetTable)
+    } else {
+        ("dump", "restore", Field::Table)
+    };
+    let error = Error::schema_mismatch(format!(
+        "the key schema of table {table} differs from that of the {source}"
+    ))
+    .with_details(side_by_side(key, source))
+    .with_hint(format!(
+        "{verb} under another name with {field}, or replace the table with {}",
+        Field::ReplaceExisting
+    ));
     Some(Finding::Refusal(error))
 }
 
-/// The keys of dump and table in two columns.
-fn side_by_side(key: &KeyMismatch) -> Vec<String> {
+/// The keys of source and table in two columns.
+fn side_by_side(key: &KeyMismatch, source: &str) -> Vec<String> {
     let (dump, table) = (key.dump_lines(), key.table_lines());
     let width = dump.iter().map(|line| line.chars().count()).max();
     let width = width.unwrap_or(0) + 4;
@@ -108,7 +115,7 @@ fn side_by_side(key: &KeyMismatch) -> Vec<String> {
         .zip(&table)
         .map(|(dump, table)| row(dump, table));
 
-    std::iter::once(row("dump", "table")).chain(rows).collect()
+    std::iter::once(row(source, "table")).chain(rows).collect()
 }
 
 /// Auto scaling may interfere with a boost.
@@ -134,11 +141,12 @@ pub(super) fn boost_without_journal(facts: &RestoreFacts<'_>) -> Option<Finding>
     })
 }
 
-/// Overrides have no effect on a table whose settings are not changed.
+/// Overrides have no effect on a table whose settings are not changed. A table that already is as wanted needs no warning: a nightly copy
+/// creates it in the first night.
 pub(super) fn ignored_overrides(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let (target, changes) = (facts.target.known()?, facts.changes.known()?);
     let wanted = changes.wanted?;
-    let is_ignored = !changes.applies_settings && !target.action.keeps();
+    let is_ignored = changes.differences > 0 && !changes.applies_settings && !target.action.keeps();
     (is_ignored && wanted.has_overrides && !wanted.notes.is_empty()).then(|| {
         Finding::Warning(
             "the table exists and keeps its settings: the overrides have no effect".to_owned(),

@@ -128,6 +128,7 @@ pub(super) fn starts_over(facts: &RestoreFacts<'_>) -> Option<Finding> {
         .reason
         .map_or_else(String::new, |reason| format!(" ({reason})"));
     Some(warning(format!(
-        "an earlier restore into this table did not end; {consequence}{reason}"
+        "an earlier {} into this table did not end; {consequence}{reason}",
+        facts.request.noun()
     )))
 }

@@ -39,6 +39,7 @@ struct Scene {
     has_journal: bool,
     wanted: Option<OverriddenSchema>,
     key_mismatch: Option<KeyMismatch>,
+    differences: usize,
     applies_settings: bool,
     has_setting_calls: bool,
     creates_with_kms_key: bool,
@@ -80,6 +81,7 @@ impl Scene {
             has_journal: true,
             wanted: wanted.overridden(&Overrides::default()).ok(),
             key_mismatch: None,
+            differences: 0,
             applies_settings: true,
             has_setting_calls: false,
             creates_with_kms_key: false,
@@ -167,6 +169,7 @@ impl Scene {
         let changes = TableChanges {
             wanted: self.wanted.as_ref(),
             key_mismatch: self.key_mismatch.as_ref(),
+            differences: self.differences,
             applies_settings: self.applies_settings,
             has_setting_calls: self.has_setting_calls,
             creates_with_kms_key: self.creates_with_kms_key,
@@ -513,7 +516,7 @@ const REFUSED: &[Row] = &[
             }}));
             scene.key_mismatch = differences(&schema(&json!({})), &other).key;
         },
-        &["refused (SchemaMismatch): the key schema of table films is not the dump's"],
+        &["refused (SchemaMismatch): the key schema of table films differs from that of the dump"],
     ),
 ];
 
@@ -772,9 +775,20 @@ const WARNED: &[Row] = &[
         &[],
     ),
     (
-        "overrides, and the table keeps its settings",
+        "overrides, and the table keeps its settings, which are those",
         |scene| {
             scene.exists(&json!({"Table": {"ItemCount": 0}}));
+            let wanted = scene.wanted.as_mut().expect("a schema");
+            wanted.has_overrides = true;
+            wanted.notes = vec!["billing".to_owned()];
+        },
+        &[],
+    ),
+    (
+        "overrides, and the table keeps its settings, which differ",
+        |scene| {
+            scene.exists(&json!({"Table": {"ItemCount": 0}}));
+            scene.differences = 1;
             let wanted = scene.wanted.as_mut().expect("a schema");
             wanted.has_overrides = true;
             wanted.notes = vec!["billing".to_owned()];

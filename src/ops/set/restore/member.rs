@@ -15,6 +15,17 @@ pub struct PlannedMember {
     pub plan: MemberPlan,
 }
 
+impl PlannedMember {
+    /// The preview of the restore, if the table will be restored.
+    #[must_use]
+    pub fn preview(&self) -> Option<&RestorePreview> {
+        match &self.plan {
+            MemberPlan::Restore(preview) => Some(preview),
+            MemberPlan::Finished(_) | MemberPlan::Refused(_) => None,
+        }
+    }
+}
+
 /// The plan for one table of a set.
 #[derive(Debug)]
 pub enum MemberPlan {

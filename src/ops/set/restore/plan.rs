@@ -65,6 +65,10 @@ pub struct SetFacts {
     pub path: String,
     /// Environment of the dumped tables.
     pub environment: String,
+    /// Account of the dumped tables, if their ARNs are those of AWS.
+    pub account: Option<String>,
+    /// Region of the dumped tables, if known.
+    pub region: Option<String>,
     /// Start of the run that wrote it.
     pub started_at: DateTime<Utc>,
     /// End of that run, unless it was interrupted.
@@ -129,8 +133,10 @@ pub async fn plan(
     let discarded = journal.as_ref().and_then(|journal| journal.discarded());
     warnings.extend(discarded.map(ToOwned::to_owned));
 
+    let targets = tables.iter().filter_map(PlannedMember::preview);
+    let place = place.with_account_of(targets.map(|preview| &preview.target));
     let mut plan = RestoreSetPlan {
-        source,
+        source: source.with_place_of(&tables),
         target: place,
         tables,
         warnings,
@@ -221,15 +227,29 @@ impl RestoreSetPlan {
 }
 
 impl SetFacts {
+    /// The facts in the manifest.
     fn new(set: &DumpSet) -> Self {
         let manifest = set.manifest();
         Self {
             path: set.path().display().to_string(),
             environment: manifest.environment.clone(),
+            account: None,
+            region: None,
             started_at: manifest.started_at,
             finished_at: manifest.finished_at,
             tables: manifest.tables.len(),
         }
+    }
+
+    /// Adds account and region, which only the dumps of the tables contain.
+    fn with_place_of(mut self, tables: &[PlannedMember]) -> Self {
+        let mut previews = tables.iter().filter_map(PlannedMember::preview);
+        if let Some(preview) = previews.find(|preview| preview.source.region.is_some()) {
+            self.account.clone_from(&preview.source.account);
+            self.region.clone_from(&preview.source.region);
+        }
+
+        self
     }
 }
 
@@ -348,13 +368,11 @@ pub(super) fn interrupted(what: &str) -> Error {
 /// The warnings of all previews, with the tables that they are about.
 fn grouped_warnings(tables: &[PlannedMember]) -> Vec<String> {
     let warnings = tables.iter().flat_map(|table| {
-        let warnings = match &table.plan {
-            MemberPlan::Restore(preview) => &preview.warnings[..],
-            MemberPlan::Finished(_) | MemberPlan::Refused(_) => &[],
-        };
-        warnings
-            .iter()
-            .map(|warning| (&table.target, warning.clone()))
+        let warnings = table
+            .preview()
+            .into_iter()
+            .flat_map(|preview| &preview.warnings);
+        warnings.map(|warning| (&table.target, warning.clone()))
     });
 
     grouped(warnings)
