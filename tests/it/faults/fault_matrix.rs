@@ -131,7 +131,11 @@ fn cured() -> Vec<Case> {
     ]
 }
 
-/// A table `films` with its clean dump in `clean`, and a table `other` that lacks an item, has another one more, and one otherwise.
+/// The tables of a set.
+const TABLES: [&str; 2] = ["films", "other"];
+
+/// A table `films` with its clean dump in `clean`, and a table `other` that lacks an item, has another one more, and one otherwise. Both
+/// are in the clean set `clean-set`.
 struct World {
     engine: Engine,
     project: Project,
@@ -168,6 +172,9 @@ impl World {
         client.put("other", items);
         let project = Project::on(&engine, "films");
         project.dumpdb(["--output=clean"]).exits(0);
+        project
+            .dumpdb(["--table=films,other", "--output=clean-set"])
+            .exits(0);
         let (items, lines) = (client.items("films"), lines_of(&project, "clean"));
         assert_eq!((items.len(), lines.len()), (ITEMS, ITEMS));
         Self {
@@ -188,6 +195,18 @@ impl World {
         self.project = project.environment("dev", proxy.url(), "films");
 
         proxy
+    }
+
+    /// Puts the same faults in the way of the source and of the target of a copy, each with calls of its own.
+    fn between(&mut self, rules: &[Rule]) -> [Proxy; 2] {
+        let size = of_size(self.segments());
+        let rules = [rules, &[size]].concat();
+        let source = Proxy::with_rules(&self.engine, rules.clone());
+        source.compresses();
+        let project = std::mem::replace(&mut self.project, Project::empty());
+        self.project = project.environment("source", source.url(), "films");
+
+        [source, self.behind(rules)]
     }
 
     /// The next number of segments.
@@ -268,12 +287,11 @@ impl World {
     }
 
     /// Source and target have the same faults.
-    fn copy(&mut self, name: &str, rules: Vec<Rule>) {
-        let size = of_size(self.segments());
-        let proxy = self.behind([rules, vec![size]].concat());
+    fn copy(&mut self, name: &str, rules: &[Rule]) {
+        let proxies = self.between(rules);
         self.engine.client().delete_if_there("copy");
         let arguments = [
-            "--from=dev",
+            "--from=source",
             "--to=dev",
             "--map=films=copy",
             "--batch-size=5",
@@ -284,7 +302,7 @@ impl World {
         ];
 
         let run = self.project.copydb(arguments).exits(0);
-        went_wrong(name, &proxy, &run);
+        went_wrong_on_both_sides(name, &proxies, rules, &run);
         assert!(
             self.engine.client().items("copy") == self.items,
             "{name}: other items\n{run}"
@@ -295,6 +313,104 @@ impl World {
         }
 
         assert_eq!(summary["verified"]["equal"], ITEMS, "{name}: {run}");
+    }
+
+    /// Both tables into a set.
+    fn dump_set(&mut self, name: &str, rules: Vec<Rule>) {
+        let proxy = self.behind(rules);
+        let segments = format!("--segments={}", self.segments());
+        let run = self
+            .project
+            .dumpdb([
+                "--env=dev",
+                "--table=films,other",
+                "--output=set",
+                &segments,
+                PATIENCE,
+                "--json",
+                "--yes",
+            ])
+            .exits(0);
+
+        went_wrong(name, &proxy, &run);
+        for table in TABLES {
+            assert!(
+                lines_of(&self.project, &format!("set/{table}"))
+                    == lines_of(&self.project, &format!("clean-set/{table}")),
+                "{name}: other items in {table}\n{run}"
+            );
+        }
+
+        self.project.verifydb(["set"]).exits(0);
+    }
+
+    /// Both tables of the clean set.
+    fn restore_set(&mut self, name: &str, rules: Vec<Rule>) {
+        let size = of_size(self.segments());
+        let proxy = self.behind([rules, vec![size]].concat());
+        self.delete_copies();
+        let arguments = [
+            "--env=dev",
+            "--source=clean-set",
+            "--add-prefix=copy-",
+            "--batch-size=5",
+            PATIENCE,
+            "--json",
+            "--yes",
+        ];
+
+        let run = self.project.restoredb(arguments).exits(0);
+        went_wrong(name, &proxy, &run);
+        self.has_copies(name, &run);
+    }
+
+    /// Both tables. Source and target have the same faults.
+    fn copy_set(&mut self, name: &str, rules: &[Rule]) {
+        let proxies = self.between(rules);
+        self.delete_copies();
+        let arguments = [
+            "--from=source",
+            "--to=dev",
+            "--table=films,other",
+            "--add-prefix=copy-",
+            "--batch-size=5",
+            "--verify=full",
+            PATIENCE,
+            "--json",
+            "--yes",
+        ];
+
+        let run = self.project.copydb(arguments).exits(0);
+        went_wrong_on_both_sides(name, &proxies, rules, &run);
+        self.has_copies(name, &run);
+    }
+
+    fn delete_copies(&self) {
+        for table in TABLES {
+            self.engine
+                .client()
+                .delete_if_there(&format!("copy-{table}"));
+        }
+    }
+
+    /// The copies of both tables are equal, and the report accounts for every item.
+    fn has_copies(&self, name: &str, run: &Run) {
+        let client = self.engine.client();
+        for table in TABLES {
+            assert!(
+                client.items(&format!("copy-{table}")) == client.items(table),
+                "{name}: other items in {table}\n{run}"
+            );
+        }
+
+        let total = run.report()["summary"]["total"].clone();
+        for field in ["items_read", "items_written"] {
+            assert_eq!(total[field], 2 * ITEMS, "{name}: {field}\n{run}");
+        }
+
+        for field in ["items_rejected", "items_skipped", "items_superseded"] {
+            assert_eq!(total[field], 0, "{name}: {field}\n{run}");
+        }
     }
 
     /// A table against its dump, and two tables.
@@ -350,6 +466,16 @@ fn went_wrong(name: &str, proxy: &Proxy, run: &Run) {
         .into_iter()
         .filter(|call| call.failed && is_fault(&call.operation));
     assert!(failed.count() > 0, "{name}: nothing went wrong\n{run}");
+}
+
+/// Each side of a copy has had a fault, if the rules are about one of its calls.
+fn went_wrong_on_both_sides(name: &str, proxies: &[Proxy; 2], rules: &[Rule], run: &Run) {
+    for (proxy, operations) in proxies.iter().zip([&["Scan"][..], RESTORING]) {
+        let is_about = |rule: &Rule| operations.iter().any(|operation| rule.is_about(operation));
+        if rules.iter().any(is_about) {
+            went_wrong(name, proxy, run);
+        }
+    }
 }
 
 /// Those of the case's operations that are among these.
@@ -445,7 +571,7 @@ fn a_restore_through_each_fault() {
 #[test]
 fn a_copy_through_each_fault() {
     let mut world = World::new();
-    each(RESTORING, |name, rules| world.copy(name, rules));
+    each(ALL, |name, rules| world.copy(name, &rules));
 }
 
 #[test]
@@ -476,6 +602,38 @@ fn a_restore_through_all_of_them() {
     let mut world = World::new();
     for seed in 1..=4 {
         world.restore(&format!("seed {seed}"), everything(ALL, seed));
+    }
+}
+
+#[test]
+fn a_copy_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=4 {
+        world.copy(&format!("seed {seed}"), &everything(ALL, seed));
+    }
+}
+
+#[test]
+fn a_dump_of_several_tables_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=3 {
+        world.dump_set(&format!("seed {seed}"), everything(READING, seed));
+    }
+}
+
+#[test]
+fn a_restore_of_several_tables_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=3 {
+        world.restore_set(&format!("seed {seed}"), everything(ALL, seed));
+    }
+}
+
+#[test]
+fn a_copy_of_several_tables_through_all_of_them() {
+    let mut world = World::new();
+    for seed in 1..=3 {
+        world.copy_set(&format!("seed {seed}"), &everything(ALL, seed));
     }
 }
 

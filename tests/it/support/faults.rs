@@ -143,6 +143,13 @@ pub(crate) struct Rule {
     fault: Fault,
 }
 
+impl Rule {
+    /// Whether calls of this operation may fail.
+    pub(crate) fn is_about(&self, operation: &str) -> bool {
+        self.operation == operation
+    }
+}
+
 /// The calls of `operation` with these numbers fail, counted from 1.
 pub(crate) fn calls(operation: &'static str, numbers: RangeInclusive<usize>, fault: Fault) -> Rule {
     Rule {
