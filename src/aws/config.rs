@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 
 /// Builds the client of an environment, again when credentials are renewed.
+#[derive(Clone)]
 pub(crate) struct ClientFactory {
     pub(crate) environment: Environment,
     /// URL of the embedded engine.

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::PageMemoryPermit;
-use super::clock::PageWait;
+use super::clock::{PageWait, RunningClock};
 use super::compression::{GzipPolicies, WireCompression};
 #[cfg(feature = "embedded")]
 use super::embedded::BulkWriter;
@@ -30,6 +30,7 @@ use crate::schema::TableSchema;
 const MAX_PAGES_IN_MEMORY: usize = 8;
 
 /// How plans and error messages name the credentials and the proxy.
+#[derive(Clone)]
 pub(crate) struct DisplayNames {
     pub(crate) credentials: String,
     pub(crate) proxy: Option<String>,
@@ -48,6 +49,7 @@ struct LastRenewal {
 }
 
 /// The options of a [`Client`].
+#[derive(Clone)]
 pub(crate) struct ClientOptions {
     pub(crate) endpoint_kind: EndpointKind,
     pub(crate) names: DisplayNames,
@@ -71,8 +73,7 @@ pub(crate) struct Client {
     last_renewal: tokio::sync::Mutex<LastRenewal>,
     /// Number of times that the credentials were replaced.
     generation: AtomicU64,
-    pub(crate) endpoint_kind: EndpointKind,
-    names: DisplayNames,
+    options: ClientOptions,
     retry: Retry,
     /// Limits on writes.
     write_limiters: TableLimiters,
@@ -81,9 +82,6 @@ pub(crate) struct Client {
     /// Rates of calls that are not about items.
     control_plane: ControlPlane,
     gzip_policies: GzipPolicies,
-    /// Writes to the embedded engine without HTTP.
-    #[cfg(feature = "embedded")]
-    bulk: Option<BulkWriter>,
     /// The last description of each table that an operation works with.
     described: Mutex<HashMap<String, TableSchema>>,
     /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
@@ -95,32 +93,20 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(aws: AwsClient, factory: ClientFactory, options: ClientOptions) -> Self {
-        let ClientOptions {
-            endpoint_kind,
-            names,
-            concurrency,
-            total_caps: [read_cap, write_cap],
-            compression,
-            reporter,
-            #[cfg(feature = "embedded")]
-            bulk,
-        } = options;
+    pub(crate) fn new(aws: Arc<AwsClient>, factory: ClientFactory, options: ClientOptions) -> Self {
+        let [read_cap, write_cap] = options.total_caps;
 
         Self {
-            aws: RwLock::new(Arc::new(aws)),
+            aws: RwLock::new(aws),
             last_renewal: tokio::sync::Mutex::default(),
             generation: AtomicU64::new(0),
-            endpoint_kind,
-            names,
-            retry: Retry::new(factory.give_up_after, reporter),
+            retry: Retry::new(factory.give_up_after, Arc::clone(&options.reporter)),
             factory,
-            write_limiters: TableLimiters::new(concurrency, write_cap),
-            read_limiters: TableLimiters::new(concurrency, read_cap),
-            control_plane: ControlPlane::new(endpoint_kind),
-            gzip_policies: GzipPolicies::new(compression, endpoint_kind),
-            #[cfg(feature = "embedded")]
-            bulk,
+            write_limiters: TableLimiters::new(options.concurrency, write_cap),
+            read_limiters: TableLimiters::new(options.concurrency, read_cap),
+            control_plane: ControlPlane::new(options.endpoint_kind),
+            gzip_policies: GzipPolicies::new(options.compression, options.endpoint_kind),
+            options,
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
             pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
@@ -128,10 +114,20 @@ impl Client {
         }
     }
 
+    /// A client of the same endpoint with limits and progress of its own.
+    pub(super) fn with_own_limits(&self) -> Self {
+        Self::new(self.aws(), self.factory.clone(), self.options.clone())
+    }
+
+    /// The kind of endpoint that the environment names.
+    pub(super) fn endpoint_kind(&self) -> EndpointKind {
+        self.options.endpoint_kind
+    }
+
     /// Writes items of a table to the embedded engine without HTTP, unless the write units are capped.
     #[cfg(feature = "embedded")]
     pub(super) fn bulk_writer(&self, table: &str) -> Option<&BulkWriter> {
-        let bulk = self.bulk.as_ref()?;
+        let bulk = self.options.bulk.as_ref()?;
         let is_capped = self.write_limiters.for_table(table).limiter.is_capped();
 
         (!is_capped).then_some(bulk)
@@ -254,17 +250,17 @@ impl Client {
 
     /// The credentials, as error messages name them.
     pub(crate) fn credentials(&self) -> &str {
-        &self.names.credentials
+        &self.options.names.credentials
     }
 
     /// The proxy, as plans name it.
     pub(crate) fn proxy(&self) -> Option<&str> {
-        self.names.proxy.as_deref()
+        self.options.names.proxy.as_deref()
     }
 
     /// Converts the error of a call about `target` into the error that users see.
     pub(crate) fn operation_error(&self, error: RequestError, target: &str) -> Error {
-        let credentials = &self.names.credentials;
+        let credentials = &self.options.names.credentials;
         let hint = if error.is_explained() {
             None
         } else if error.is_missing_credentials() {
@@ -337,24 +333,25 @@ impl Client {
             .await
     }
 
-    /// Requests a Scan page and reads it once there is memory for it.
+    /// Requests a Scan page and reads it once there is memory for it. Until then, the clock of the table may stop.
     pub(crate) async fn send_scan(
         &self,
         table: &str,
         body: Bytes,
         with_gzip: bool,
+        clock: &RunningClock,
     ) -> Result<(ResponseBody, PageMemoryPermit), RequestError> {
         let request = Request::new(ApiOperation::SCAN, Some(table), body)
             .with_gzip(with_gzip)
             .with_max_response_bytes(limits::RESPONSE_BYTES);
         let response = self.aws().send(request).await?;
 
-        // While all pages wait for our own consumer, the clock stops: the endpoint is not stalled.
-        let waiting = self.retry.clock().enter(PageWait::ForMemory);
+        // While all pages of the table wait for our own consumer, its clock stops: the endpoint is not stalled.
+        let waiting = clock.enter(PageWait::ForMemory);
         let memory_permit = PageMemoryPermit(Arc::clone(&self.pages).acquire_owned().await.ok());
         drop(waiting);
 
-        let _receiving = self.retry.clock().enter(PageWait::ForBody);
+        let _receiving = clock.enter(PageWait::ForBody);
 
         Ok((response.read().await?, memory_permit))
     }

@@ -1,9 +1,9 @@
 //! A clock of running time, which stops while the process is suspended (Ctrl-Z, a closed laptop
 //! lid, a paused virtual machine).
 //!
-//! It also stops while all pages in memory wait for our own consumer (`dumpdb --output - | less`)
-//! and further calls wait for memory: no progress is possible then, and the endpoint is not the
-//! cause.
+//! The clock of the calls about the items of a table (see `retry`) also stops while Scans of the table wait for memory, because all
+//! pages in memory wait for our own consumer (`dumpdb --output - | less`): no progress is possible then, and the endpoint is
+//! not the cause. The clocks of other calls do not stop then.
 //!
 //! A task reads the clock once a second. If much more time has passed since the last reading, the
 //! process was suspended, and only a small part of that time counts.

@@ -63,7 +63,7 @@ impl Reader {
             #[cfg(feature = "embedded")]
             bulk: engine.as_ref().map(Engine::bulk_writer),
         };
-        let client = Client::new(factory.client(&config), factory, client_options);
+        let client = Client::new(Arc::new(factory.client(&config)), factory, client_options);
 
         if let Some(wait) = options.wait {
             options.reporter.report(Event::Phase {

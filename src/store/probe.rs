@@ -28,7 +28,7 @@ pub(crate) async fn unsupported_settings(
 ) -> BTreeMap<Setting, String> {
     let mut probes = JoinSet::new();
     for setting in settings.iter().copied() {
-        let Some((operation, body)) = probe_of(client.endpoint_kind, table, setting) else {
+        let Some((operation, body)) = probe_of(client.endpoint_kind(), table, setting) else {
             continue;
         };
 

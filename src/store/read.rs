@@ -152,9 +152,10 @@ impl Client {
         let gzip_policy = self.gzip_policies().for_table(&request.table);
         // Decided per page, while measurements of both encodings arrive.
         let with_gzip = gzip_policy.next_uses_gzip();
-        let sent = self.retry().now();
+        let sent = retries.clock().now();
+        let body = scan_body(request, planned.limit);
         let page = self
-            .send_scan(&request.table, scan_body(request, planned.limit), with_gzip)
+            .send_scan(&request.table, body, with_gzip, retries.clock())
             .await;
         let page = page.and_then(|(body, memory_permit)| {
             let context = body.context.clone();
@@ -173,7 +174,8 @@ impl Client {
                     read_units(page.items.text_bytes(), request.consistent_read)
                 };
 
-                gzip_policy.record(with_gzip, page.wire.decompressed, self.retry().since(sent));
+                let took = retries.clock().now().saturating_sub(sent);
+                gzip_policy.record(with_gzip, page.wire.decompressed, took);
                 throughput
                     .page_cost
                     .record(page.scanned, units, planned.limit);

@@ -42,6 +42,16 @@ impl Reader {
         }
     }
 
+    /// The same tables with limits, memory for pages and progress of their own. Reads and writes that must not wait for each other, such
+    /// as those of the two sides of a copy, use one each.
+    #[must_use]
+    pub fn with_own_limits(&self) -> Self {
+        Self {
+            client: Arc::new(self.client.with_own_limits()),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn client(&self) -> &Arc<Client> {
         &self.client
     }
@@ -98,7 +108,7 @@ impl Reader {
     /// do. AWS does not.
     #[must_use]
     pub fn may_ignore_settings(&self) -> bool {
-        self.client.endpoint_kind.may_ignore_settings()
+        self.client.endpoint_kind().may_ignore_settings()
     }
 
     /// Number of the table's on-demand backups, at most 100; `None` if the endpoint does not report
@@ -150,7 +160,7 @@ impl Reader {
     /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if neither the
     /// credentials nor STS name it.
     pub async fn account(&self) -> Option<String> {
-        match self.client.endpoint_kind {
+        match self.client.endpoint_kind() {
             EndpointKind::Local => Some(EMULATOR_ACCOUNT.to_owned()),
             EndpointKind::Aws | EndpointKind::Remote => {
                 let found = self.account.find(&self.client).await;

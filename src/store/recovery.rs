@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::client::Client;
+use super::clock::RunningClock;
 use super::json::json_string;
 use super::retry::{Backoff, CallProgress, Retry};
 use crate::aws::error::{ErrorClass, RequestError};
@@ -48,9 +49,9 @@ pub(crate) struct RetryContext<'a> {
     client: &'a Client,
     target: CallTarget<'a>,
     progress: Arc<CallProgress>,
-    /// The progress that decides while the call is throttled, if it depends on others.
+    /// The progress that decides while the call is throttled, if it depends on others. It has the same clock.
     progress_if_throttled: Option<Arc<CallProgress>>,
-    /// When this call last made progress, in running time (see `clock`).
+    /// When this call last made progress, by the clock of `progress`.
     started: Duration,
     delays: Backoff,
     /// The credentials of the current attempt.
@@ -126,9 +127,9 @@ impl Client {
     /// Starts a retry loop. Calls about the items of one table share their progress.
     pub(crate) fn retry_context<'a>(&'a self, target: CallTarget<'a>) -> RetryContext<'a> {
         let progress = match target {
-            CallTarget::Account => CallProgress::of_one_call(None),
+            CallTarget::Account => self.retry().call_progress(None),
             CallTarget::Table(table) | CallTarget::Creation(table) => {
-                CallProgress::of_one_call(Some(table))
+                self.retry().call_progress(Some(table))
             }
             CallTarget::Items(table) => self.retry().table_progress(table),
         };
@@ -141,9 +142,9 @@ impl Client {
         RetryContext {
             client: self,
             target,
+            started: progress.clock().now(),
             progress,
             progress_if_throttled,
-            started: self.retry().now(),
             delays: Retry::backoff(),
             credentials_generation: self.credentials_generation(),
             skew_errors: 0,
@@ -155,7 +156,12 @@ impl Client {
 impl RetryContext<'_> {
     /// Records that a request is sent.
     pub(crate) fn record_call(&self) {
-        self.client.retry().record_call(&self.progress);
+        self.progress.record_call();
+    }
+
+    /// The clock that stops while all pages of the table wait for our own consumer.
+    pub(super) fn clock(&self) -> &RunningClock {
+        self.progress.clock()
     }
 
     /// Records that a request succeeded.
@@ -167,10 +173,7 @@ impl RetryContext<'_> {
 
     /// Waits before the call is repeated for another reason than an error.
     pub(crate) async fn wait(&mut self) {
-        let wait = self
-            .client
-            .retry()
-            .next_delay(&self.progress, &mut self.delays);
+        let wait = Retry::next_delay(&self.progress, &mut self.delays);
         tokio::time::sleep(wait).await;
     }
 

@@ -192,7 +192,7 @@ impl Client {
 
         // These errors are about the table or the permissions, even if they mention a setting.
         let is_about_request = !matches!(error.class, ErrorClass::InUse | ErrorClass::Denied);
-        let may_omit = |setting| is_about_request && self.endpoint_kind.may_omit(setting);
+        let may_omit = |setting| is_about_request && self.endpoint_kind().may_omit(setting);
         request
             .optional
             .iter()

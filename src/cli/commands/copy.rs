@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
 use crate::cli::text::{dry_run, plan, summary};
-use crate::environment::{Endpoint, Environment};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops;
 use crate::ops::copy::SourceStore;
@@ -41,12 +41,11 @@ pub(crate) async fn run(command: CopyCommand, session: Session) -> Result<Comman
         store: &source_store,
     };
 
-    // An embedded database can be opened only once. Other sides have a store each, also in one environment: pages of the source that
-    // wait until the target is ready stop the clock of their store, which must not stop the timeout of the target. A refused copy must
-    // not create a database, so the plan uses a temporary one if the file is missing.
-    let is_embedded = matches!(environment.endpoint(), Endpoint::Embedded { .. });
-    let store = if command.is_one_environment && is_embedded {
-        source_store.clone()
+    // Pages of the source wait until the target is ready. Calls about the target must not wait for their memory and their requests in
+    // flight, so each side has its own, also in one environment. A refused copy must not create a database, so the plan uses a temporary
+    // one if the file is missing.
+    let store = if command.is_one_environment {
+        source_store.with_own_limits()
     } else {
         session
             .open(&environment, common, MissingDatabase::InMemory)

@@ -1,6 +1,7 @@
 //! What a copy does to the tables, and what it refuses.
 
 use aws_sdk_dynamodb::types::ScalarAttributeType;
+use serde_json::json;
 
 use super::Scene;
 use crate::support::client::{attribute, numbered, partition, poll, s};
@@ -390,4 +391,38 @@ fn a_target_that_is_never_ready_is_given_up_while_pages_of_the_source_wait_for_i
         .exits(1)
         .says("DescribeTable copy failed")
         .says("after 3s without progress");
+}
+
+#[test]
+fn an_empty_table_of_the_same_database_is_filled_while_pages_of_the_source_wait_for_it() {
+    let project = Project::empty().environment("here", "embedded:films.db", "films");
+    let padding = "x".repeat(1000);
+    let item = |id: u32| json!({ "id": { "S": id.to_string() }, "padding": { "S": padding } });
+    let items = (0..10_000).map(|id| format!("{}\n", item(id)));
+    project.write("items.jsonl", items.collect::<String>());
+    let table = json!({
+        "TableName": "films",
+        "BillingModeSummary": { "BillingMode": "PAY_PER_REQUEST" },
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+    });
+    project.write("schema.json", json!({ "Table": table }).to_string());
+    project
+        .restoredb([
+            "--env=here",
+            "--source=items.jsonl",
+            "--schema=schema.json",
+            "--yes",
+        ])
+        .exits(0);
+
+    for (copy, concurrency) in [("one", "--concurrency=1"), ("more", "--concurrency=64")] {
+        let map = format!("--map=films={copy}");
+        let arguments = ["--from=here", "--to=here", "--yes", &map, concurrency];
+        let copy = |more| project.copydb(arguments.iter().chain(more));
+        copy(&["--schema-only"][..]).exits(0);
+        copy(&["--if-empty", "--segments=64"])
+            .exits(0)
+            .says("10,000 items");
+    }
 }
