@@ -62,6 +62,7 @@ pub use planned_backup::PlannedBackup;
 pub use prices::Price;
 pub use route_advice::{AdviceReason, RouteAdvice};
 pub use scan_cost::{ScanCost, ScanLimit};
+pub use source::ScanOptions;
 
 use tokio_util::sync::CancellationToken;
 

@@ -76,7 +76,7 @@ impl Permissions {
 
         needed.add_replacement(request);
         if request.content.includes_items() {
-            needed.add(match request.on_conflict {
+            needed.add(match request.write.on_conflict {
                 OnConflict::Overwrite => &["BatchWriteItem"],
                 OnConflict::Skip | OnConflict::Fail => &["PutItem", "GetItem"],
             });
@@ -260,8 +260,12 @@ impl Permissions {
     /// Adds the operations of the settings that may be applied. Which of them a dump has is not known.
     fn add_changes_of_settings(&mut self, request: &RestoreRequest) {
         let applied = Setting::choices().filter(|setting| request.settings.may_apply(*setting));
-        self.0
-            .extend(applied.flat_map(Setting::changing_operations).map(action));
+        self.0.extend(
+            applied
+                .flat_map(Setting::changing_operations)
+                .copied()
+                .map(action),
+        );
 
         if request.settings.later_indexes != LaterIndexes::default() {
             self.add(&["UpdateTable"]);

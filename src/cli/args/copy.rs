@@ -180,17 +180,18 @@ impl Arguments<CopyCommand> for CopyArgs {
         check_backup(&route, given)?;
 
         let is_one_environment = sides.are_one_environment();
-        let scan = table_scan(&scan)?;
+        // The table is named later.
+        let scan = TableScan {
+            options: scan.options()?,
+            ..TableScan::default()
+        };
         let Sides {
             mut source,
             target: environment,
             file,
         } = sides;
         let mut mapping = self.mapping.resolve()?;
-        if let Some(spec) = &spec {
-            spec.name_tables(&mut source.table, &mut mapping)?;
-        }
-
+        name_by_spec(spec.as_ref(), &mut source.table, &mut mapping)?;
         name_by_file(file, &mut source.table, &mut mapping);
         let mut common = resolve_with(environment, self.run, self.confirm);
         common.max_total_write_units = target.max_total_wcu;
@@ -203,7 +204,7 @@ impl Arguments<CopyCommand> for CopyArgs {
                 delete_extra: self.copy.delete_extra,
                 resume: self.copy.resume,
                 route,
-                max_read_units: scan.max_read_units,
+                max_read_units: scan.options.max_read_units,
                 transform,
                 state_dir: state_dir(),
                 ..target.request(RestoreSource::Table(scan.clone()))
@@ -223,16 +224,16 @@ impl Arguments<CopyCommand> for CopyArgs {
     }
 }
 
-/// The Scan of a table that is not named yet.
-fn table_scan(scan: &ScanArgs) -> Result<TableScan> {
-    Ok(TableScan {
-        table: String::new(),
-        segments: scan.segments,
-        limit: scan.limit,
-        consistent_read: scan.consistent_read,
-        max_read_units: scan.max_rcu,
-        selection: scan.selection()?,
-    })
+/// Names source and target by the file of `--spec`.
+fn name_by_spec(
+    spec: Option<&CopySpec>,
+    table: &mut Option<String>,
+    mapping: &mut TableMapping,
+) -> Result<()> {
+    match spec {
+        Some(spec) => spec.name_tables(table, mapping),
+        None => Ok(()),
+    }
 }
 
 /// Names source and targets by the file for both sides, unless options do.

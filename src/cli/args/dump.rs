@@ -202,7 +202,7 @@ impl Arguments<DumpCommand> for DumpArgs {
             dump.check_items_only()?;
         }
 
-        let selection = dump.scan.selection()?;
+        let scan = dump.scan.options()?;
         let route = dump.route()?;
         let transform = self
             .transform
@@ -220,12 +220,8 @@ impl Arguments<DumpCommand> for DumpArgs {
                 route,
                 format: dump.format(items_only),
                 compression: dump.compression(),
-                segments: dump.scan.segments,
-                limit: dump.scan.limit,
-                consistent_read: dump.scan.consistent_read,
                 content: dump.content(items_only),
-                max_read_units: dump.scan.max_rcu,
-                selection,
+                scan,
                 transform,
                 strict: dump.strict,
                 resume: dump.resume,

@@ -7,7 +7,7 @@ use super::heading;
 use super::value::cap;
 use crate::error::{Error, Result};
 use crate::limits::SCAN_SEGMENTS;
-use crate::ops::Cap;
+use crate::ops::{Cap, ScanOptions};
 use crate::store::{Expressions, Selection};
 use crate::transform::Transform;
 
@@ -17,11 +17,11 @@ use crate::transform::Transform;
 pub(super) struct ScanArgs {
     /// Number of parallel scan segments [default: by the size of the table]
     #[arg(long, value_name = "N", help_heading = heading::THROUGHPUT, value_parser = clap::value_parser!(u32).range(1..=i64::from(SCAN_SEGMENTS)))]
-    pub(super) segments: Option<u32>,
+    segments: Option<u32>,
 
     /// Stop after this number of items, counted after the transform
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) limit: Option<u64>,
+    limit: Option<u64>,
 
     /// Filter on the server, for example 'year > 1990 and genre = "Drama"'; filtered items still
     /// consume read units
@@ -42,12 +42,12 @@ pub(super) struct ScanArgs {
 
     /// Use strongly consistent reads, which consume twice the read units
     #[arg(long, help_heading = heading::THROUGHPUT)]
-    pub(super) consistent_read: bool,
+    consistent_read: bool,
 
     /// Maximum read units per second, a percentage of the table's capacity, or none
     /// [default: 50% in a protected environment]
     #[arg(long, value_name = "N|N%|none", help_heading = heading::THROUGHPUT, value_parser = cap)]
-    pub(super) max_rcu: Option<Cap>,
+    max_rcu: Option<Cap>,
 }
 
 impl ScanArgs {
@@ -69,13 +69,22 @@ impl ScanArgs {
         given.map(|(option, _)| option)
     }
 
-    /// The filter and projection that DynamoDB applies.
-    pub(super) fn selection(&self) -> Result<Selection> {
-        Selection::parse(&Expressions {
-            filter_expression: self.filter_expression.as_deref(),
-            projection_expression: self.projection_expression.as_deref(),
-            expression_attribute_names: self.expression_attribute_names.as_deref(),
-            expression_attribute_values: self.expression_attribute_values.as_deref(),
+    /// The options of the Scan.
+    ///
+    /// # Errors
+    /// An expression is not valid.
+    pub(super) fn options(&self) -> Result<ScanOptions> {
+        Ok(ScanOptions {
+            segments: self.segments,
+            limit: self.limit,
+            consistent_read: self.consistent_read,
+            max_read_units: self.max_rcu,
+            selection: Selection::parse(&Expressions {
+                filter_expression: self.filter_expression.as_deref(),
+                projection_expression: self.projection_expression.as_deref(),
+                expression_attribute_names: self.expression_attribute_names.as_deref(),
+                expression_attribute_values: self.expression_attribute_values.as_deref(),
+            })?,
         })
     }
 

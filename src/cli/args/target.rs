@@ -7,7 +7,9 @@ use clap::Args;
 use super::heading;
 use super::value::{boost, cap};
 use crate::limits::BATCH_WRITE_ITEMS;
-use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest, RestoreSource, VerifyMode};
+use crate::ops::restore::{
+    ExistingTable, OnConflict, RestoreRequest, RestoreSource, VerifyMode, WriteOptions,
+};
 use crate::ops::{Cap, ContentScope};
 use crate::schema::Boost;
 
@@ -129,9 +131,11 @@ impl TargetArgs {
             content: self.content(),
             schema: self.schema,
             boost: self.boost_write_capacity,
-            batch_size: usize::from(self.batch_size),
-            on_conflict: self.on_conflict,
-            strict: self.strict,
+            write: WriteOptions {
+                batch_size: usize::from(self.batch_size),
+                on_conflict: self.on_conflict,
+                strict: self.strict,
+            },
             allow_empty: self.allow_empty,
             max_write_units: self.max_wcu,
             verify: self.verify,

@@ -84,11 +84,15 @@ fn dump_defaults() {
         (DataFormat::Json, Compression::None)
     );
     assert_eq!(
-        (request.segments, request.limit, request.max_read_units),
+        (
+            request.scan.segments,
+            request.scan.limit,
+            request.scan.max_read_units
+        ),
         (None, None, None)
     );
     assert_eq!(
-        (request.content, request.consistent_read),
+        (request.content, request.scan.consistent_read),
         (ContentScope::All, false)
     );
     let common = dump_command("").unwrap().common;
@@ -319,7 +323,7 @@ fn restore_defaults() {
         (ExistingTable::Add, true, ContentScope::All)
     );
     assert_eq!(
-        (request.batch_size, request.verify, request.schema),
+        (request.write.batch_size, request.verify, request.schema),
         (25, VerifyMode::Auto, None)
     );
 }
@@ -334,7 +338,10 @@ fn restore_options_reach_the_request() {
         (request.existing, request.content),
         (ExistingTable::Keep, ContentScope::SchemaOnly)
     );
-    assert_eq!((request.batch_size, request.verify), (7, VerifyMode::None));
+    assert_eq!(
+        (request.write.batch_size, request.verify),
+        (7, VerifyMode::None)
+    );
     assert_eq!(request.schema.as_deref(), Some(Path::new("s.json")));
     let request = restore("--with kms --read-capacity 3 --apply-settings");
     assert_eq!(

@@ -186,6 +186,7 @@ fn add_writes(group: &mut GroupChecks<'_>) {
     let all = writes_of(&request);
     let settings: BTreeSet<String> = Setting::choices()
         .flat_map(Setting::changing_operations)
+        .copied()
         .map(action)
         .collect();
     let items: Vec<&String> = all.iter().filter(|it| !settings.contains(*it)).collect();

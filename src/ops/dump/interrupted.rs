@@ -86,11 +86,11 @@ pub(crate) fn dump_origin(
         format: request.format,
         compression: request.compression,
         segments,
-        consistent_read: request.consistent_read,
-        limit: request.limit,
+        consistent_read: request.scan.consistent_read,
+        limit: request.scan.limit,
         transform: request.transform.identity(),
-        filter: request.selection.filter_identity(),
-        projection: request.selection.projection_identity(),
+        filter: request.scan.selection.filter_identity(),
+        projection: request.scan.selection.projection_identity(),
     }
 }
 

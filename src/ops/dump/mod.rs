@@ -37,9 +37,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::field::Field;
 use crate::ops::route::Route;
 use crate::ops::table_location::TableLocation;
-use crate::ops::{Cap, ContentScope};
+use crate::ops::{ContentScope, ScanOptions};
 use crate::schema::{TableBackup, TableSchema};
-use crate::store::{Selection, WireBytes};
+use crate::store::WireBytes;
 use crate::transform::Transform;
 
 /// Inputs of a dump: the table, the target and the options.
@@ -55,18 +55,10 @@ pub struct DumpRequest {
     pub format: DataFormat,
     /// Compression of the data file.
     pub compression: Compression,
-    /// Number of parallel scan segments; `None` chooses it by the size of the table.
-    pub segments: Option<u32>,
-    /// Maximum number of items; with a transform, of items after it.
-    pub limit: Option<u64>,
-    /// Use strongly consistent reads, at twice the read units.
-    pub consistent_read: bool,
     /// Schema, items, or both.
     pub content: ContentScope,
-    /// Cap on read units per second.
-    pub max_read_units: Option<Cap>,
-    /// Filter and projection, which DynamoDB evaluates.
-    pub selection: Selection,
+    /// Which items are read, and how.
+    pub scan: ScanOptions,
     /// The transform of the items.
     pub transform: Transform,
     /// Fail at the first item that the transform rejects.
@@ -86,12 +78,8 @@ impl DumpRequest {
             route: Route::default(),
             format: DataFormat::default(),
             compression: Compression::default(),
-            segments: None,
-            limit: None,
-            consistent_read: false,
             content: ContentScope::default(),
-            max_read_units: None,
-            selection: Selection::default(),
+            scan: ScanOptions::default(),
             transform: Transform::new(),
             strict: false,
             resume: false,
@@ -123,8 +111,8 @@ impl DumpRequest {
     pub(crate) fn is_whole(&self) -> bool {
         self.content == ContentScope::All
             && matches!(self.target, DumpTarget::Folder(_))
-            && self.limit.is_none()
-            && self.selection.is_empty()
+            && self.scan.limit.is_none()
+            && self.scan.selection.is_empty()
             && self.transform.is_empty()
     }
 

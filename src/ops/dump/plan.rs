@@ -169,7 +169,7 @@ pub async fn plan(
     environment: &Environment,
     mut request: DumpRequest,
 ) -> Result<DumpPlan> {
-    check_limit(request.limit, request.segments)?;
+    check_limit(request.scan.limit, request.scan.segments)?;
 
     let table = request.table_name(environment)?;
     // The target comes first: it needs no request to DynamoDB.
@@ -179,7 +179,7 @@ pub async fn plan(
     let location = TableLocation::new(environment, &table, store.credentials())
         .with_proxy(store.proxy())
         .with_description(&schema);
-    let max_read_units = AppliedCap::for_reads(request.max_read_units, &location, &schema)?;
+    let max_read_units = AppliedCap::for_reads(request.scan.max_read_units, &location, &schema)?;
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let segments = segments(&request, bytes);
     let backup = plan_backup(store, &request, &table).await?;
@@ -211,13 +211,13 @@ pub async fn plan(
         advice: RouteAdvice::new(&location, &schema, scan_cost.as_ref(), request.is_whole()),
         scan_cost,
         segments,
-        limit: request.limit,
-        filter: request.selection.filter().map(ToOwned::to_owned),
-        projection: request.selection.projection().map(ToOwned::to_owned),
+        limit: request.scan.limit,
+        filter: request.scan.selection.filter().map(ToOwned::to_owned),
+        projection: request.scan.selection.projection().map(ToOwned::to_owned),
         transform: request.transform.descriptions().collect(),
         selection,
         backup,
-        consistent_read: request.consistent_read,
+        consistent_read: request.scan.consistent_read,
         max_read_units,
         resumes: false,
         unfinished,
@@ -251,7 +251,7 @@ fn findings(
 
 /// Whether the segments, which a resumed dump must have again, were chosen by the user.
 fn has_fixed_segments(request: &DumpRequest) -> bool {
-    request.segments.is_some() || request.limit.is_some()
+    request.scan.segments.is_some() || request.scan.limit.is_some()
 }
 
 /// The backup with the price of its storage.
@@ -272,7 +272,7 @@ fn scan_cost(
 ) -> Option<ScanCost> {
     let bytes = schema.description().table_size_bytes.unwrap_or(0);
     let is_scan = request.route == Route::Scan && request.content.includes_items();
-    let is_estimated = is_scan && bytes > 0 && request.limit.is_none();
+    let is_estimated = is_scan && bytes > 0 && request.scan.limit.is_none();
 
     is_estimated.then(|| ScanCost::new(location, schema, cap, scan_read_units(request, bytes)))
 }
@@ -284,28 +284,23 @@ fn bind_to_table(request: &mut DumpRequest, schema: &TableSchema) -> Result<Arc<
         request.transform = transform.for_table(&schema.key_schema()?, &schema.index_keys())?;
     }
 
-    let selection = request.selection.clone();
-    Ok(Arc::new(if selection.is_empty() {
-        selection
-    } else {
-        selection.with_key(&schema.key_schema()?)
-    }))
+    request.scan.selection_of(schema)
 }
 
 /// Estimated read units of the dump.
 fn scan_read_units(request: &DumpRequest, bytes: u64) -> f64 {
     match request.route {
-        Route::Scan => read_units(bytes, request.consistent_read),
+        Route::Scan => read_units(bytes, request.scan.consistent_read),
         Route::Backup(_) => 0.0,
     }
 }
 
 fn segments(request: &DumpRequest, bytes: u64) -> u32 {
-    if request.limit.is_some() {
+    if request.scan.limit.is_some() {
         return 1;
     }
 
-    request.segments.unwrap_or_else(|| segments_for(bytes))
+    request.scan.segments.unwrap_or_else(|| segments_for(bytes))
 }
 
 /// The target as shown in plans and summaries.

@@ -16,17 +16,11 @@ pub(crate) fn remaining_scans(
     plan: &DumpPlan,
     progress: &ScanProgress,
 ) -> Result<Vec<ScanRequest>> {
+    let table = (plan.source.table.as_str(), &plan.schema);
+    let options = &plan.request.scan;
     let whole = ScanRequest {
-        table: plan.source.table.clone(),
-        segment: 0,
-        total_segments: plan.segments,
-        consistent_read: plan.consistent_read,
-        limit: None,
-        start: None,
-        selection: Arc::clone(&plan.selection),
-        key: Arc::new(plan.schema.key_schema()?),
         index_keys: Arc::new(plan.schema.index_key_schemas()),
-        previous_keys: Arc::default(),
+        ..options.first_request(table, plan.segments, Arc::clone(&plan.selection))?
     };
 
     let mut positions = progress.segments.clone();

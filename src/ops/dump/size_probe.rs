@@ -12,7 +12,7 @@ use super::interrupted;
 use super::plan::DumpPlan;
 use crate::error::Result;
 use crate::ops::chunk::ReadCost;
-use crate::store::{Reader, ScanPage, ScanRequest};
+use crate::store::{Reader, ScanPage};
 
 /// Number of segments for a table that is not small, but whose size is unknown.
 const SEGMENTS_OF_LARGE_TABLE: u32 = 256;
@@ -33,18 +33,8 @@ pub(crate) async fn probe_size(
         return Ok(ReadCost::default());
     }
 
-    let request = ScanRequest {
-        table: plan.source.table.clone(),
-        segment: 0,
-        total_segments: 1,
-        consistent_read: plan.consistent_read,
-        limit: None,
-        start: None,
-        selection: Arc::default(),
-        key: Arc::new(plan.schema.key_schema()?),
-        index_keys: Arc::default(),
-        previous_keys: Arc::default(),
-    };
+    let table = (plan.source.table.as_str(), &plan.schema);
+    let request = plan.request.scan.first_request(table, 1, Arc::default())?;
 
     let page = tokio::select! {
         page = store.scan(&request) => page?,
@@ -60,7 +50,7 @@ pub(crate) async fn probe_size(
 
 fn needs_probe(plan: &DumpPlan) -> bool {
     let is_segment_count_open =
-        plan.request.segments.is_none() && plan.limit.is_none() && !plan.resumes;
+        plan.request.scan.segments.is_none() && plan.limit.is_none() && !plan.resumes;
 
     // A local engine is fast enough with one segment.
     plan.bytes == 0

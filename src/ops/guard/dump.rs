@@ -101,7 +101,7 @@ fn partial_dump(facts: &DumpFacts<'_>) -> Option<Finding> {
     };
 
     let request = facts.request;
-    let is_part = request.limit.is_some() || !request.selection.is_empty();
+    let is_part = request.scan.limit.is_some() || !request.scan.selection.is_empty();
     let part = match request.content {
         ContentScope::SchemaOnly => "would contain no items",
         ContentScope::DataOnly => "would contain no schema",

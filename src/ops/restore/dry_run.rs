@@ -68,7 +68,7 @@ pub async fn dry_run(
         }
         ItemSource::Table(table) => {
             let items = table.source(&table.first_positions())?.start(cancel);
-            let limit = table.scan.limit;
+            let limit = table.scan.options.limit;
             ops::dry_run::dry_run(items, limit, trying, reporter, cancel).await?
         }
         ItemSource::Backup(_) => return Err(ItemSource::unreadable_items()),

@@ -13,7 +13,7 @@ pub(crate) fn restore_identity(
     RestoreIdentity {
         source: source.to_string(),
         data_sha256: content_sha256,
-        on_conflict: request.on_conflict,
+        on_conflict: request.write.on_conflict,
         salvage: source.is_salvaged(),
         transform: request.transform.identity(),
     }

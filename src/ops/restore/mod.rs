@@ -46,7 +46,7 @@ mod unit_caps;
 mod verification;
 mod verify;
 
-pub use crate::ops::sink::table::OnConflict;
+pub use crate::ops::sink::table::{OnConflict, WriteOptions};
 pub use crate::ops::source::{BackupChoice, SettingsOrigin};
 pub use crate::schema::When;
 pub use boost::{BoostNotReverted, BoostOutcome, PlannedBoost};

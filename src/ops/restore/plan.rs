@@ -374,7 +374,7 @@ fn findings(
 
 /// Whether the restore reads items of the table: all of them to verify it, or those that conflict.
 fn reads_items(request: &RestoreRequest, verify: Verification) -> bool {
-    verify == Verification::Full || request.on_conflict != OnConflict::Overwrite
+    verify == Verification::Full || request.write.on_conflict != OnConflict::Overwrite
 }
 
 impl PreparedRestore {

@@ -8,9 +8,8 @@ use crate::backup::SourceSpec;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::limits;
 use crate::ops::route::Route;
-use crate::ops::sink::table::OnConflict;
+use crate::ops::sink::table::WriteOptions;
 use crate::ops::source::{BackupChoice, ItemSource, TableScan};
 use crate::ops::{Cap, ContentScope};
 use crate::schema::{Boost, Overrides, SettingChoice};
@@ -62,12 +61,8 @@ pub struct RestoreRequest {
     pub route: Route,
     /// Schema, items, or both.
     pub content: ContentScope,
-    /// Items per `BatchWriteItem` call, 1 to 25.
-    pub batch_size: usize,
-    /// How to handle an item whose key exists in the table.
-    pub on_conflict: OnConflict,
-    /// Whether to stop at the first rejected item.
-    pub strict: bool,
+    /// How the items are written.
+    pub write: WriteOptions,
     /// Whether to restore what is readable of a damaged dump.
     pub salvage: bool,
     /// Whether a table may be created or replaced although the source has no item to write.
@@ -108,9 +103,7 @@ impl RestoreRequest {
             boost: None,
             route: Route::default(),
             content: ContentScope::default(),
-            batch_size: limits::BATCH_WRITE_ITEMS,
-            on_conflict: OnConflict::default(),
-            strict: false,
+            write: WriteOptions::default(),
             salvage: false,
             allow_empty: false,
             allow_in_memory: false,

@@ -212,7 +212,7 @@ fn unsupported_lanes(
         }
         (LanePositions::Whole { .. } | LanePositions::Lanes(_), ItemSource::Dump(_)) => None,
         (LanePositions::Segments(segments), ItemSource::Table(_)) => {
-            let requested = request.scan().and_then(|scan| scan.segments);
+            let requested = request.scan().and_then(|scan| scan.options.segments);
             let is_other = |requested: &u32| *requested as usize != segments.len();
             requested.filter(is_other).map(|_| {
                 let count = segments.len();

@@ -95,10 +95,10 @@ impl ScanFacts {
     fn new(table: &ScannedTable) -> Self {
         let description = table.schema.description();
         let bytes = description.table_size_bytes.unwrap_or(0);
-        let selection = &table.scan.selection;
-        let read_units = read_units(bytes, table.scan.consistent_read);
+        let selection = &table.scan.options.selection;
+        let read_units = read_units(bytes, table.scan.options.consistent_read);
         // A limit ends the Scan early, at a point that is not known.
-        let is_estimated = bytes > 0 && table.scan.limit.is_none();
+        let is_estimated = bytes > 0 && table.scan.options.limit.is_none();
         let cap = table.max_read_units.as_ref();
 
         Self {
@@ -111,10 +111,10 @@ impl ScanFacts {
                 .then(|| ScanCost::new(&table.location, &table.schema, cap, read_units)),
             advice: None,
             segments: table.segments,
-            limit: table.scan.limit,
+            limit: table.scan.options.limit,
             filter: selection.filter().map(ToOwned::to_owned),
             projection: selection.projection().map(ToOwned::to_owned),
-            consistent_read: table.scan.consistent_read,
+            consistent_read: table.scan.options.consistent_read,
             max_read_units: table.max_read_units.clone(),
         }
     }

@@ -18,7 +18,7 @@ use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::journal::{Journal, Position, RestoreProgress};
 use crate::ops::sink::table::{
-    RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WriteOptions,
+    RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WrittenTable,
 };
 use crate::ops::source::lanes::LanePositions;
 use crate::ops::source::{ChunkStream, ItemSource, LaneQueues, StoredSource};
@@ -91,7 +91,7 @@ impl ItemTransfer {
                 let limit = remaining_limit(plan, &progress);
                 let is_transformed = !plan.prepared.request.transform.is_empty();
                 let keeps_keys = !is_transformed && !ItemKeys::new(plan, &key).change();
-                let batch_size = plan.prepared.request.batch_size;
+                let batch_size = plan.prepared.request.write.batch_size;
                 let queues = LaneQueues::new(positions.len(), batch_size, keeps_keys, memory);
                 let source = table
                     .source(&positions)?
@@ -149,7 +149,7 @@ fn stored_source(
     let source = StoredSource::open(dump, &progress.lanes, hashed_key, memory)?;
 
     Ok(if plan.prepared.request.transform.is_empty() {
-        source.in_batches_of(plan.prepared.request.batch_size)
+        source.in_batches_of(plan.prepared.request.write.batch_size)
     } else {
         source.in_large_chunks()
     })
@@ -157,7 +157,7 @@ fn stored_source(
 
 /// The number of items until the limit on a Scan, if there is one.
 fn remaining_limit(plan: &RestorePlan, progress: &RestoreProgress) -> Option<u64> {
-    let limit = plan.prepared.request.scan()?.limit?;
+    let limit = plan.prepared.request.scan()?.options.limit?;
     Some(limit.saturating_sub(progress.counts.out))
 }
 
@@ -180,13 +180,10 @@ impl<P: Position + Clone> SourceTransfer<P> {
             .connect(source, reporter)?;
 
         let request = &plan.prepared.request;
-        let options = WriteOptions {
-            table: plan.target.table.clone(),
+        let table = WrittenTable {
+            name: plan.target.table.clone(),
             key: key.clone(),
-            batch_size: request.batch_size,
             expected_items: plan.source.expected_items(),
-            on_conflict: request.on_conflict,
-            strict: request.strict,
         };
 
         let start = TableStart {
@@ -194,7 +191,7 @@ impl<P: Position + Clone> SourceTransfer<P> {
             counts: progress.counts,
             costs: progress.costs,
         };
-        let sink = TableSink::new(store.clone(), options, rejects, start)?;
+        let sink = TableSink::new(store.clone(), table, request.write.clone(), rejects, start)?;
 
         Ok(Self {
             chunks,

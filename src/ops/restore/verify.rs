@@ -94,7 +94,7 @@ fn source_side<S>(source: S, plan: &RestorePlan, rejected: Vec<PathBuf>) -> Sour
     SourceSide {
         source,
         transform: request.transform.clone(),
-        limit: request.scan().and_then(|scan| scan.limit),
+        limit: request.scan().and_then(|scan| scan.options.limit),
         rejected,
     }
 }

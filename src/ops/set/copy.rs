@@ -424,9 +424,9 @@ async fn work(
         identity: format!("{source}\n{}", request.selection.identity()),
         options: format!(
             "{:?} {:?} {:?} ",
-            scan.limit,
-            scan.selection.filter_identity(),
-            scan.selection.projection_identity()
+            scan.options.limit,
+            scan.options.selection.filter_identity(),
+            scan.options.selection.projection_identity()
         ),
     }
 }

@@ -372,7 +372,7 @@ fn options_identity(work: &SetWork, request: &RestoreRequest) -> String {
         "{}{:?} {} {}",
         work.options,
         request.content,
-        request.on_conflict.word(),
+        request.write.on_conflict.word(),
         request.transform.identity().unwrap_or_default()
     )
 }

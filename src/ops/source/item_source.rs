@@ -111,7 +111,9 @@ impl ItemSource {
     pub(crate) fn was_empty(&self, items_read: u64) -> bool {
         match self {
             Self::Dump(_) | Self::Backup(_) => false,
-            Self::Table(table) => items_read == 0 && table.scan.selection.filter().is_none(),
+            Self::Table(table) => {
+                items_read == 0 && table.scan.options.selection.filter().is_none()
+            }
         }
     }
 

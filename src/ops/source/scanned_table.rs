@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::scan::ScanSource;
+use super::scan_options::ScanOptions;
 use crate::backup::SegmentProgress;
 use crate::environment::Environment;
 use crate::error::Result;
-use crate::ops::cap::{AppliedCap, Cap};
+use crate::ops::cap::AppliedCap;
 use crate::ops::identity::table_id;
 use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::scan_segments::{
@@ -19,7 +20,7 @@ use crate::ops::table_location::TableLocation;
 use crate::ops::{describe_existing, recreated};
 use crate::place::digest::hex_sha256;
 use crate::schema::{Section, TableSchema};
-use crate::store::{Reader, ScanRequest, Selection};
+use crate::store::{Reader, Selection};
 
 /// Size of the pages. Small pages of many segments spread the writes over the partitions of the target.
 const PAGE_BYTES: u64 = 256 * 1024;
@@ -27,21 +28,13 @@ const PAGE_BYTES: u64 = 256 * 1024;
 /// Size of an item before any is known.
 const ITEM_BYTES: u64 = 1024;
 
-/// Which items of a table are read, and how.
+/// The Scan of a table.
 #[derive(Debug, Clone, Default)]
 pub struct TableScan {
     /// Name of the table.
     pub table: String,
-    /// Number of parallel scan segments; `None` chooses it by the size of the table.
-    pub segments: Option<u32>,
-    /// Maximum number of items; with a transform, of items after it.
-    pub limit: Option<u64>,
-    /// Use strongly consistent reads, at twice the read units.
-    pub consistent_read: bool,
-    /// Cap on read units per second.
-    pub max_read_units: Option<Cap>,
-    /// Filter and projection, which DynamoDB evaluates.
-    pub selection: Selection,
+    /// Which of its items are read, and how.
+    pub options: ScanOptions,
 }
 
 /// A live table whose items are read. Its `Display` names it.
@@ -71,28 +64,25 @@ impl ScannedTable {
         environment: &Environment,
         scan: TableScan,
     ) -> Result<Self> {
-        check_limit(scan.limit, scan.segments)?;
+        let TableScan { table, options } = &scan;
+        check_limit(options.limit, options.segments)?;
 
-        let described = describe_existing(store, environment, &scan.table).await?;
-        let location = TableLocation::new(environment, &scan.table, store.credentials())
+        let described = describe_existing(store, environment, table).await?;
+        let location = TableLocation::new(environment, table, store.credentials())
             .with_proxy(store.proxy())
             .with_description(&described);
-        let max_read_units = AppliedCap::for_reads(scan.max_read_units, &location, &described)?;
-        let selection = if scan.selection.is_empty() {
-            scan.selection.clone()
-        } else {
-            scan.selection.clone().with_key(&described.key_schema()?)
-        };
+        let max_read_units = AppliedCap::for_reads(options.max_read_units, &location, &described)?;
+        let selection = options.selection_of(&described)?;
 
         let sections = store.capture(&described, &Section::all()).await;
         let schema = described.with_sections(sections);
-        let warnings = unfinished_warning(&schema, &scan.table);
-        let segments = segments(&scan, &schema, location.local);
+        let warnings = unfinished_warning(&schema, table);
+        let segments = segments(options, &schema, location.local);
 
         Ok(Self {
             store: store.clone(),
             schema: schema.without_restoring_tag(),
-            selection: Arc::new(selection),
+            selection,
             segments,
             max_read_units,
             backup: None,
@@ -104,13 +94,10 @@ impl ScannedTable {
 
     /// The same table with strongly consistent reads.
     pub(crate) fn with_consistent_reads(&self) -> Self {
-        Self {
-            scan: TableScan {
-                consistent_read: true,
-                ..self.scan.clone()
-            },
-            ..self.clone()
-        }
+        let mut table = self.clone();
+        table.scan.options.consistent_read = true;
+
+        table
     }
 
     /// The position of each segment at the beginning.
@@ -131,18 +118,12 @@ impl ScannedTable {
             self.store.cap_reads(&self.scan.table, units);
         }
 
-        let whole = ScanRequest {
-            table: self.scan.table.clone(),
-            segment: 0,
-            total_segments: self.segments,
-            consistent_read: self.scan.consistent_read,
-            limit: None,
-            start: None,
-            selection: Arc::clone(&self.selection),
-            key: Arc::new(self.schema.key_schema()?),
-            index_keys: Arc::default(),
-            previous_keys: Arc::default(),
-        };
+        let table = (self.scan.table.as_str(), &self.schema);
+        let selection = Arc::clone(&self.selection);
+        let whole = self
+            .scan
+            .options
+            .first_request(table, self.segments, selection)?;
         let requests = remaining_scans(&whole, positions)?;
 
         Ok(
@@ -164,9 +145,18 @@ impl ScannedTable {
 
     /// Why not all items of the table are read.
     pub(crate) fn partial_reasons(&self) -> Vec<String> {
-        let limit = self.scan.limit.map(|limit| format!("limit {limit}"));
-        let filter = self.scan.selection.filter().map(|_| "filter".to_owned());
-        let projection = self.scan.selection.projection();
+        let limit = self
+            .scan
+            .options
+            .limit
+            .map(|limit| format!("limit {limit}"));
+        let filter = self
+            .scan
+            .options
+            .selection
+            .filter()
+            .map(|_| "filter".to_owned());
+        let projection = self.scan.options.selection.projection();
         let projection = projection.map(|_| "projection".to_owned());
 
         [limit, filter, projection].into_iter().flatten().collect()
@@ -180,9 +170,9 @@ impl ScannedTable {
             self.location.region,
             self.location.table,
             table_id(&self.schema),
-            self.scan.selection.filter_identity(),
-            self.scan.selection.projection_identity(),
-            self.scan.limit,
+            self.scan.options.selection.filter_identity(),
+            self.scan.options.selection.projection_identity(),
+            self.scan.options.limit,
         ]);
 
         hex_sha256(content.to_string().as_bytes())
@@ -205,8 +195,8 @@ impl fmt::Display for ScannedTable {
 }
 
 /// The number of segments: enough for the pages in memory to be of many partitions.
-fn segments(scan: &TableScan, schema: &TableSchema, local: bool) -> u32 {
-    if scan.limit.is_some() {
+fn segments(options: &ScanOptions, schema: &TableSchema, local: bool) -> u32 {
+    if options.limit.is_some() {
         return 1;
     }
 
@@ -220,7 +210,7 @@ fn segments(scan: &TableScan, schema: &TableSchema, local: bool) -> u32 {
         }
     };
 
-    scan.segments.unwrap_or(by_size)
+    options.segments.unwrap_or(by_size)
 }
 
 /// The warning that the table is the target of an unfinished restore.

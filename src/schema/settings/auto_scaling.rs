@@ -24,10 +24,14 @@ const SERVICE: &str = "dynamodb";
 /// permissions.
 const SERVICE_LINKED: &str = ":role/aws-service-role/";
 
+const REGISTER_TARGET: Operation = Operation::auto_scaling("RegisterScalableTarget");
+const PUT_POLICY: Operation = Operation::auto_scaling("PutScalingPolicy");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     // Only a provisioned table can be scaled, and only an index that exists.
     comes_after: &["billing", "indexes"],
     sections: &[SECTION],
+    changing_operations: &[REGISTER_TARGET, PUT_POLICY],
     ..SettingSpec::new("autoscaling", LABEL, words, actions)
 };
 
@@ -219,12 +223,7 @@ fn register(target: &ScalableTarget, resource: &str, same_table: bool) -> Settin
         target.max_capacity
     );
 
-    call(
-        &SPEC,
-        Operation::auto_scaling("RegisterScalableTarget"),
-        what,
-        &body,
-    )
+    call(&SPEC, REGISTER_TARGET, what, &body)
 }
 
 fn put_policy(policy: &ScalingPolicy, resource: &str) -> SettingCall {
@@ -251,12 +250,7 @@ fn put_policy(policy: &ScalingPolicy, resource: &str) -> SettingCall {
         "auto scaling policy for {} of {resource}",
         dimension(&policy.scalable_dimension)
     );
-    call(
-        &SPEC,
-        Operation::auto_scaling("PutScalingPolicy"),
-        what,
-        &body,
-    )
+    call(&SPEC, PUT_POLICY, what, &body)
 }
 
 /// `auto scaling (4 targets, 4 policies)`.

@@ -13,10 +13,13 @@ use crate::schema::json_body::JsonBody;
 
 const LABEL: &str = "contributor insights";
 
+const CHANGE: Operation = Operation::dynamodb("UpdateContributorInsights");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     // Those of an index need the index.
     comes_after: &["indexes"],
     sections: &[SECTION],
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("insights", LABEL, words, actions)
 };
 
@@ -111,8 +114,7 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
                 .with_some("IndexName", entry.index_name.as_ref())
                 .with("ContributorInsightsAction", &"ENABLE")
                 .with_some("ContributorInsightsMode", entry.mode.as_ref());
-            let operation = Operation::dynamodb("UpdateContributorInsights");
-            let call = call(&SPEC, operation, what, &body);
+            let call = call(&SPEC, CHANGE, what, &body);
             actions
                 .calls
                 .push(call.about_index(entry.index_name.as_deref()));

@@ -13,10 +13,13 @@ use crate::schema::json_body::JsonBody;
 
 const LABEL: &str = "Kinesis destinations";
 
+const CHANGE: Operation = Operation::dynamodb("EnableKinesisStreamingDestination");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
     default: DefaultRule::SameTable("only restored to the dumped table itself"),
     sections: &[SECTION],
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("kinesis", LABEL, words, actions)
 };
 
@@ -98,11 +101,5 @@ fn enable(destination: &KinesisDestination, table: &str) -> SettingCall {
             configuration.as_ref(),
         );
 
-    call(
-        &SPEC,
-        Operation::dynamodb("EnableKinesisStreamingDestination"),
-        format!("Kinesis stream {stream}"),
-        &body,
-    )
-    .adding(stream)
+    call(&SPEC, CHANGE, format!("Kinesis stream {stream}"), &body).adding(stream)
 }

@@ -87,20 +87,8 @@ impl Setting {
     }
 
     /// The operations that apply this setting.
-    pub(crate) fn changing_operations(self) -> Vec<Operation> {
-        match self.name() {
-            "tags" => vec![Operation::dynamodb("TagResource")],
-            "ttl" => vec![Operation::dynamodb("UpdateTimeToLive")],
-            "pitr" => vec![Operation::dynamodb("UpdateContinuousBackups")],
-            "insights" => vec![Operation::dynamodb("UpdateContributorInsights")],
-            "policy" => vec![Operation::dynamodb("PutResourcePolicy")],
-            "kinesis" => vec![Operation::dynamodb("EnableKinesisStreamingDestination")],
-            "autoscaling" => vec![
-                Operation::auto_scaling("RegisterScalableTarget"),
-                Operation::auto_scaling("PutScalingPolicy"),
-            ],
-            _ => vec![Operation::UPDATE_TABLE],
-        }
+    pub(crate) fn changing_operations(self) -> &'static [Operation] {
+        self.0.changing_operations
     }
 }
 

@@ -16,8 +16,11 @@ use crate::schema::wording;
 
 const LABEL: &str = "PITR";
 
+const CHANGE: Operation = Operation::dynamodb("UpdateContinuousBackups");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     sections: &[SECTION],
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("pitr", LABEL, words, actions)
 };
 
@@ -140,11 +143,6 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
             Some(period) => format!("PITR {period}"),
             None => "PITR".to_owned(),
         };
-        SettingActions::one(call(
-            &SPEC,
-            Operation::dynamodb("UpdateContinuousBackups"),
-            what,
-            &body,
-        ))
+        SettingActions::one(call(&SPEC, CHANGE, what, &body))
     })
 }

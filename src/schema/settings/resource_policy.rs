@@ -17,6 +17,8 @@ use crate::schema::{TableSchema, arn};
 const LABEL: &str = "resource policy";
 const STREAM_LABEL: &str = "resource policy of the stream";
 
+const CHANGE: Operation = Operation::dynamodb("PutResourcePolicy");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
     // A policy of the stream needs the stream.
@@ -28,6 +30,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
         nested: &[],
     },
     differences: Some(differences),
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("policy", LABEL, words, actions)
 };
 
@@ -145,10 +148,5 @@ fn put(schema: &TableSchema, what: &str, resource: &str, policy: &str) -> Settin
     let body = JsonBody::new()
         .with("ResourceArn", &resource)
         .with("Policy", &policy);
-    SettingActions::one(call(
-        &SPEC,
-        Operation::dynamodb("PutResourcePolicy"),
-        what,
-        &body,
-    ))
+    SettingActions::one(call(&SPEC, CHANGE, what, &body))
 }

@@ -50,6 +50,8 @@ pub(crate) struct SettingSpec {
     pub(crate) is_requested: fn(&TableSchema) -> bool,
     /// The calls that apply the setting of a schema.
     pub(crate) actions: fn(&TableSchema, &SettingTarget<'_>) -> SettingActions,
+    /// The operations of these calls.
+    pub(crate) changing_operations: &'static [Operation],
     /// Whether a table has what the call requests; `true` if its schema cannot tell.
     pub(crate) is_shown: fn(&TableSchema, &SettingCall) -> bool,
     /// Progress of a change that may take hours; `None` if the table is `ACTIVE` again within minutes.
@@ -204,6 +206,7 @@ impl SettingSpec {
             differences: None,
             is_requested: |_| false,
             actions,
+            changing_operations: &[Operation::UPDATE_TABLE],
             is_shown: |_, _| true,
             progress: None,
         }

@@ -31,6 +31,8 @@ const TAG_CHARACTERS: usize = 60;
 pub(crate) const FIELD: &str = "Tags";
 const LABEL: &str = "tags";
 
+const CHANGE: Operation = Operation::dynamodb("TagResource");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     absent: "none",
     when: When::Creation,
@@ -45,6 +47,7 @@ pub(crate) static SPEC: SettingSpec = SettingSpec {
     },
     differences: Some(differences),
     is_shown,
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("tags", LABEL, words, actions)
 };
 
@@ -139,7 +142,7 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
             .with("ResourceArn", &TABLE_ARN)
             .with(FIELD, &tags);
         let what = wording::count(tags.len(), "tag", "tags");
-        SettingActions::one(call(&SPEC, Operation::dynamodb("TagResource"), what, &body))
+        SettingActions::one(call(&SPEC, CHANGE, what, &body))
     })
 }
 

@@ -13,10 +13,13 @@ use crate::schema::json_body::JsonBody;
 
 const LABEL: &str = "TTL";
 
+const CHANGE: Operation = Operation::dynamodb("UpdateTimeToLive");
+
 pub(crate) static SPEC: SettingSpec = SettingSpec {
     sections: &[SECTION],
     // For another attribute, the message is different.
     already_applied: Some("already enabled"),
+    changing_operations: &[CHANGE],
     ..SettingSpec::new("ttl", LABEL, words, actions)
 };
 
@@ -80,11 +83,6 @@ fn actions(schema: &TableSchema, target: &SettingTarget<'_>) -> SettingActions {
             .with("AttributeName", &attribute);
         let body =
             JsonBody::for_table(target.table).with("TimeToLiveSpecification", &specification);
-        SettingActions::one(call(
-            &SPEC,
-            Operation::dynamodb("UpdateTimeToLive"),
-            what,
-            &body,
-        ))
+        SettingActions::one(call(&SPEC, CHANGE, what, &body))
     })
 }

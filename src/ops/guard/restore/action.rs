@@ -77,7 +77,7 @@ fn items(facts: &RestoreFacts<'_>) -> String {
         .known()
         .map_or(0, |target| target.resume.items_done);
     let items = counted(items.saturating_sub(done), "item");
-    match facts.request.on_conflict {
+    match facts.request.write.on_conflict {
         OnConflict::Overwrite => items,
         OnConflict::Skip | OnConflict::Fail => format!("up to {items}"),
     }

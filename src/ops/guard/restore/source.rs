@@ -84,9 +84,9 @@ pub(super) fn part_decides_what_is_deleted(facts: &RestoreFacts<'_>) -> Option<F
     }
 
     let scan = request.scan();
-    let field = if scan.is_none_or(|scan| scan.limit.is_some()) {
+    let field = if scan.is_none_or(|scan| scan.options.limit.is_some()) {
         Field::Limit
-    } else if scan.is_some_and(|scan| scan.selection.filter().is_some()) {
+    } else if scan.is_some_and(|scan| scan.options.selection.filter().is_some()) {
         Field::FilterExpression
     } else if !request.content.includes_items() {
         Field::SchemaOnly

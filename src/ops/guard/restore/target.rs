@@ -160,7 +160,7 @@ pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding>
     // After an unfinished restore of the same items, the table holds only equal ones.
     let has_only_own_items = target.unfinished.is_some() && !target.resume.has_other_items;
     let has_items = existing.description().item_count.unwrap_or(0) > 0;
-    let overwrites = facts.request.on_conflict == OnConflict::Overwrite;
+    let overwrites = facts.request.write.on_conflict == OnConflict::Overwrite;
 
     (has_items && overwrites && !has_only_own_items)
         .then(|| warning("items with matching keys will be overwritten, even if newer"))

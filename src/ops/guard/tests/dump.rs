@@ -176,7 +176,7 @@ const ROWS: &[Row] = &[
         "a complete dump is replaced by one of some items",
         |scene| {
             scene.replaces("prod", "films", SAME, true);
-            scene.request.limit = Some(10);
+            scene.request.scan.limit = Some(10);
         },
         &[
             "question: the existing dump may be complete; the new one would contain part of the table",
@@ -198,7 +198,7 @@ const ROWS: &[Row] = &[
         "a partial dump is replaced by another one",
         |scene| {
             scene.replaces("prod", "films", SAME, false);
-            scene.request.limit = Some(10);
+            scene.request.scan.limit = Some(10);
         },
         &[],
     ),
@@ -206,7 +206,7 @@ const ROWS: &[Row] = &[
         "a dump without metadata is replaced by one of some items",
         |scene| {
             scene.replaced = TargetContents::Dump(None);
-            scene.request.limit = Some(10);
+            scene.request.scan.limit = Some(10);
         },
         &[
             "question: the existing dump may be complete; the new one would contain part of the table",

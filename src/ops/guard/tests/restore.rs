@@ -361,10 +361,9 @@ const REFUSED: &[Row] = &[
     (
         "a copy of a limited number of items deletes what the source does not have",
         |scene| {
-            scene.request.source = RestoreSource::Table(TableScan {
-                limit: Some(5),
-                ..TableScan::default()
-            });
+            let mut scan = TableScan::default();
+            scan.options.limit = Some(5);
+            scene.request.source = RestoreSource::Table(scan);
             scene.request.delete_extra = true;
         },
         &[
@@ -611,7 +610,7 @@ const WARNED: &[Row] = &[
         "--on-conflict skip",
         |scene| {
             scene.exists(&json!({}));
-            scene.request.on_conflict = OnConflict::Skip;
+            scene.request.write.on_conflict = OnConflict::Skip;
         },
         &[],
     ),
@@ -1081,7 +1080,7 @@ const ACTIONS: &[ActionRow] = &[
         "--on-conflict skip",
         |scene| {
             scene.exists(&json!({}));
-            scene.request.on_conflict = OnConflict::Skip;
+            scene.request.write.on_conflict = OnConflict::Skip;
         },
         Some("Write up to 312 items into table films (local)"),
     ),

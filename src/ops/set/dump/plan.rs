@@ -214,10 +214,14 @@ pub(super) fn options_digest(options: &DumpRequest, source: &TableLocation) -> R
             options.content.includes_schema(),
             options.content.includes_items(),
         ),
-        (options.segments, options.limit, options.consistent_read),
+        (
+            options.scan.segments,
+            options.scan.limit,
+            options.scan.consistent_read,
+        ),
         options.transform.identity(),
-        options.selection.filter_identity(),
-        options.selection.projection_identity(),
+        options.scan.selection.filter_identity(),
+        options.scan.selection.projection_identity(),
     );
     let text = serde_json::to_vec(&identity)
         .map_err(|error| Error::failed("the options cannot be compared").with_source(error))?;

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use acknowledged_keys::AcknowledgedKeys;
 pub(crate) use counts::{RestoreCounts, WriteCosts};
 pub(crate) use rejects::{RejectFileSize, RejectFiles, RejectPaths};
-pub(crate) use sink::{TableSink, TableStart, WriteOptions};
+pub use sink::WriteOptions;
+pub(crate) use sink::{TableSink, TableStart, WrittenTable};
 
 /// How to handle an item whose key exists in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use super::rejects::{FlushedRejects, RejectFilePaths, RejectFiles};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Field;
 use crate::item::KeySchema;
+use crate::limits;
 use crate::ops::chunk::Chunk;
 use crate::ops::journal::{Settled, SettledTable, Settling, SinkState};
 use crate::ops::lane_permit::LanePermit;
@@ -40,16 +41,33 @@ const MAX_BYTES_IN_FLIGHT: usize = 6 * 1024 * 1024;
 /// How long a stopping run waits for its calls: longer than one call takes, shorter than retries on a throttled table.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How items are written.
-pub(crate) struct WriteOptions {
-    pub(crate) table: String,
-    pub(crate) key: KeySchema,
-    pub(crate) batch_size: usize,
-    /// Approximate number of items, if it is known.
-    pub(crate) expected_items: Option<u64>,
-    pub(crate) on_conflict: OnConflict,
+/// How items are written, as requested.
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    /// Items per `BatchWriteItem` call, 1 to 25.
+    pub batch_size: usize,
+    /// How to handle an item whose key exists in the table.
+    pub on_conflict: OnConflict,
     /// Whether to stop at the first rejected item.
-    pub(crate) strict: bool,
+    pub strict: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            batch_size: limits::BATCH_WRITE_ITEMS,
+            on_conflict: OnConflict::default(),
+            strict: false,
+        }
+    }
+}
+
+/// The table that items are written into.
+pub(crate) struct WrittenTable {
+    pub(crate) name: String,
+    pub(crate) key: KeySchema,
+    /// Approximate number of items to write, if it is known.
+    pub(crate) expected_items: Option<u64>,
 }
 
 /// Where a transfer into a table starts: what earlier runs have settled.
@@ -80,7 +98,8 @@ struct FinishedCall {
 /// A table that is being written.
 pub(crate) struct TableSink<P> {
     store: Writer,
-    pub(super) options: Arc<WriteOptions>,
+    pub(super) table: Arc<WrittenTable>,
+    pub(super) options: WriteOptions,
     pub(super) batcher: Batcher,
     /// The chunk of which some items are not in a batch yet.
     current: Option<ChunkCursor<P>>,
@@ -109,6 +128,7 @@ impl<P: Clone + Send> TableSink<P> {
     /// A temporary file cannot be created.
     pub(crate) fn new(
         store: Writer,
+        table: WrittenTable,
         options: WriteOptions,
         rejects: RejectFiles,
         start: TableStart<P>,
@@ -121,13 +141,13 @@ impl<P: Clone + Send> TableSink<P> {
         Ok(Self {
             store,
             max_bytes_in_flight: memory.of(MAX_BYTES_IN_FLIGHT),
-            batcher: Batcher::new(options.key.clone(), batch_size, overwrites, memory),
+            batcher: Batcher::new(table.key.clone(), batch_size, overwrites, memory),
             current: None,
             lane_permit: None,
             waiting: VecDeque::new(),
             has_ended: false,
             is_sent: false,
-            acknowledged: AcknowledgedKeys::new(options.expected_items, memory)?,
+            acknowledged: AcknowledgedKeys::new(table.expected_items, memory)?,
             refusals: ConsecutiveRefusals::default(),
             calls: JoinSet::new(),
             bytes_in_flight: 0,
@@ -135,7 +155,8 @@ impl<P: Clone + Send> TableSink<P> {
             ledger: Ledger::new(start.positions, start.counts),
             rejects,
             costs: start.costs,
-            options: Arc::new(options),
+            table: Arc::new(table),
+            options,
         })
     }
 
@@ -259,7 +280,7 @@ impl<P: Clone + Send> TableSink<P> {
 
     /// Whether the limits of in-flight batches allow to send the open one.
     fn can_send(&self) -> bool {
-        let max_calls = BATCHES_PER_CALL * self.store.max_in_flight(&self.options.table);
+        let max_calls = BATCHES_PER_CALL * self.store.max_in_flight(&self.table.name);
         let is_within_limits = self.calls.len() < max_calls
             && self.bytes_in_flight + self.batcher.open_bytes() <= self.max_bytes_in_flight;
 
@@ -282,10 +303,11 @@ impl<P: Clone + Send> TableSink<P> {
         self.is_sent = true;
         let key_range = permit.as_ref().and_then(|permit| permit.key_range());
         let store = self.store.clone().in_key_range(key_range);
-        let options = Arc::clone(&self.options);
+        let table = Arc::clone(&self.table);
+        let on_conflict = self.options.on_conflict;
         self.calls.spawn(async move {
             let texts = batch.take_texts();
-            let result = write_batch(&store, &options, texts).await;
+            let result = write_batch(&store, &table, on_conflict, texts).await;
             drop(permit);
             FinishedCall { batch, result }
         });
@@ -355,7 +377,7 @@ impl<P: Clone + Send> TableSink<P> {
 
     /// The error for a rejected item in strict mode.
     pub(super) fn strict_error(&self, refused: &RejectedItem) -> Error {
-        let item = self.rejects.name(&refused.item, &self.options.key);
+        let item = self.rejects.name(&refused.item, &self.table.key);
         let message = format!(
             "stopped at the first rejected item, {item}: {}",
             refused.reason
@@ -457,15 +479,16 @@ impl<P: Clone + Send + 'static> Sink<P> for TableSink<P> {
 
 async fn write_batch(
     store: &Writer,
-    options: &WriteOptions,
+    table: &WrittenTable,
+    on_conflict: OnConflict,
     mut items: Vec<Bytes>,
 ) -> Result<WriteOutcome> {
-    let (table, key) = (&options.table, &options.key);
-    match (options.on_conflict, items.as_mut_slice()) {
+    let WrittenTable { name, key, .. } = table;
+    match (on_conflict, items.as_mut_slice()) {
         (OnConflict::Skip | OnConflict::Fail, [item]) => {
             let item = std::mem::take(item);
-            store.put_if_absent(table, key, item).await
+            store.put_if_absent(name, key, item).await
         }
-        _ => store.write(table, key, items).await,
+        _ => store.write(name, key, items).await,
     }
 }
