@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::RestoreRequest;
-use super::reconcile::wanted_schema;
+use super::plan::reconcile::wanted_schema;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::empty::nothing_to_write;
+use super::empty_source::nothing_to_write;
 use super::plan::RestorePlan;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};

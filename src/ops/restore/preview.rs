@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::plan::source_check::DataCheck;
 use super::plan::{RestorePlan, plan_after};
-use super::source_check::DataCheck;
 use super::{RestoreRequest, ResumePoint, SourceFacts, TableAction};
 use crate::environment::{Approval, Environment};
 use crate::error::Result;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::boost::BoostOutcome;
-use super::extra_items::DeletedItems;
+use super::plan::boost::BoostOutcome;
+use super::plan::settings::{SettingOutcome, SettingResult};
+use super::plan::source_facts::Salvage;
+use super::plan::table_action::KeepReason;
 use super::resume::ResumePoint;
-use super::settings::{SettingOutcome, SettingResult};
-use super::source_facts::Salvage;
-use super::table_action::KeepReason;
+use super::run::extra_items::DeletedItems;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableOrigin;
 use crate::store::WireBytes;

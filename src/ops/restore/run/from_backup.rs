@@ -10,19 +10,21 @@ use chrono::SecondsFormat;
 use tokio_util::sync::CancellationToken;
 
 use super::apply_settings::SettingsApplier;
-use super::backup_origin::BackupRestore;
 use super::copied_backup::CopiedBackup;
-use super::origin::Origin;
-use super::plan::RestorePlan;
-use super::settings::Settings;
 use super::table::{TargetTable, wait_interrupted};
-use super::{RestoreRequest, RestoreSummary, SettingOutcome, TableAction, TableOutcome, When};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Reporter;
 use crate::field::Field;
 use crate::ops::backup_wait::BackupWait;
 use crate::ops::identity::table_id;
 use crate::ops::journal::Journal;
+use crate::ops::restore::plan::RestorePlan;
+use crate::ops::restore::plan::backup_origin::BackupRestore;
+use crate::ops::restore::plan::origin::Origin;
+use crate::ops::restore::plan::settings::Settings;
+use crate::ops::restore::{
+    RestoreRequest, RestoreSummary, SettingOutcome, TableAction, TableOutcome, When,
+};
 use crate::ops::{recreated, until_cancelled};
 use crate::schema::{RestoreTable, Section, TableBackup, TableOrigin, TableSchema};
 use crate::store::Writer;

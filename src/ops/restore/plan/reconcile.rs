@@ -5,12 +5,12 @@ use super::index_violations::uncounted_keys;
 use super::settings::Settings;
 use super::table_ttl::TableTtl;
 use super::target_state::TargetState;
-use super::{RestoreRequest, TableAction};
 use crate::backup::{self, ItemCounter};
 use crate::error::Result;
 use crate::item::KeySchema;
 use crate::ops::guard::{self, BoostChange};
 use crate::ops::identity::is_dumped_table;
+use crate::ops::restore::{RestoreRequest, TableAction};
 use crate::ops::source::ItemSource;
 use crate::schema::{
     Difference, IndexDifference, KeyMismatch, OverriddenSchema, Setting, SettingCall, Subject,

@@ -2,16 +2,16 @@
 
 use super::boost::LeftoverBoost;
 use super::origin::Origin;
-use super::resume::{self, ResumeDecision, SavedRestore};
 use super::table_action::{KeepReason, TableAction};
-use super::table_items::has_items;
-use super::table_journal::TableJournal;
-use super::{ExistingTable, RestoreRequest};
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::ops::guard::{self, Connection, Fact, RestoreFacts, Resume, Target};
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreJob, WrittenItems};
+use crate::ops::restore::resume::table_journal::TableJournal;
+use crate::ops::restore::resume::{self, ResumeDecision, SavedRestore};
+use crate::ops::restore::table_items::has_items;
+use crate::ops::restore::{ExistingTable, RestoreRequest};
 use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableSchema};

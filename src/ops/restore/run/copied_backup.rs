@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::table::{TargetTable, wait_interrupted};
-use super::table_items::has_items;
-use super::{BackupOutcome, RestoreSummary, SourceFacts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::field::Field;
 use crate::ops::on_demand_backup::BackupJournal;
 use crate::ops::planned_backup::PlannedBackup;
+use crate::ops::restore::table_items::has_items;
+use crate::ops::restore::{BackupOutcome, RestoreSummary, SourceFacts};
 use crate::ops::until_cancelled;
 use crate::place::{JournalFile, LockRefusal};
 use crate::schema::TableBackup;

@@ -1,38 +1,48 @@
 //! Runs a planned restore: table, items, verification, settings.
 
+mod apply_boost;
+mod apply_settings;
+mod copied_backup;
+pub(super) mod extra_items;
+mod from_backup;
+mod journal;
+mod table;
+mod transfer;
+pub(super) mod transfer_totals;
+mod verify;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply_boost::RevertReport;
-use super::apply_settings::SettingsApplier;
-use super::boost::TemporaryBoost;
-use super::extra_items::{DeletedItems, delete_extra};
-use super::plan::RestorePlan;
-use super::settings::Settings;
-use super::table::{EnsuredTable, TargetTable, wait_interrupted};
-use super::table_items::has_items;
-use super::transfer::{ItemTransfer, TransferOutcome};
-use super::transfer_totals::TransferTotals;
-use super::{
-    BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
-    from_backup, verify,
-};
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::identity::table_id;
 use crate::ops::journal::Journal;
+use crate::ops::restore::plan::RestorePlan;
+use crate::ops::restore::plan::boost::TemporaryBoost;
+use crate::ops::restore::plan::settings::Settings;
+use crate::ops::restore::table_items::has_items;
+use crate::ops::restore::{
+    BoostOutcome, RestoreSummary, SettingOutcome, TableOutcome, Verification, Verified, When,
+};
 use crate::ops::until_cancelled;
 use crate::schema::TableSchema;
 use crate::store::Writer;
+use apply_boost::RevertReport;
+use apply_settings::SettingsApplier;
+use extra_items::{DeletedItems, delete_extra};
+use table::{EnsuredTable, TargetTable, wait_interrupted};
+use transfer::{ItemTransfer, TransferOutcome};
+use transfer_totals::TransferTotals;
 
 /// Restores as planned. Stops cleanly when `cancel` fires.
 ///
 /// # Errors
 /// The table cannot be created or does not become `ACTIVE`; writes make no progress for too long; the dump cannot be read to
 /// its end; an item was rejected in strict mode; interrupted. Items written before remain in the table, and the restore can be
-/// [resumed](super::RestoreRequest::resume).
+/// [resumed](crate::ops::restore::RestoreRequest::resume).
 pub async fn run(
     store: &Writer,
     mut plan: RestorePlan,

@@ -1,19 +1,20 @@
 //! Resuming: finds an interrupted restore of the same dump into the same table, and decides whether to resume it.
 
+pub(super) mod identity;
+pub(super) mod table_journal;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::RestoreRequest;
-use super::identity::restore_identity;
-use super::table_journal::TableJournal;
 use crate::backup::Source;
 use crate::environment::Environment;
 use crate::error::Result;
 use crate::field::Field;
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress};
+use crate::ops::restore::RestoreRequest;
 use crate::ops::run_blocking;
 use crate::ops::sink::table::RejectPaths;
 use crate::ops::source::ItemSource;
@@ -21,6 +22,8 @@ use crate::ops::source::lanes::LanePositions;
 use crate::ops::table_location::TableLocation;
 use crate::schema::TableSchema;
 use crate::store::Reader;
+use identity::restore_identity;
+use table_journal::TableJournal;
 
 /// The point at which an interrupted restore is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

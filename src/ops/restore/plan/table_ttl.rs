@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 
-use super::RestoreRequest;
 use crate::item::Expiry;
+use crate::ops::restore::RestoreRequest;
 
 /// TTL of the target table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::RestoreRequest;
 use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::counted;
+use crate::ops::restore::RestoreRequest;
 use crate::ops::sink::table::{AcknowledgedKeys, RestoreCounts, TableSink};
 
 /// Totals of this run and of the interrupted runs that it resumes.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{RestoreRequest, TableAction};
 use crate::backup::{self, CheckSummary, ItemCounter, Source, SourceSpec};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
+use crate::ops::restore::{RestoreRequest, TableAction};
 use crate::ops::run_blocking;
 use crate::ops::source::ItemSource;
 

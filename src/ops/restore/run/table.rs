@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::TableOutcome;
-use super::table_action::TableAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
+use crate::ops::restore::TableOutcome;
+use crate::ops::restore::plan::table_action::TableAction;
 use crate::ops::{guard, until_cancelled};
 use crate::schema::{
     CreateTable, Progress, RESTORING_TAG, RestoreTable, Setting, SettingCall, TableSchema,

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::apply_settings::{SettingsApplier, one_line};
-use super::boost::{BoostNotReverted, BoostOutcome, TemporaryBoost};
 use super::table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
+use crate::ops::restore::plan::boost::{BoostNotReverted, BoostOutcome, TemporaryBoost};
 use crate::ops::table_location::TableLocation;
 use crate::ops::until_cancelled;
 use crate::schema::TableSchema;

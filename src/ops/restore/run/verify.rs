@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Verified;
-use super::plan::RestorePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::ops::compare::{CompareContext, DifferenceKind, SourceSide, TableSide, compare};
+use crate::ops::restore::Verified;
+use crate::ops::restore::plan::RestorePlan;
 use crate::ops::scan_segments::segments_for;
 use crate::ops::source::ItemSource;
 use crate::store::Reader;

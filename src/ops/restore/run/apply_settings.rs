@@ -1,9 +1,11 @@
 //! Applies table settings, one call at a time. A failed call does not prevent the next ones; the summary reports it.
 
-use super::settings::{PlannedSetting, SettingOutcome, SettingResult, Settings};
 use super::table::TargetTable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase};
+use crate::ops::restore::plan::settings::{
+    PlannedSetting, SettingOutcome, SettingResult, Settings,
+};
 use crate::ops::{recreated, until_cancelled};
 use crate::schema::{Progress, Setting, SettingCall, TableSchema, When, restoring_tag_removal};
 

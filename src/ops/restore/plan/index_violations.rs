@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::RestoreRequest;
 use crate::backup::CheckSummary;
 use crate::item::IndexKeys;
+use crate::ops::restore::RestoreRequest;
 use crate::ops::source::ItemSource;
 use crate::schema::{LaterIndexes, TableSchema};
 

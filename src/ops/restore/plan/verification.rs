@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::target_state::TargetState;
-use super::{RestoreRequest, VerifyMode};
+use crate::ops::restore::{RestoreRequest, VerifyMode};
 use crate::ops::source::ItemSource;
 
 /// How the result will be verified.

@@ -1,9 +1,8 @@
 //! Sources without an item that can be written. Such a source neither creates nor replaces a table, unless it is an empty table, a
 //! complete dump of one, or the request allows it: a pipeline whose first command failed looks the same as an empty table.
 
-use super::table_action::TableAction;
-use super::transfer_totals::TransferTotals;
-use super::{RestoreRequest, SourceFacts};
+use super::run::transfer_totals::TransferTotals;
+use super::{RestoreRequest, SourceFacts, TableAction};
 use crate::error::Error;
 use crate::field::Field;
 

@@ -1,8 +1,8 @@
 //! What DynamoDB restores a table from.
 
-use super::RestoreRequest;
 use crate::ops::journal::RestoreJob;
 use crate::ops::planned_backup::PlannedBackup;
+use crate::ops::restore::RestoreRequest;
 use crate::schema::{TableBackup, TableOrigin, TableSchema};
 
 /// What DynamoDB restores a table from.

@@ -1,47 +1,40 @@
-//! The plan of a restore: opens and checks the dump, inspects the target, and collects warnings and questions. Changes nothing.
+//! The plan of a restore, as it is shown and as it is executed.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::backup_origin::{BackupRestore, check_target, take_origin};
-use super::boost::TemporaryBoost;
-use super::empty::needs_item;
-use super::identity::restore_identity;
-use super::index_violations::{postpone_indexes, violations};
+use super::backup_origin::BackupRestore;
+use super::boost::{PlannedBoost, TemporaryBoost};
+use super::destination::ItemDestination;
 use super::origin::Origin;
 use super::reconcile::Reconciliation;
-use super::settings::Settings;
-use super::source_check::{DataCheck, open_dump};
-use super::table_journal::TableJournal;
+use super::settings::{PlannedSetting, Settings};
+use super::source_facts::SourceFacts;
+use super::table_action::TableAction;
 use super::target_state::TargetState;
-use super::unit_caps::{UnitCaps, was_empty};
+use super::unit_caps::UnitCaps;
 use super::verification::{Verification, verification};
-use super::{
-    ExistingTable, OnConflict, PlannedBoost, PlannedSetting, RestoreRequest, RestoreSource,
-    ResumePoint, SourceFacts, TableAction,
-};
 use crate::backup::CheckSummary;
-use crate::environment::{Approval, Environment};
-use crate::error::Result;
-use crate::event::Reporter;
+use crate::environment::Approval;
 use crate::field::Field;
-use crate::item::KeySchema;
 use crate::ops::cap::AppliedCap;
-use crate::ops::cost::{WriteCost, WriteCostModel};
-use crate::ops::guard::{self, CheckedSource, Connection, Fact, RestoreFacts};
+use crate::ops::cost::WriteCost;
 use crate::ops::identity::table_id;
 use crate::ops::journal::{RestoreIdentity, RestoreJob, RestoreProgress, WrittenItems};
 use crate::ops::planned_backup::PlannedBackup;
 use crate::ops::prices::{Price, Prices};
-use crate::ops::source::{ItemSource, ManagedBackup};
+use crate::ops::restore::empty_source::needs_item;
+use crate::ops::restore::resume::ResumePoint;
+use crate::ops::restore::resume::identity::restore_identity;
+use crate::ops::restore::resume::table_journal::TableJournal;
+use crate::ops::restore::{ExistingTable, OnConflict, RestoreRequest};
+use crate::ops::source::ItemSource;
 use crate::ops::table_location::TableLocation;
 use crate::place::LockedJournal;
 use crate::schema::{
     Difference, MissingSetting, SkippedSetting, TableOrigin, TableOutline, TableSchema,
 };
-use crate::store::Reader;
 
 /// The plan of a restore.
 #[derive(Debug, Serialize)]
@@ -158,7 +151,7 @@ impl RestorePlan {
         }
     }
 
-    /// The confirmation that [`run`](fn@super::run) requires.
+    /// The confirmation that [`run`](fn@crate::ops::restore::run) requires.
     #[must_use]
     pub fn approval(&self) -> &Approval {
         &self.approval
@@ -204,177 +197,67 @@ impl RestorePlan {
     }
 }
 
-/// Plans a restore: opens and checks the dump, and inspects the target. Changes nothing.
-///
-/// # Errors
-/// The dump does not exist or is damaged; the target table is not named; its key differs from the dump's; it does not exist and may
-/// not or cannot be created; another restore is writing it; deletion protection forbids to replace it; the target is in memory
-/// (`embedded:` without a file).
-pub async fn plan(
-    store: &Reader,
-    environment: &Environment,
-    request: RestoreRequest,
-    reporter: Arc<dyn Reporter>,
-) -> Result<RestorePlan> {
-    let planning = plan_after(DataCheck::Whole, store, environment, request, reporter);
-    Box::pin(planning).await
+/// What the steps of planning have found out.
+pub(super) struct Planned {
+    pub(super) request: RestoreRequest,
+    pub(super) source: ItemSource,
+    /// What DynamoDB restores the table from, together with its items.
+    pub(super) origin: Option<Origin>,
+    pub(super) state: TargetState,
+    pub(super) reconciliation: Reconciliation,
+    pub(super) destination: ItemDestination,
+    pub(super) caps: UnitCaps,
+    pub(super) backup: Option<BackupRestore>,
+    /// Result of the check of the source.
+    pub(super) checked: Option<CheckSummary>,
+    pub(super) facts: SourceFacts,
 }
 
-/// Plans a restore of a dump after this check of its data.
-pub(crate) async fn plan_after(
-    check: DataCheck,
-    store: &Reader,
-    environment: &Environment,
-    request: RestoreRequest,
-    reporter: Arc<dyn Reporter>,
-) -> Result<RestorePlan> {
-    let connection = Connection::new(environment);
-    guard::restore(&RestoreFacts::new(&request, &connection))?;
-
-    let source = match &request.source {
-        RestoreSource::Backup(choice) => {
-            let backup = ManagedBackup::open(store, environment, choice).await?;
-            ItemSource::Backup(Arc::new(backup))
-        }
-        _ => ItemSource::Dump(open_dump(request.dump()?, request.salvage, &reporter).await?),
-    };
-
-    let connection = (store, environment);
-    Box::pin(plan_from(source, check, connection, request, reporter)).await
-}
-
-/// Plans to write the items of `source`.
-///
-/// # Errors
-/// See [`plan`].
-pub(crate) async fn plan_from(
-    source: ItemSource,
-    check: DataCheck,
-    (store, environment): (&Reader, &Environment),
-    mut request: RestoreRequest,
-    reporter: Arc<dyn Reporter>,
-) -> Result<RestorePlan> {
-    let connection = Connection::new(environment);
-    let origin = take_origin(&mut request, &source)?;
-    let table = request.target_table(environment, &source)?;
-    let violated = violations(source.index_key_violations(), None);
-    postpone_indexes(&mut request, &violated);
-    let target = (store, environment, &*table);
-    let inspecting = TargetState::inspect(target, &request, &connection, source, origin.as_ref());
-    let (source, mut state) = inspecting.await?;
-    let source = check_target(origin.as_ref(), &request, &state, source)?;
-    let mut reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
-    guard::restore(&table_facts(&request, &connection, &state, &reconciliation))?;
-
-    let mut destination = ItemDestination::new(&mut request, &source, &reconciliation, &state)?;
-    state.was_empty = was_empty(store, &state).await;
-    let caps = UnitCaps::resolve(&request, &state, &reconciliation)?;
-    reconciliation.complete(store, &request, &state).await;
-
-    let backup =
-        BackupRestore::plan(store, origin.clone(), &source, &reconciliation, &state).await?;
-
-    // Last, because reading the whole dump may take long.
-    let counter = reconciliation.item_counter(&request, &source, &state)?;
-    let checked = check
-        .run(&source, (&request, &state.action), counter, reporter)
-        .await?;
-    let facts = SourceFacts::new(&source, checked.as_ref());
-    if state.action.creates() && postpone_indexes(&mut request, &facts.index_violations) {
-        reconciliation = Reconciliation::new(store, &request, &source, &mut state).await?;
-        reconciliation.complete(store, &request, &state).await;
-    }
-
-    destination.cost_model = cost_model(&reconciliation, &state, caps.write.as_ref());
-
-    let known = (&request, &connection, &state, &reconciliation);
-    let (found, approval) = findings(known, CheckedSource::new(&facts, &source), environment)?;
-    let verify = verification(&request, &source, &state);
-
-    Ok(RestorePlan {
-        transform: request.transform.descriptions().collect(),
-        resumes: state.resume.point(),
-        notes: notes(&reconciliation),
-        outline: outline_of_new_table(&reconciliation, &state, &source),
-        differences: std::mem::take(&mut reconciliation.differences),
-        settings: reconciliation.settings.planned(),
-        skipped: reconciliation.settings.skipped.clone(),
-        not_restored: reconciliation.settings.not_restored.clone(),
-        max_write_units: caps.write,
-        write_cost_at_most: destination.cost_at_most(&facts, &request, &state),
-        restore_price: restore_price(backup.as_ref(), &state),
-        verify,
-        max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
-        warnings: [read_warnings(&source, checked.as_ref()), &found].concat(),
-        approval,
-        boost: reconciliation.planned_boost.take(),
-        source: facts,
-        target: state.place.clone(),
-        action: state.action.clone(),
-        restored_from: origin.as_ref().and_then(Origin::known),
-        backup: origin.as_ref().and_then(Origin::planned).cloned(),
-        prepared: PreparedRestore {
+impl Planned {
+    /// The plan, with the warnings of the guard and the confirmation that it requires.
+    pub(super) fn into_plan(self, found: &[String], approval: Approval) -> RestorePlan {
+        let Self {
+            request,
+            source,
+            origin,
+            state,
+            mut reconciliation,
+            destination,
+            caps,
             backup,
-            ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
-        },
-    })
-}
+            checked,
+            facts,
+        } = self;
+        let verify = verification(&request, &source, &state);
 
-/// The price of the restore of a backup, by its size.
-fn restore_price(found: Option<&BackupRestore>, state: &TargetState) -> Option<Price> {
-    let found = found?;
-    let bytes = found.backup.as_ref()?.bytes?;
-
-    Prices::of(&state.place, &found.wanted).restore(bytes)
-}
-
-/// Warnings of whoever read the source last.
-fn read_warnings<'a>(source: &'a ItemSource, checked: Option<&'a CheckSummary>) -> &'a [String] {
-    checked.map_or(source.warnings(), |checked| &checked.warnings)
-}
-
-/// The facts for the guard once the changes to the table are planned.
-fn table_facts<'a>(
-    request: &'a RestoreRequest,
-    connection: &'a Connection,
-    state: &'a TargetState,
-    reconciliation: &'a Reconciliation,
-) -> RestoreFacts<'a> {
-    RestoreFacts {
-        target: Fact::Known(state.facts()),
-        changes: Fact::Known(reconciliation.facts()),
-        ..RestoreFacts::new(request, connection)
+        RestorePlan {
+            transform: request.transform.descriptions().collect(),
+            resumes: state.resume.point(),
+            notes: notes(&reconciliation),
+            outline: outline_of_new_table(&reconciliation, &state, &source),
+            differences: std::mem::take(&mut reconciliation.differences),
+            settings: reconciliation.settings.planned(),
+            skipped: reconciliation.settings.skipped.clone(),
+            not_restored: reconciliation.settings.not_restored.clone(),
+            max_write_units: caps.write,
+            write_cost_at_most: destination.cost_at_most(&facts, &request, &state),
+            restore_price: restore_price(backup.as_ref(), &state),
+            verify,
+            max_read_units: caps.read.filter(|_| reads_items(&request, verify)),
+            warnings: [read_warnings(&source, checked.as_ref()), found].concat(),
+            approval,
+            boost: reconciliation.planned_boost.take(),
+            source: facts,
+            target: state.place.clone(),
+            action: state.action.clone(),
+            restored_from: origin.as_ref().and_then(Origin::known),
+            backup: origin.as_ref().and_then(Origin::planned).cloned(),
+            prepared: PreparedRestore {
+                backup,
+                ..PreparedRestore::new(request, source, checked, destination, state, reconciliation)
+            },
+        }
     }
-}
-
-/// The warnings of the guard, and the required confirmation: none if nothing is changed.
-fn findings(
-    (request, connection, state, reconciliation): (
-        &RestoreRequest,
-        &Connection,
-        &TargetState,
-        &Reconciliation,
-    ),
-    source: CheckedSource<'_>,
-    environment: &Environment,
-) -> Result<(Vec<String>, Approval)> {
-    let table = &state.place.table;
-    let facts = RestoreFacts {
-        source: Fact::Known(source),
-        ..table_facts(request, connection, state, reconciliation)
-    };
-    let findings = guard::restore(&facts)?;
-    let approval = match findings.action {
-        Some(action) => Approval::for_table(environment, table, action, findings.questions),
-        None => Approval::nothing(),
-    };
-
-    Ok((findings.warnings, approval))
-}
-
-/// Whether the restore reads items of the table: all of them to verify it, or those that conflict.
-fn reads_items(request: &RestoreRequest, verify: Verification) -> bool {
-    verify == Verification::Full || request.write.on_conflict != OnConflict::Overwrite
 }
 
 impl PreparedRestore {
@@ -438,86 +321,22 @@ impl PreparedRestore {
     }
 }
 
-/// Keys and cost model of the items to write.
-pub(crate) struct ItemDestination {
-    /// The key of the items in the dump, if known.
-    pub(crate) source_key: Option<KeySchema>,
-    /// The key of the target table.
-    pub(crate) key: Option<KeySchema>,
-    pub(crate) cost_model: WriteCostModel,
+/// The price of the restore of a backup, by its size.
+fn restore_price(found: Option<&BackupRestore>, state: &TargetState) -> Option<Price> {
+    let found = found?;
+    let bytes = found.backup.as_ref()?.bytes?;
+
+    Prices::of(&state.place, &found.wanted).restore(bytes)
 }
 
-impl ItemDestination {
-    /// Also sets source and target key of the request's transform.
-    fn new(
-        request: &mut RestoreRequest,
-        source: &ItemSource,
-        reconciliation: &Reconciliation,
-        state: &TargetState,
-    ) -> Result<Self> {
-        let key = reconciliation.key.clone();
-        let source_key = source.schema().and_then(|schema| schema.key_schema().ok());
-        if let Some(target_key) = &key
-            && !request.transform.is_empty()
-        {
-            let index_keys = reconciliation
-                .resulting_table(state)
-                .map(TableSchema::index_keys)
-                .unwrap_or_default();
-            let transform = std::mem::take(&mut request.transform);
-            request.transform = transform.between_tables(
-                source_key.as_ref().unwrap_or(target_key),
-                target_key,
-                &index_keys,
-            )?;
-        }
-
-        Ok(Self {
-            source_key,
-            key,
-            cost_model: WriteCostModel::default(),
-        })
-    }
-
-    /// Upper bound of the write cost, if items are written, the dump says how many it has, and no transform changes them.
-    fn cost_at_most(
-        &self,
-        source: &SourceFacts,
-        request: &RestoreRequest,
-        state: &TargetState,
-    ) -> Option<WriteCost> {
-        let writes_items = !state.action.keeps() && request.content.includes_items();
-        if !writes_items || !request.transform.is_empty() {
-            return None;
-        }
-
-        let (items, bytes) = source.expected_items().zip(source.expected_bytes())?;
-        Some(self.cost_model.upper_bound(items, bytes))
-    }
+/// Warnings of whoever read the source last.
+fn read_warnings<'a>(source: &'a ItemSource, checked: Option<&'a CheckSummary>) -> &'a [String] {
+    checked.map_or(source.warnings(), |checked| &checked.warnings)
 }
 
-/// The cost model of the table while items are written, including a boost.
-fn cost_model(
-    reconciliation: &Reconciliation,
-    state: &TargetState,
-    write_cap: Option<&AppliedCap>,
-) -> WriteCostModel {
-    let boosted = reconciliation.boost.as_ref().map(|boost| &boost.boosted);
-    let table = boosted.or_else(|| reconciliation.resulting_table(state));
-
-    // A new table gets its replicas after the items.
-    let existing = state.existing.as_ref().filter(|_| !state.action.creates());
-    let replicas = existing.map_or(0, |table| table.replica_regions().len());
-    let on_demand = table.filter(|table| !table.description().is_provisioned());
-
-    table
-        .map(WriteCostModel::new)
-        .unwrap_or_default()
-        .with_cap(write_cap.and_then(|cap| cap.units(boosted.is_some())))
-        .with_may_overwrite(!state.action.creates())
-        .with_replicas(replicas)
-        .with_prices(on_demand.map(|table| Prices::of(&state.place, table)))
-        .with_local(state.place.local)
+/// Whether the restore reads items of the table: all of them to verify it, or those that conflict.
+fn reads_items(request: &RestoreRequest, verify: Verification) -> bool {
+    verify == Verification::Full || request.write.on_conflict != OnConflict::Overwrite
 }
 
 /// Descriptions of the overrides, if the restore applies them.

@@ -1,7 +1,7 @@
 //! Identity of a restore, so that only the same restore resumes it.
 
-use super::RestoreRequest;
 use crate::ops::journal::RestoreIdentity;
+use crate::ops::restore::RestoreRequest;
 use crate::ops::source::ItemSource;
 
 /// The identity of a restore of `source`. `content_sha256` identifies the items that the source holds.

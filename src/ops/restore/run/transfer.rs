@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::empty::nothing_to_write;
-use super::plan::RestorePlan;
 use super::transfer_totals::TransferTotals;
 use crate::backup::{KeyCollisions, SegmentProgress, Source};
 use crate::error::Result;
@@ -17,6 +15,8 @@ use crate::ops::collision_detector::{CollisionDetector, CollisionObserver, Colli
 use crate::ops::invalid_item::{InvalidItem, InvalidOutputs};
 use crate::ops::item_formatter::ItemFormatter;
 use crate::ops::journal::{Journal, Position, RestoreProgress};
+use crate::ops::restore::empty_source::nothing_to_write;
+use crate::ops::restore::plan::RestorePlan;
 use crate::ops::sink::table::{
     RejectFiles, RejectPaths, RestoreCounts, TableSink, TableStart, WrittenTable,
 };

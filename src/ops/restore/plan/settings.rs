@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::RestoreRequest;
 use crate::error::Result;
 use crate::field::Field;
+use crate::ops::restore::RestoreRequest;
 use crate::schema::{
     CreateTable, MissingSetting, Setting, SettingCall, SettingChoice, SkippedSetting, TableSchema,
     When,

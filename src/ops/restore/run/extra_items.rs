@@ -8,13 +8,13 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::plan::RestorePlan;
 use super::transfer_totals::TransferTotals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::item::KeySchema;
 use crate::limits::BATCH_WRITE_ITEMS;
 use crate::ops::compare::{CompareContext, ExtraItems, SourceSide, TableSide};
+use crate::ops::restore::plan::RestorePlan;
 use crate::ops::scan_segments::segments_for;
 use crate::ops::source::ItemSource;
 use crate::store::Writer;

@@ -1,12 +1,12 @@
 //! Limits of the units per second that a restore consumes.
 
 use super::reconcile::Reconciliation;
-use super::table_items::has_items;
 use super::target_state::TargetState;
-use super::{RestoreRequest, TableAction};
 use crate::error::Result;
 use crate::ops::cap::AppliedCap;
 use crate::ops::capacity::Direction;
+use crate::ops::restore::table_items::has_items;
+use crate::ops::restore::{RestoreRequest, TableAction};
 use crate::store::Reader;
 
 /// Limits of consumed units per second; `None` for no limit.
