@@ -4,6 +4,7 @@
 //! `dump` and `verify` receive stores that can only read, and so does `copy` for its source. `restore` receives one that can write, which requires a
 //! [`Confirmation`](crate::environment::Confirmation).
 
+mod account_region;
 mod backup_wait;
 mod cap;
 mod capacity;

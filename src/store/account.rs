@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
 use super::client::Client;
+use super::endpoint_kind::EMULATOR_ACCOUNT;
 use crate::aws::AwsSettings;
 use crate::environment::{Endpoint, Environment, Sourced};
 use crate::error::{Error, Result};
 use crate::schema::{TableSchema, any_account};
-
-/// The account ID that engines other than AWS use in ARNs.
-pub(super) const EMULATOR_ACCOUNT: &str = "000000000000";
 
 /// The account of a store's credentials.
 pub(super) struct Account {

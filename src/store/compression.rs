@@ -156,11 +156,9 @@ impl GzipPolicy {
         };
         Self(Mutex::new(match (mode, endpoint_kind) {
             (WireCompression::On, _) => set(true),
-            // A local endpoint shares the CPU with this process, so compression cannot pay.
-            (WireCompression::Off, _) | (WireCompression::Auto, EndpointKind::Local) => set(false),
-            (WireCompression::Auto, EndpointKind::Aws | EndpointKind::Remote) => {
-                GzipDecision::start_comparison()
-            }
+            (WireCompression::Off, _) => set(false),
+            (WireCompression::Auto, endpoint) if endpoint.shares_cpu() => set(false),
+            (WireCompression::Auto, _) => GzipDecision::start_comparison(),
         }))
     }
 

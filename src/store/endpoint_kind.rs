@@ -3,6 +3,9 @@
 use crate::environment::Endpoint;
 use crate::schema::Setting;
 
+/// The account ID that engines other than AWS use in ARNs.
+pub(super) const EMULATOR_ACCOUNT: &str = "000000000000";
+
 /// The kind of an endpoint, which decides what it may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndpointKind {
@@ -22,6 +25,16 @@ impl EndpointKind {
             endpoint if endpoint.is_local() => Self::Local,
             _ => Self::Remote,
         }
+    }
+
+    /// The account of all tables, for an engine, which has no accounts.
+    pub(crate) fn only_account(self) -> Option<&'static str> {
+        (self == Self::Local).then_some(EMULATOR_ACCOUNT)
+    }
+
+    /// Whether the endpoint shares the CPU with this process, so that compression of responses cannot pay.
+    pub(crate) fn shares_cpu(self) -> bool {
+        self == Self::Local
     }
 
     /// Whether a setting may be accepted without an error and ignored.

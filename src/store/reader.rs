@@ -5,11 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Account, EMULATOR_ACCOUNT};
+use super::account::Account;
 use super::client::Client;
 #[cfg(feature = "embedded")]
 use super::embedded::Engine;
-use super::endpoint_kind::EndpointKind;
 use super::read::MAX_SUGGESTED_NAMES;
 use super::{ScanPage, ScanRequest};
 use super::{capture, probe};
@@ -160,13 +159,12 @@ impl Reader {
     /// The account ID of the credentials, `000000000000` for engines on this machine; `None` if neither the
     /// credentials nor STS name it.
     pub async fn account(&self) -> Option<String> {
-        match self.client.endpoint_kind() {
-            EndpointKind::Local => Some(EMULATOR_ACCOUNT.to_owned()),
-            EndpointKind::Aws | EndpointKind::Remote => {
-                let found = self.account.find(&self.client).await;
-                found.ok().map(ToOwned::to_owned)
-            }
+        if let Some(account) = self.client.endpoint_kind().only_account() {
+            return Some(account.to_owned());
         }
+
+        let found = self.account.find(&self.client).await;
+        found.ok().map(ToOwned::to_owned)
     }
 
     /// A one-line description of the credentials and where they come from.

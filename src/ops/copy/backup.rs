@@ -9,7 +9,8 @@ use super::SourceStore;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
-use crate::ops::identity::{AccountRegion, StateKey, is_same_server};
+use crate::ops::account_region::{AccountRegion, restored_elsewhere};
+use crate::ops::identity::{StateKey, is_same_server};
 use crate::ops::journal::{BackupJob, Job};
 use crate::ops::on_demand_backup::choose_backup;
 use crate::ops::planned_backup::PlannedBackup;
@@ -93,26 +94,18 @@ async fn check_place(
     environment: &Environment,
     to: &TableLocation,
 ) -> Result<()> {
-    let differs = account_region(from).differs_from(account_region(to));
+    let differs = AccountRegion::of(from).differs_from(AccountRegion::of(to));
     let is_same = is_same_server(source.environment.endpoint(), environment.endpoint()).await;
     if is_same && !differs {
         return Ok(());
     }
 
-    Err(Error::usage(format!(
-        "the source is at {}, the target at {}: DynamoDB restores a backup only in its account and region",
-        from.location(),
-        to.location()
-    ))
-    .with_hint(format!("omit {}, or read the items with {} scan", Field::TargetEnvironment, Field::Route)))
-}
-
-/// Account and region of a table. Local engines invent accounts.
-fn account_region(location: &TableLocation) -> AccountRegion<'_> {
-    AccountRegion {
-        account: location.account.as_deref().filter(|_| !location.local),
-        region: location.region.as_deref(),
-    }
+    let error = restored_elsewhere("the source", &from.location(), &to.location());
+    Err(error.with_hint(format!(
+        "omit {}, or read the items with {} scan",
+        Field::TargetEnvironment,
+        Field::Route
+    )))
 }
 
 fn without_backups(location: &TableLocation) -> Error {

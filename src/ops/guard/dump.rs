@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::layout::{counted, names};
 use crate::ops::ContentScope;
+use crate::ops::account_region::AccountRegion;
 use crate::ops::dump::{DumpRequest, InterruptedDump};
-use crate::ops::identity::AccountRegion;
 use crate::ops::table_location::TableLocation;
 use crate::schema::{TableSchema, account_of};
 
@@ -159,6 +159,7 @@ fn another_account(facts: &DumpFacts<'_>) -> Option<Finding> {
         account: old.table_arn.as_deref().and_then(account_of),
         region: old.region.as_deref(),
     };
+    // With the account that a local engine invents: a dump of AWS is never taken for one of that engine.
     let to = AccountRegion {
         account: new.account.as_deref(),
         region: new.region.as_deref(),

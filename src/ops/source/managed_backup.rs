@@ -8,8 +8,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::field::Field;
+use crate::ops::account_region::{AccountRegion, restored_elsewhere};
 use crate::ops::describe_existing;
-use crate::ops::identity::AccountRegion;
 use crate::ops::managed_backups::{backup_not_found, find_backup};
 use crate::ops::table_location::TableLocation;
 use crate::schema::{Section, TableBackup, TableOrigin, TableSchema, table_of_backup};
@@ -236,18 +236,17 @@ pub(crate) fn refuse_other_place(origin: &TableOrigin, place: &TableLocation) ->
         account: origin.account(),
         region: origin.region(),
     };
-    let to = AccountRegion {
-        account: place.account.as_deref(),
-        region: place.region.as_deref(),
-    };
-    if place.local || !from.differs_from(to) {
+    if place.local || !from.differs_from(AccountRegion::of(place)) {
         return Ok(());
     }
 
-    Err(Error::usage(format!(
-        "the backup is in {from}, the target in {to}: DynamoDB restores a backup only where it is"
-    ))
-    .with_hint("restore it there, dump the restored table, and restore that dump"))
+    let from = format!(
+        "AWS account {} in {}",
+        from.account.unwrap_or("unknown"),
+        from.region.unwrap_or("an unknown region")
+    );
+    let error = restored_elsewhere("the backup", &from, &place.location());
+    Err(error.with_hint("restore it there, dump the restored table, and restore that dump"))
 }
 
 /// Refuses a time to which the table cannot be restored, as far as DynamoDB says so.
