@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::captured_schema::{
@@ -396,13 +397,8 @@ async fn open_writer(
     .await
 }
 
-fn metadata(
-    plan: &DumpPlan,
-    (schema, not_captured): (&TableSchema, &[NotCaptured]),
-    progress: &ScanProgress,
-    is_limited: bool,
-    finished_at: DateTime<Utc>,
-) -> Metadata {
+/// Why the dump does not contain the whole table, in metadata.
+fn partial(plan: &DumpPlan, progress: &ScanProgress, is_limited: bool) -> BTreeMap<String, Value> {
     let mut partial = BTreeMap::new();
     let transform = &plan.request.transform;
     for (field, text) in transform.selections() {
@@ -445,6 +441,16 @@ fn metadata(
         partial.insert("schema_only".to_owned(), true.into());
     }
 
+    partial
+}
+
+fn metadata(
+    plan: &DumpPlan,
+    (schema, not_captured): (&TableSchema, &[NotCaptured]),
+    progress: &ScanProgress,
+    is_limited: bool,
+    finished_at: DateTime<Utc>,
+) -> Metadata {
     let description = schema.description();
     Metadata {
         table_arn: description.table_arn.clone(),
@@ -454,8 +460,8 @@ fn metadata(
         started_at: progress.started_at,
         finished_at,
         resumed: progress.resumed,
-        partial,
-        transformed: transform.changes_items(),
+        partial: partial(plan, progress, is_limited),
+        transformed: plan.request.transform.changes_items(),
         mask_rules_sha256: mask_rules_sha256(plan),
         consistent_read: plan.consistent_read,
         segments: plan.segments,

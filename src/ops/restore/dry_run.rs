@@ -8,6 +8,7 @@ use super::empty_source::nothing_to_write;
 use super::plan::RestorePlan;
 use crate::error::Result;
 use crate::event::{Event, Phase, Reporter};
+use crate::item::KeySchema;
 use crate::ops;
 use crate::ops::collision_detector::CollisionDetector;
 use crate::ops::dry_run::{DryRun, DryRunReport, InvalidItems, PreviewOptions};
@@ -39,41 +40,17 @@ pub async fn dry_run(
         bytes: plan.source.bytes,
     });
 
-    let source_key = plan
-        .prepared
-        .destination
-        .source_key
-        .clone()
-        .unwrap_or_else(|| key.clone());
-
-    let collisions = CollisionDetector::new(
-        source_key,
-        key.clone(),
-        plan.prepared.source.is_unmodified_scan(),
-    )?;
     let trying = DryRun::new(
-        key,
+        key.clone(),
         plan.prepared.destination.cost_model.clone(),
         &transform,
-        Some(collisions),
+        Some(collision_detector(plan, key)?),
         InvalidItems::Reject,
         show,
     );
+    let trial = try_items(plan, trying, reporter, cancel).await?;
 
     let source = &plan.prepared.source;
-    let trial = match source {
-        ItemSource::Dump(dump) => {
-            let items = StoredSource::open_whole(dump)?.start(cancel);
-            ops::dry_run::dry_run(items, None, trying, reporter, cancel).await?
-        }
-        ItemSource::Table(table) => {
-            let items = table.source(&table.first_positions())?.start(cancel);
-            let limit = table.scan.options.limit;
-            ops::dry_run::dry_run(items, limit, trying, reporter, cancel).await?
-        }
-        ItemSource::Backup(_) => return Err(ItemSource::unreadable_items()),
-    };
-
     let warning = source.accept_incomplete(request.accept_incomplete)?;
     // For other sources, the plan contains the warning.
     if let Some(warning) = warning
@@ -88,4 +65,33 @@ pub async fn dry_run(
     }
 
     Ok(Some(trial))
+}
+
+/// Finds items that would have the same key in the table.
+fn collision_detector(plan: &RestorePlan, key: KeySchema) -> Result<CollisionDetector> {
+    let source_key = plan.prepared.destination.source_key.clone();
+    let is_scan = plan.prepared.source.is_unmodified_scan();
+
+    CollisionDetector::new(source_key.unwrap_or_else(|| key.clone()), key, is_scan)
+}
+
+/// Reads all items of the source and transforms them.
+async fn try_items(
+    plan: &RestorePlan,
+    trying: DryRun,
+    reporter: &Arc<dyn Reporter>,
+    cancel: &CancellationToken,
+) -> Result<DryRunReport> {
+    match &plan.prepared.source {
+        ItemSource::Dump(dump) => {
+            let items = StoredSource::open_whole(dump)?.start(cancel);
+            ops::dry_run::dry_run(items, None, trying, reporter, cancel).await
+        }
+        ItemSource::Table(table) => {
+            let items = table.source(&table.first_positions())?.start(cancel);
+            let limit = table.scan.options.limit;
+            ops::dry_run::dry_run(items, limit, trying, reporter, cancel).await
+        }
+        ItemSource::Backup(_) => Err(ItemSource::unreadable_items()),
+    }
 }

@@ -37,30 +37,10 @@ pub(crate) fn drop_unwanted(
         check_name(name, field, &names)?;
     }
 
-    // Contradictory flags are an error: a guess could drop an index that is wanted.
-    if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
-        return Err(Error::usage(format!(
-            "{only_indexes} keeps index {name}, but {drop_indexes} drops it",
-            only_indexes = Field::OnlyIndexes,
-            drop_indexes = Field::DropIndexes
-        ))
-        .with_hint("remove one of them"));
-    }
-
     // An index that is called `all` takes precedence over the keyword.
     let drops_all =
         drop_indexes.iter().any(|name| name == ALL) && !names.iter().any(|name| name == ALL);
-    if drops_all && !only_indexes.is_empty() {
-        return Err(Error::usage(format!(
-            "{drop_indexes} all and {only_indexes} cannot be used together",
-            drop_indexes = Field::DropIndexes,
-            only_indexes = Field::OnlyIndexes
-        ))
-        .with_hint(format!(
-            "{only_indexes} drops every other index",
-            only_indexes = Field::OnlyIndexes
-        )));
-    }
+    refuse_contradictions(overrides, drops_all)?;
 
     // Naming an index with `--set only-index` keeps it even if it was being deleted.
     let deleting: Vec<&str> = schema.deleting_indexes().collect();
@@ -82,6 +62,38 @@ pub(crate) fn drop_unwanted(
         });
 
         edit.notes.extend(notes);
+    }
+
+    Ok(())
+}
+
+/// Contradictory flags are an error: a guess could drop an index that is wanted.
+fn refuse_contradictions(overrides: &Overrides, drops_all: bool) -> Result<()> {
+    let Overrides {
+        drop_indexes,
+        only_indexes,
+        ..
+    } = overrides;
+
+    if let Some(name) = only_indexes.iter().find(|name| drop_indexes.contains(name)) {
+        return Err(Error::usage(format!(
+            "{only_indexes} keeps index {name}, but {drop_indexes} drops it",
+            only_indexes = Field::OnlyIndexes,
+            drop_indexes = Field::DropIndexes
+        ))
+        .with_hint("remove one of them"));
+    }
+
+    if drops_all && !only_indexes.is_empty() {
+        return Err(Error::usage(format!(
+            "{drop_indexes} all and {only_indexes} cannot be used together",
+            drop_indexes = Field::DropIndexes,
+            only_indexes = Field::OnlyIndexes
+        ))
+        .with_hint(format!(
+            "{only_indexes} drops every other index",
+            only_indexes = Field::OnlyIndexes
+        )));
     }
 
     Ok(())
