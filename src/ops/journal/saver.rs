@@ -32,6 +32,8 @@ pub(crate) struct Journal {
     /// Whether this run has committed something.
     is_committed: bool,
     task: Option<JoinHandle<Result<Option<SavedJob>>>>,
+    /// Whether the progress of the transfer is saved however short it was.
+    saves_short_transfers: bool,
     /// Whether the progress of the transfer was saved.
     has_saved: bool,
     /// Start of the transfer until then.
@@ -62,6 +64,7 @@ impl Journal {
             file,
             is_committed: false,
             task: None,
+            saves_short_transfers: false,
             has_saved: false,
             last_saved: Instant::now(),
             interval: FIRST_INTERVAL,
@@ -137,6 +140,12 @@ impl Journal {
             .map_or(Ok(()), |file| file.remove_unsynced())
     }
 
+    /// Saves the progress at the end of a transfer, however short it was: the job continues with what must not be followed by a
+    /// repetition of the transfer.
+    pub(crate) fn save_short_transfers(&mut self) {
+        self.saves_short_transfers = true;
+    }
+
     /// Notes that the transfer starts. Until now, the job may have waited for its table.
     pub(crate) fn begin_transfer(&mut self) {
         self.has_saved = false;
@@ -145,7 +154,7 @@ impl Journal {
 
     /// Whether the progress of a transfer that has ended is worth saving, for what the job does afterwards.
     pub(crate) fn is_worth_saving(&self) -> bool {
-        self.has_saved || self.last_saved.elapsed() >= FIRST_INTERVAL
+        self.saves_short_transfers || self.has_saved || self.last_saved.elapsed() >= FIRST_INTERVAL
     }
 
     /// Whether it is time to save the progress.

@@ -189,6 +189,12 @@ impl Settings {
         calls.iter().any(|calls| !calls.is_empty())
     }
 
+    /// Whether a call changes the table after the items were written: an index that refuses some of them, a stream that would report
+    /// items that are written again.
+    pub(crate) fn follow_items(&self) -> bool {
+        !self.indexing.is_empty() || !self.after.is_empty()
+    }
+
     /// All planned settings, in the order in which they are applied.
     pub(crate) fn planned(&self) -> Vec<PlannedSetting> {
         let planned = |when, calls: &[SettingCall]| {

@@ -67,6 +67,10 @@ pub async fn run(
     let transfer = ItemTransfer::start(store, &mut plan, &reporter, &cancel).await?;
     let mut boost = plan.prepared.boost.take();
     let settings = std::mem::take(&mut plan.prepared.settings);
+    if settings.follow_items() {
+        journal.save_short_transfers();
+    }
+
     let table_name = plan.target.table.clone();
     let table = TargetTable {
         store,
