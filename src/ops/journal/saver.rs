@@ -32,10 +32,8 @@ pub(crate) struct Journal {
     /// Whether this run has committed something.
     is_committed: bool,
     task: Option<JoinHandle<Result<Option<SavedJob>>>>,
-    /// Whether the progress of the transfer is saved however short it was.
-    saves_short_transfers: bool,
-    /// Whether the progress of the transfer was saved.
-    has_saved: bool,
+    /// Whether the progress is saved at the end of the transfer, however short it was.
+    saves_at_end: bool,
     /// Start of the transfer until then.
     last_saved: Instant,
     interval: Duration,
@@ -64,8 +62,7 @@ impl Journal {
             file,
             is_committed: false,
             task: None,
-            saves_short_transfers: false,
-            has_saved: false,
+            saves_at_end: false,
             last_saved: Instant::now(),
             interval: FIRST_INTERVAL,
             min_interval,
@@ -143,18 +140,17 @@ impl Journal {
     /// Saves the progress at the end of a transfer, however short it was: the job continues with what must not be followed by a
     /// repetition of the transfer.
     pub(crate) fn save_short_transfers(&mut self) {
-        self.saves_short_transfers = true;
+        self.saves_at_end = true;
     }
 
     /// Notes that the transfer starts. Until now, the job may have waited for its table.
     pub(crate) fn begin_transfer(&mut self) {
-        self.has_saved = false;
         self.last_saved = Instant::now();
     }
 
     /// Whether the progress of a transfer that has ended is worth saving, for what the job does afterwards.
     pub(crate) fn is_worth_saving(&self) -> bool {
-        self.saves_short_transfers || self.has_saved || self.last_saved.elapsed() >= FIRST_INTERVAL
+        self.saves_at_end || self.last_saved.elapsed() >= FIRST_INTERVAL
     }
 
     /// Whether it is time to save the progress.
@@ -173,7 +169,7 @@ impl Journal {
         };
 
         let mut job = self.job.clone();
-        self.has_saved = true;
+        self.saves_at_end = true;
         self.last_saved = Instant::now();
         self.task = Some(tokio::task::spawn_blocking(move || {
             let started = Instant::now();
