@@ -70,19 +70,19 @@ pub(crate) fn verdict(diagnosis: &Diagnosis) -> String {
     )
 }
 
-/// `2 problems (Port, Output)`, `no warnings`.
+/// `2 problems (Port, Output)`, `3 problems (Env file)`, `no warnings`.
 fn counted_names(diagnosis: &Diagnosis, state: CheckState, unit: &str) -> String {
     let found = diagnosis.checks.iter().filter(|check| check.state == state);
-    let found: Vec<String> = found.map(|check| check.name.clone()).collect();
+    let mut found: Vec<String> = found.map(|check| check.name.clone()).collect();
     if found.is_empty() {
         return format!("no {unit}s");
     }
 
-    format!(
-        "{} ({})",
-        counted(found.len() as u64, unit),
-        names(&found, false)
-    )
+    let count = found.len() as u64;
+    // Each broken line of an env file is a check of the same name.
+    found.dedup();
+
+    format!("{} ({})", counted(count, unit), names(&found, false))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::capacity_estimate::{PageCostEstimate, PlannedPage};
-use super::key_range::{KeyRangeRequest, KeyRanges};
 use super::permit::{RequestLimiter, RequestPermit};
+use super::read_ranges::{KeyRangeRequest, KeyRanges};
 use crate::aws::error::RequestError;
 use crate::limits::MemoryShare;
 

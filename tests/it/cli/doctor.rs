@@ -203,6 +203,7 @@ fn every_broken_line_of_an_env_file_is_named_and_nothing_is_called() {
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert_eq!(checks(&done, "All").len(), 4);
     has(&done, "Output", "ok", "backups/dynamodb/dev");
+    done.says("3 problems (Env file)");
     assert!(proxy.calls().is_empty());
 
     doctor(&Project::empty(), &[], &[])
