@@ -138,9 +138,16 @@ fn planned(plan: &SetDumpPlan) -> Result<CommandOutcome> {
         TableState::Dump(_) | TableState::Finished(_) => None,
     });
 
+    let mut report = to_value(plan)?;
+    for (index, table) in plan.tables.iter().enumerate() {
+        if let TableState::Failed(error) = &table.state {
+            report["tables"][index]["error"] = error_report(error)?;
+        }
+    }
+
     Ok(CommandOutcome::PlannedTables {
         exit_code: exit::of_tables(codes, false),
-        plan: to_value(plan)?,
+        plan: report,
     })
 }
 

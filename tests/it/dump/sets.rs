@@ -627,6 +627,7 @@ fn a_dry_run_shows_the_plan_and_writes_nothing() {
     assert_eq!(report["outcome"], "planned");
     assert_eq!(report["plan"]["tables"][1]["plan"]["items"], 6);
     assert_eq!(report["plan"]["items"], 9);
+    assert_eq!(report["plan"]["tables"][2]["error"]["kind"], "not-found");
     assert_eq!(proxy.count("Scan"), 0);
     assert_eq!(project.names("."), ["envs"]);
 

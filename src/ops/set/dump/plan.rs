@@ -89,7 +89,8 @@ impl Serialize for PlannedTable {
         match &self.state {
             TableState::Dump(plan) => fields.serialize_field("plan", plan)?,
             TableState::Finished(dump) => fields.serialize_field("finished", dump)?,
-            TableState::Failed(error) => fields.serialize_field("error", &error.to_string())?,
+            // The command adds the error, as it reports errors everywhere.
+            TableState::Failed(_) => {}
         }
 
         fields.end()
