@@ -31,6 +31,10 @@ bench *arguments:
 book:
     .ci/run book
 
+# The package of a target in target/package, for example `just package x86_64-unknown-linux-musl`
+package target:
+    packaging/build {{ target }}
+
 lint:
     cargo clippy --all-targets -- -D warnings
 

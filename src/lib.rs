@@ -203,6 +203,7 @@
 //! | --- | --- | --- |
 //! | `cli` | yes | the command line: arguments, prompts, texts |
 //! | `embedded` | yes | the embedded engine (`embedded:` endpoints, `servedb`) |
+//! | `package` | no | the program `dynadump`, which is all commands in one file |
 //!
 //! A library needs neither: `default-features = false`.
 //!

@@ -1,7 +1,8 @@
 //! The command `copydb`; see [`dynadump::cli`].
 
+use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dynadump::cli::copydb()
+    dynadump::cli::copydb(env::args_os())
 }

@@ -1,7 +1,8 @@
 //! The command `restoredb`; see [`dynadump::cli`].
 
+use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dynadump::cli::restoredb()
+    dynadump::cli::restoredb(env::args_os())
 }

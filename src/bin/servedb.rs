@@ -1,7 +1,8 @@
 //! The command `servedb`; see [`dynadump::cli`].
 
+use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dynadump::cli::servedb()
+    dynadump::cli::servedb(env::args_os())
 }

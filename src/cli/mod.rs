@@ -11,6 +11,7 @@ mod commands;
 pub mod exit;
 
 mod args;
+mod multicall;
 mod report;
 mod resume;
 mod session;
@@ -18,35 +19,38 @@ mod terminal;
 mod text;
 mod version;
 
+use std::env::ArgsOs;
 use std::process::ExitCode;
 
-/// Runs `dumpdb` with the command line of this process.
+pub use multicall::multicall;
+
+/// Runs `dumpdb` with the arguments of this process. The first one is the name of the program.
 #[must_use]
-pub fn dumpdb() -> ExitCode {
-    session::run_command::<args::DumpArgs, _, _>(commands::dump::run)
+pub fn dumpdb(arguments: ArgsOs) -> ExitCode {
+    session::run_command::<args::DumpArgs, _, _>(arguments, commands::dump::run)
 }
 
-/// Runs `restoredb` with the command line of this process.
+/// Runs `restoredb` with the arguments of this process. The first one is the name of the program.
 #[must_use]
-pub fn restoredb() -> ExitCode {
-    session::run_command::<args::RestoreArgs, _, _>(commands::restore::run)
+pub fn restoredb(arguments: ArgsOs) -> ExitCode {
+    session::run_command::<args::RestoreArgs, _, _>(arguments, commands::restore::run)
 }
 
-/// Runs `servedb` with the command line of this process.
+/// Runs `servedb` with the arguments of this process. The first one is the name of the program.
 #[cfg(feature = "embedded")]
 #[must_use]
-pub fn servedb() -> ExitCode {
-    session::run_command::<args::ServeArgs, _, _>(commands::serve::run)
+pub fn servedb(arguments: ArgsOs) -> ExitCode {
+    session::run_command::<args::ServeArgs, _, _>(arguments, commands::serve::run)
 }
 
-/// Runs `copydb` with the command line of this process.
+/// Runs `copydb` with the arguments of this process. The first one is the name of the program.
 #[must_use]
-pub fn copydb() -> ExitCode {
-    session::run_command::<args::CopyArgs, _, _>(commands::copy::run)
+pub fn copydb(arguments: ArgsOs) -> ExitCode {
+    session::run_command::<args::CopyArgs, _, _>(arguments, commands::copy::run)
 }
 
-/// Runs `verifydb` with the command line of this process.
+/// Runs `verifydb` with the arguments of this process. The first one is the name of the program.
 #[must_use]
-pub fn verifydb() -> ExitCode {
-    session::run_command::<args::VerifyArgs, _, _>(commands::verify::run)
+pub fn verifydb(arguments: ArgsOs) -> ExitCode {
+    session::run_command::<args::VerifyArgs, _, _>(arguments, commands::verify::run)
 }

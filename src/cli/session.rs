@@ -1,5 +1,6 @@
 //! Lifecycle of a command: parses arguments, runs it with signal handling, and reports the outcome.
 
+use std::env::ArgsOs;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -42,34 +43,17 @@ pub(crate) struct Session {
     pub(crate) abort_hint: Arc<OnceLock<String>>,
 }
 
-/// Parses the arguments of this process, runs the command and reports the outcome.
-pub(crate) fn run_command<A, C, F>(run: fn(C, Session) -> F) -> ExitCode
+/// Parses the arguments, of which the first one is the name of the program, runs the command and reports the outcome.
+pub(crate) fn run_command<A, C, F>(arguments: ArgsOs, run: fn(C, Session) -> F) -> ExitCode
 where
     A: Arguments<C>,
     F: Future<Output = Result<CommandOutcome>> + Send + 'static,
 {
     name_fields_with(A::flag);
 
-    let arguments = match parse::<A, C>() {
+    let arguments = match parse::<A, C>(arguments) {
         Ok(arguments) => arguments,
-        Err(Unexecuted::Help(help)) => {
-            // A closed stream is not an error.
-            let _ = help.print();
-            return ExitCode::from(exit::DONE);
-        }
-        Err(Unexecuted::Text(text)) => {
-            let printed = write_data(&text);
-            let code = printed.map_or(exit::FAILED, |()| exit::DONE);
-            return ExitCode::from(code);
-        }
-        Err(Unexecuted::Mistake(error)) => {
-            let options = OutputOptions {
-                // The arguments could not be parsed, so look for the flag itself.
-                json: std::env::args_os().any(|word| word == "--json"),
-                ..OutputOptions::default()
-            };
-            return finish(&Console::new(A::COMMAND, options), &Err(error));
-        }
+        Err(unexecuted) => return answer(A::COMMAND, unexecuted),
     };
 
     let console = Arc::new(Console::new(A::COMMAND, arguments.output_options()));
@@ -78,6 +62,29 @@ where
         .and_then(|command| execute(&console, A::IS_SERVER, |session| run(command, session)));
 
     finish(&console, &outcome)
+}
+
+/// Prints the answer to a command line that is not executed.
+pub(crate) fn answer(command: &'static str, unexecuted: Unexecuted) -> ExitCode {
+    match unexecuted {
+        Unexecuted::Help(help) => {
+            // A closed stream is not an error.
+            let _ = help.print();
+            ExitCode::from(exit::DONE)
+        }
+        Unexecuted::Text(text) => {
+            let printed = write_data(&text);
+            ExitCode::from(printed.map_or(exit::FAILED, |()| exit::DONE))
+        }
+        Unexecuted::Mistake(error) => {
+            let options = OutputOptions {
+                // The arguments could not be parsed, so look for the flag itself.
+                json: std::env::args_os().any(|word| word == "--json"),
+                ..OutputOptions::default()
+            };
+            finish(&Console::new(command, options), &Err(error))
+        }
+    }
 }
 
 /// Runs a command until it ends or a second signal aborts it.

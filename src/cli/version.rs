@@ -63,7 +63,7 @@ mod tests {
 
         if let Some(engine) = ENGINE {
             let version = engine.trim_start_matches("dynoxide ");
-            let required = format!("dynoxide-rs = {{ version = \"={version}\"");
+            let required = format!("package = \"dynoxide-rs\", version = \"={version}\"");
             assert!(include_str!("../../Cargo.toml").contains(&required));
         }
     }

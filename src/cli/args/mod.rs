@@ -15,6 +15,7 @@ mod heading;
 mod help;
 mod mapping;
 mod mistake;
+mod multicall;
 mod overrides;
 mod restore;
 mod restore_backup;
@@ -40,10 +41,15 @@ pub(crate) use copy::{CopyArgs, CopyCommand};
 pub(crate) use dump::{DumpArgs, DumpCommand};
 pub(crate) use flags::flag;
 pub(crate) use help::Help;
+#[cfg(test)]
+pub(crate) use multicall::command_names;
+pub(crate) use multicall::{PROGRAM, called_by_unknown_name, without_command};
 pub(crate) use restore::{RestoreArgs, RestoreCommand};
 #[cfg(feature = "embedded")]
 pub(crate) use serve::{ServeArgs, ServeCommand, Storage};
 pub(crate) use verify::{ExpectedSchema, SecondTable, VerifyArgs, VerifyCommand, VerifyTask};
+
+use std::env::ArgsOs;
 
 use self::generate::Generated;
 use super::terminal::output::OutputOptions;
@@ -86,13 +92,13 @@ pub(crate) enum Unexecuted {
     Mistake(Error),
 }
 
-/// Parses the arguments of this process.
+/// Parses the arguments of a process. The first one is the name of the program.
 ///
 /// # Errors
 /// They ask for help or another text, or are not valid.
-pub(crate) fn parse<A: Arguments<C>, C>() -> std::result::Result<A, Unexecuted> {
+pub(crate) fn parse<A: Arguments<C>, C>(arguments: ArgsOs) -> std::result::Result<A, Unexecuted> {
     let mut command = help::command::<A, C>();
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let matches = command.try_get_matches_from_mut(arguments);
     let generated = matches.as_ref().ok();
     if let Some(kind) = generated.and_then(|found| found.get_one::<Generated>(generate::FLAG)) {
         return Err(generate::generate(*kind, help::command::<A, C>())
