@@ -193,6 +193,8 @@ impl DryRun {
     fn keep_preview(&mut self, item: &Bytes, outcome: Outcome) {
         let after = match &outcome {
             Outcome::Unchanged => return,
+            // A small sample would leave no room for the items that are changed.
+            Outcome::Skipped if self.transform.is_sampled() => return,
             _ if self.report.previews.len() >= self.preview.items => return,
             changed => changed.items(item).to_vec(),
         };

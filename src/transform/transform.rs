@@ -96,6 +96,11 @@ impl Transform {
         self.with_option(Field::Sample, format!("{}%", sample.percent()))
     }
 
+    /// Whether only a sample of the items is kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.sample.is_some()
+    }
+
     /// Sets the key schema of the table that items are read from and written to, and the key
     /// attributes of its indexes.
     ///
@@ -274,8 +279,13 @@ impl Transform {
             .iter()
             .map(|option| match (option.field, self.masks()) {
                 (Some(Field::Mask), Some(masks)) => {
-                    let sha256 = masks.rules().sha256();
-                    format!("{} with the rules of SHA-256 {sha256}", Field::Mask)
+                    let rules = masks.rules();
+                    format!(
+                        "{} {} (SHA-256 {})",
+                        Field::Mask,
+                        rules.name(),
+                        rules.sha256()
+                    )
                 }
                 (Some(field), _) => format!("{field} {}", option.value),
                 (None, _) => format!("function {}", option.value),

@@ -161,7 +161,7 @@ async fn dry_run(
     let trial = ops::restore::dry_run(plan, command.preview, &reporter, &session.cancel);
     let result = Box::pin(trial).await?;
 
-    dry_run::report(plan, !plan.transform.is_empty(), result, session)
+    dry_run::report(plan, !plan.transform.is_empty(), true, result, session)
 }
 
 /// Prints the result. `source` is the name of the table that was copied.

@@ -136,7 +136,7 @@ async fn dry_run(
     );
     let result = Box::pin(trial).await?;
 
-    dry_run::report(&plan, true, result, session)
+    dry_run::report(&plan, true, false, result, session)
 }
 
 fn show_summary(

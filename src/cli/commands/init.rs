@@ -66,7 +66,7 @@ pub(super) fn run(session: &Session) -> Result<CommandOutcome> {
     }
 
     session.console.info(
-        "Next: cp envs/.env.prod.example envs/.env.prod, fill it in, then run: dumpdb --env=prod --dry-run",
+        "Next: cp envs/.env.prod.example envs/.env.prod, fill it in, then run: dumpdb --env=prod --doctor",
     );
 
     CommandOutcome::acted(&json!({ "created": created, "kept": kept }), true)

@@ -111,7 +111,7 @@ async fn dry_run(
     let trial = ops::restore::dry_run(plan, command.preview, &reporter, &session.cancel);
     let result = Box::pin(trial).await?;
 
-    dry_run::report(plan, !plan.transform.is_empty(), result, session)
+    dry_run::report(plan, !plan.transform.is_empty(), true, result, session)
 }
 
 async fn confirm(

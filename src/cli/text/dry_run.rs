@@ -21,6 +21,7 @@ use crate::ops::{DryRunReport, ItemPreview};
 pub(crate) fn report(
     plan: &impl Serialize,
     is_transformed: bool,
+    writes_table: bool,
     trial: Option<DryRunReport>,
     session: &Session,
 ) -> Result<CommandOutcome> {
@@ -35,7 +36,7 @@ pub(crate) fn report(
 
     session
         .console
-        .outcome(&outcome_text(&trial, is_transformed));
+        .outcome(&outcome_text(&trial, is_transformed, writes_table));
     if let Some(warning) = summary::key_collisions(trial.collisions, &trial.first_collisions) {
         session.console.warning(&warning);
     }
@@ -44,7 +45,7 @@ pub(crate) fn report(
 }
 
 /// Counts, costs and reasons of rejections.
-fn outcome_text(trial: &DryRunReport, is_transformed: bool) -> OutcomeText {
+fn outcome_text(trial: &DryRunReport, is_transformed: bool, writes_table: bool) -> OutcomeText {
     let written = format!(
         "{} ({} as JSON)",
         format::items(trial.items_out),
@@ -68,7 +69,10 @@ fn outcome_text(trial: &DryRunReport, is_transformed: bool) -> OutcomeText {
             reasons.map(|(reason, count)| format!("{} × {reason}", format::count(*count))),
         );
 
-        cost::rows(group, &trial.cost, "");
+        if writes_table {
+            cost::rows(group, &trial.cost, "");
+        }
+
         if trial.without_key > 0 {
             group.row("without key", format::items(trial.without_key));
         }

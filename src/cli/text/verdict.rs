@@ -239,6 +239,11 @@ fn counts(found: &Comparison) -> String {
 /// Keys of some differing items, and how many more there are.
 fn examples(found: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
+    let sides = if found.is_dump {
+        ["the dump", "the table"]
+    } else {
+        [&*found.source, &*found.target]
+    };
     for Example {
         kind: fault,
         key,
@@ -246,7 +251,7 @@ fn examples(found: &Comparison) -> Vec<String> {
     } in &found.examples
     {
         lines.push(format!("  {:9}  {key}", kind_label(*fault)));
-        lines.extend(attributes.iter().map(attribute));
+        lines.extend(attributes.iter().map(|found| attribute(found, sides)));
     }
 
     for (fault, count) in [
@@ -261,7 +266,11 @@ fn examples(found: &Comparison) -> Vec<String> {
             .count() as u64;
 
         if shown > 0 && count > shown {
-            lines.push(format!("  … of {count} {}", kind_label(fault)));
+            lines.push(format!(
+                "  … of {} {}",
+                format::count(count),
+                kind_label(fault)
+            ));
         }
     }
 
@@ -276,12 +285,15 @@ fn kind_label(fault: DifferenceKind) -> &'static str {
     }
 }
 
-fn attribute(difference: &AttributeDifference) -> String {
-    let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+/// The values of an attribute that differ, each with the side that has it.
+fn attribute(difference: &AttributeDifference, sides: [&str; 2]) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
     format!(
-        "      {}: {} / {}",
+        "      {}: {} in {}, {} in {}",
         difference.name,
-        side(&difference.source),
-        side(&difference.target)
+        value(&difference.source),
+        sides[0],
+        value(&difference.target),
+        sides[1]
     )
 }

@@ -170,6 +170,7 @@ pub async fn table_with_dump(
         .await?;
 
     let mut comparison = Comparison::new(source.to_string(), &table.label, options.exact);
+    comparison.is_dump = true;
     comparison.warnings = [source.warnings(), &warnings].concat();
 
     let transform = prepare_transform(options, &source, &table)?;
@@ -328,6 +329,7 @@ impl Comparison {
         Self {
             source,
             target: target.to_owned(),
+            is_dump: false,
             key_schemas: None,
             transformed: None,
             source_items: 0,

@@ -81,6 +81,9 @@ pub struct Comparison {
     pub source: String,
     /// Table that was compared with the source.
     pub target: String,
+    /// Whether the source is a dump, not a table.
+    #[serde(skip)]
+    pub is_dump: bool,
     /// Both key schemas if they differ; no items were compared then.
     pub key_schemas: Option<KeySchemas>,
     /// Items read from the source.

@@ -71,6 +71,7 @@ pub(crate) struct MaskRule {
 
 /// The rules of a file, in order.
 pub struct MaskRules {
+    name: String,
     pub(crate) rules: Vec<MaskRule>,
     sha256: String,
 }
@@ -140,7 +141,16 @@ impl MaskRules {
 
         let sha256 = hex::encode(Sha256::digest(text));
 
-        Ok(Self { rules, sha256 })
+        Ok(Self {
+            name: name.to_owned(),
+            rules,
+            sha256,
+        })
+    }
+
+    /// The name of the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// SHA-256 of the file, hexadecimal.
@@ -222,6 +232,7 @@ impl MaskRules {
 impl std::fmt::Debug for MaskRules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MaskRules")
+            .field("name", &self.name)
             .field("rules", &self.rules.len())
             .field("sha256", &self.sha256)
             .finish()

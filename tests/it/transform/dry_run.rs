@@ -133,3 +133,20 @@ fn show_prints_items_before_and_after() {
         .says("changed 3 items")
         .says("without key 3 items");
 }
+
+#[test]
+fn show_prints_items_of_the_sample_and_a_dump_costs_no_write_units() {
+    let (_engine, _, project) = events(200);
+    let run = project
+        .dumpdb([
+            "--dry-run",
+            "--sample=5%",
+            "--show=1",
+            "--transform",
+            NEW_SORT_KEY,
+        ])
+        .exits(0);
+
+    run.says("+   \"new_sk\": {\"S\":\"")
+        .never_says("write units");
+}

@@ -308,7 +308,8 @@ fn one_missing_one_different_one_extra() {
         .says("1 item different")
         .says("item-000007");
 
-    run.says("another text").says("text: {\"S\":");
+    run.says("text: {\"S\":")
+        .says("in the dump, {\"S\":\"another text\"} in the table");
     project
         .verifydb(["out", "--table=different", "--keys-only"])
         .exits(0);
