@@ -61,6 +61,17 @@ fn a_copy_that_was_stopped_resumes_from_the_positions_of_the_source() {
     let options = ["--segments=8", "--batch-size=5", "--verify=none"];
     let messages = stopped_after(&scene, 60, &options);
     assert!(messages.contains("--resume"), "{messages}");
+    assert!(
+        messages.contains(" of ~600 items had been written"),
+        "{messages}"
+    );
+    let calls = scene.target_proxy.calls();
+    let created = calls.iter().find(|call| call.operation == "CreateTable");
+    let tag = created.expect("CreateTable").body["Tags"][0]["Value"].to_string();
+    assert!(
+        tag.ends_with(" from table films of environment here\""),
+        "{tag}"
+    );
     let saved = progress(&scene);
     let read = saved["counts"]["read"].as_u64().expect("a count");
     assert!(read > 0, "{saved:#}");

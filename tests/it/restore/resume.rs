@@ -282,7 +282,7 @@ fn a_call_that_hangs_is_abandoned_after_the_grace_period() {
     let talk = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(130), "{talk}");
     assert!(
-        talk.contains(" items had been written") && talk.contains("--resume"),
+        talk.contains(" of 200 items had been written") && talk.contains("--resume"),
         "{talk}"
     );
     assert_eq!(scene.client.items("copy").len(), 40);

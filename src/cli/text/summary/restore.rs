@@ -1,5 +1,7 @@
 //! Text of a restore's summary.
 
+use std::fmt::Write as _;
+
 use super::{NO_REASON, OutcomeText, key_collisions, reason_lines};
 use crate::cli::text::format;
 use crate::layout::{RowGroup, Rows};
@@ -8,6 +10,7 @@ use crate::ops::restore::{
     BackupOutcome, BoostOutcome, KeepReason, RestoreSummary, SettingOutcome, SettingResult,
     TableOutcome, Verified,
 };
+use crate::schema::Setting;
 
 /// The summary of a restore. `next` is the command that compares items which were not read back.
 pub(crate) fn restore(
@@ -367,10 +370,26 @@ pub(crate) fn problems(summary: &RestoreSummary) -> Vec<String> {
             .as_ref()
             .and_then(BoostOutcome::failure_message),
     );
-    let failed = summary.failed_settings();
-    problems.extend(
-        failed.map(|setting| format!("{} was not applied: {}", setting.what, reason(setting))),
-    );
+    problems.extend(settings_not_applied(summary));
+
+    problems
+}
+
+/// The settings that failed, and below the last one the option that omits them.
+fn settings_not_applied(summary: &RestoreSummary) -> Vec<String> {
+    let failed = || summary.failed_settings();
+    let mut problems: Vec<_> = failed()
+        .map(|setting| format!("{} was not applied: {}", setting.what, reason(setting)))
+        .collect();
+
+    let names: Vec<_> = Setting::choices()
+        .filter(|choice| failed().any(|outcome| outcome.setting == *choice))
+        .map(Setting::name)
+        .collect();
+
+    if let (Some(last), false) = (problems.last_mut(), names.is_empty()) {
+        let _ = write!(last, "\nTo omit: --without {}", names.join(","));
+    }
 
     problems
 }
@@ -420,7 +439,6 @@ mod tests {
     use super::*;
     use crate::layout::Line;
     use crate::ops::restore::BoostNotReverted;
-    use crate::schema::Setting;
     use crate::store::WireBytes;
 
     fn read_back(equal: u64, missing: u64, different: u64, examples: &[&str]) -> Verified {
@@ -604,7 +622,7 @@ mod tests {
 
         assert_eq!(
             text.problems,
-            ["TTL on expires was not applied: UpdateTimeToLive failed: no"]
+            ["TTL on expires was not applied: UpdateTimeToLive failed: no\nTo omit: --without ttl"]
         );
         assert!(!summary.is_whole());
     }

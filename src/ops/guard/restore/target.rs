@@ -149,7 +149,7 @@ pub(super) fn items_may_expire(facts: &RestoreFacts<'_>) -> Option<Finding> {
             "{expired} of {items} items are past their TTL (attribute {attribute}): DynamoDB will delete them. {to_keep_them}"
         ))),
         _ => Some(warning(format!(
-            "The table will have TTL on attribute {attribute}: DynamoDB will delete items that are past their TTL. {to_keep_them}"
+            "the table will have TTL on attribute {attribute}: DynamoDB will delete items that are past their TTL. {to_keep_them}"
         ))),
     }
 }
@@ -169,10 +169,11 @@ pub(super) fn items_are_overwritten(facts: &RestoreFacts<'_>) -> Option<Finding>
 pub(super) fn backups_remain(facts: &RestoreFacts<'_>) -> Option<Finding> {
     let target = facts.existing_target()?;
     let count = target.backups.filter(|count| *count > 0)?;
-    let plural = if count == 1 { "" } else { "s" };
-    Some(warning(format!(
-        "{count} on-demand backup{plural} of the old table remain"
-    )))
+    let backups = match count {
+        1 => "1 on-demand backup of the old table remains".to_owned(),
+        _ => format!("{count} on-demand backups of the old table remain"),
+    };
+    Some(warning(backups))
 }
 
 pub(super) fn remote(facts: &RestoreFacts<'_>) -> Option<Finding> {

@@ -726,7 +726,7 @@ const WARNED: &[Row] = &[
             scene.ttl = Some(ttl(false));
         },
         &[
-            "warning: The table will have TTL on attribute until: DynamoDB will delete items that are past their TTL. To keep them, \
+            "warning: the table will have TTL on attribute until: DynamoDB will delete items that are past their TTL. To keep them, \
              disable TTL of the table first.",
         ],
     ),

@@ -122,7 +122,8 @@ impl RestorePlan {
     pub(crate) fn restoring_tag(&self) -> String {
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut value = format!("{now} on {} from {}", host_name(), self.source.path);
-        if let Some(table) = &self.source.table {
+        // The path of a live table names it.
+        if let (Some(table), None) = (&self.source.table, &self.source.scan) {
             let _ = write!(value, " of {table}");
         }
 

@@ -311,7 +311,7 @@ async fn write_items(
     let TransferOutcome { totals, result } =
         transfer.write_all(plan, journal, reporter, cancel).await?;
     if let Err(error) = result {
-        let error = totals.describe_stop(&plan.prepared.request, error);
+        let error = totals.describe_stop(&plan.prepared.request, &plan.source, error);
         let is_anything_changed = totals.is_sent || plan.prepared.run_state.is_table_changed;
         return Err(if is_anything_changed {
             error

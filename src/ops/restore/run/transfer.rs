@@ -225,7 +225,7 @@ impl<P: Position + Clone> SourceTransfer<P> {
             }
             Err(error) => {
                 let (totals, _) = TransferTotals::of_sink(self.sink)?;
-                Err(totals.describe_stop(&plan.prepared.request, error))
+                Err(totals.describe_stop(&plan.prepared.request, &plan.source, error))
             }
         }
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::backup::KeyCollisions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::counted;
-use crate::ops::restore::RestoreRequest;
+use crate::layout::{count, counted};
+use crate::ops::restore::{RestoreRequest, SourceFacts};
 use crate::ops::sink::table::{AcknowledgedKeys, RestoreCounts, TableSink};
 
 /// Totals of this run and of the interrupted runs that it resumes.
@@ -78,14 +78,14 @@ impl TransferTotals {
         }
     }
 
-    /// Adds to an error how many items were written before it.
-    pub(crate) fn describe_stop(&self, request: &RestoreRequest, error: Error) -> Error {
-        let progress = format!(
-            "{} of {} items had been written",
-            self.counts.written,
-            self.counts.read + self.open as u64
-        );
-
+    /// Adds to an error how many items of the source were written before it.
+    pub(crate) fn describe_stop(
+        &self,
+        request: &RestoreRequest,
+        source: &SourceFacts,
+        error: Error,
+    ) -> Error {
+        let progress = self.progress(source);
         if error.kind() == ErrorKind::Interrupted {
             return Error::new(ErrorKind::Interrupted, format!("interrupted: {progress}"))
                 .with_hint("run the same command again: items already written are written again, with the same result");
@@ -101,6 +101,29 @@ impl TransferTotals {
             .to_owned();
 
         stopped.with_hint(hint).with_source(error)
+    }
+
+    /// How many items were written, of those that the source has. Without a count of them, of those that were read.
+    fn progress(&self, source: &SourceFacts) -> String {
+        let RestoreCounts {
+            written, filtered, ..
+        } = self.counts;
+        // DynamoDB's own count of a live table may be old.
+        let about = if source.items.is_some() { "" } else { "~" };
+        let (about, items) = match source.expected_items() {
+            Some(items) if items >= written + filtered => (about, items),
+            _ => ("", self.counts.read + self.open as u64),
+        };
+        let filtered_out = match filtered {
+            0 => String::new(),
+            filtered => format!(", and {} filtered out", count(filtered)),
+        };
+
+        format!(
+            "{} of {about}{} had been written{filtered_out}",
+            count(written),
+            counted(items, "item")
+        )
     }
 
     /// Why the table may lack items that the source has, or have them under other keys; `None` if each is written.
