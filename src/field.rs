@@ -45,6 +45,8 @@ fields! {
     NoEnv "no_env"
     EnvsDir "envs_dir"
     Init "init"
+    Doctor "doctor"
+    ListTables "list of tables"
     PrintIamPolicy "permissions"
     Table "table"
     Profile "profile"

@@ -48,7 +48,7 @@ pub(crate) fn locate(
         Some(folder) => working_dir.join(folder),
         None => find_upwards(working_dir).ok_or_else(|| no_envs_folder_error(name, working_dir))?,
     };
-    let path = folder.join(format!("{PREFIX}{name}"));
+    let path = folder.join(file_name(name));
     let display_path = relative_to_working_dir(&path, working_dir);
     // A broken link is not reported as missing: reading it fails with the reason.
     if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
@@ -66,6 +66,11 @@ pub(crate) fn locate(
         project_dir,
         built_in: None,
     })
+}
+
+/// The name of an env file.
+pub(super) fn file_name(name: &str) -> String {
+    format!("{PREFIX}{name}")
 }
 
 fn is_name(name: &str) -> bool {

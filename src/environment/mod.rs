@@ -54,6 +54,7 @@ pub use source::{Sourced, ValueSource};
 pub(crate) use table::{is_table_name, table_error};
 
 use crate::error::Result;
+use crate::field::Field;
 
 /// Connection settings of one environment: endpoint, region, credentials, protection, table.
 /// Created by [`resolve_environment`](crate::store::resolve_environment).
@@ -163,6 +164,27 @@ impl Environment {
     #[must_use]
     pub fn sample(&self) -> Option<&Sample> {
         self.sample.as_ref()
+    }
+
+    /// The command that answers a question about this environment: `dumpdb --env=prod --doctor`. `None` if it has no env file of its
+    /// own, so that the command would need more options.
+    pub(crate) fn dump_command(&self, option: Field) -> Option<String> {
+        let name = &self.name;
+        let has_own_file = || {
+            let file = self.file.as_ref()?.file_name()?.to_str()?;
+            Some(file == locate::file_name(name))
+        };
+
+        (name == request::DEMO || has_own_file() == Some(true))
+            .then(|| format!("`dumpdb {}={name} {option}`", Field::Environment))
+    }
+
+    /// Whether there is another environment of this name next to it.
+    pub(crate) fn has_neighbour(&self, name: &str) -> bool {
+        let file = self.file.as_ref();
+        let neighbour = file.map(|file| file.with_file_name(locate::file_name(name)));
+
+        name != self.name && neighbour.is_some_and(|path| path.is_file())
     }
 
     /// Whether the endpoint is local; see [`Endpoint::is_local`].

@@ -31,6 +31,7 @@ mod item_formatter;
 mod journal;
 mod lane_permit;
 pub mod managed_backups;
+mod missing_table;
 mod on_demand_backup;
 pub mod permissions;
 mod planned_backup;
@@ -69,9 +70,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::field::Field;
 use crate::schema::TableSchema;
-use crate::similar::did_you_mean;
 use crate::store::{Reader, StoreOptions};
 
 /// The parts of a table that an operation transfers.
@@ -152,29 +151,6 @@ async fn describe_existing(
         ))
         .with_hint("its items can no longer be read; use a dump or a backup of it")),
         Some(found) => Ok(found),
-        None => Err(table_not_found(store, environment, table).await),
+        None => Err(missing_table::not_found(store, environment, table).await),
     }
-}
-
-/// The error for a table that does not exist. Its hint suggests similar names.
-async fn table_not_found(store: &Reader, environment: &Environment, table: &str) -> Error {
-    let error = Error::not_found(format!(
-        "table \"{table}\" does not exist in environment {}",
-        environment.name()
-    ));
-    // Listing tables may be forbidden, which must not hide the actual error.
-    let listed = store.suggested_names().await;
-    let is_empty = listed.as_ref().is_ok_and(Vec::is_empty);
-    let names = listed.unwrap_or_default();
-    let similar = did_you_mean(table, names.iter().map(String::as_str));
-    error.with_hint(similar.unwrap_or_else(|| {
-        if is_empty {
-            "this environment has no tables; check its endpoint, region and credentials".to_owned()
-        } else {
-            format!(
-                "check DYNAMODB_TABLE in the env file, or pass {}; `aws dynamodb list-tables` lists the tables",
-                Field::Table
-            )
-        }
-    }))
 }

@@ -19,7 +19,7 @@ use super::endpoint_kind::EndpointKind;
 use super::limiter::control_plane::{ControlPlane, Turn};
 use super::limiter::tables::TableLimiters;
 use super::retry::Retry;
-use crate::aws::error::{CREDENTIALS_HINT, RequestError};
+use crate::aws::error::{CREDENTIALS_HINT, ErrorClass, RequestError};
 use crate::aws::{ApiOperation, AwsClient, ClientFactory, Renewal, Request, ResponseBody};
 use crate::error::Error;
 use crate::event::Reporter;
@@ -29,11 +29,13 @@ use crate::schema::TableSchema;
 /// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
 const MAX_PAGES_IN_MEMORY: usize = 8;
 
-/// How plans and error messages name the credentials and the proxy.
+/// How plans and error messages name the credentials, the proxy and the diagnosis.
 #[derive(Clone)]
 pub(crate) struct DisplayNames {
     pub(crate) credentials: String,
     pub(crate) proxy: Option<String>,
+    /// The command that diagnoses the environment, if hints may name it.
+    pub(crate) diagnosis: Option<String>,
 }
 
 /// Minimum interval between renewals of credentials: when they expire, many in-flight calls fail at
@@ -275,10 +277,34 @@ impl Client {
             self.other_endpoint_hint(&error)
         };
 
+        let advice = self.diagnosis_advice(&error);
         let error = error.into_error(target);
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
+        let hint = hint.or_else(|| error.hint().map(ToOwned::to_owned));
+        let hints: Vec<_> = hint.into_iter().chain(advice).collect();
+
+        if hints.is_empty() {
+            error
+        } else {
+            error.with_hint(hints.join("; "))
+        }
+    }
+
+    /// What a diagnosis of the environment would add to an error. An engine on this machine that does not respond is not running.
+    fn diagnosis_advice(&self, error: &RequestError) -> Option<String> {
+        let diagnosis = self.options.names.diagnosis.as_ref()?;
+        let is_local = self.options.endpoint_kind == EndpointKind::Local;
+        let is_unclear = match error.class {
+            ErrorClass::Unreachable | ErrorClass::Network => !is_local,
+            _ => error.is_rejected_credentials() && !error.is_expired_keys(),
+        };
+
+        if error.is_access_denied() && error.is_of_reading_operation() {
+            Some(format!(
+                "{diagnosis} lists the permissions that a dump lacks"
+            ))
+        } else {
+            (is_unclear && !error.is_explained())
+                .then(|| format!("{diagnosis} checks connection, credentials and permissions"))
         }
     }
 

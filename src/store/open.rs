@@ -24,6 +24,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::error::Result;
 use crate::event::{Event, Phase};
+use crate::field::Field;
 
 impl Reader {
     /// Opens the environment's DynamoDB. Sends no request unless the environment requires a certain
@@ -52,6 +53,10 @@ impl Reader {
         let names = DisplayNames {
             credentials: credentials_source::describe(environment).await,
             proxy: config.proxy().await,
+            diagnosis: options
+                .refers_to_diagnosis
+                .then(|| environment.dump_command(Field::Doctor))
+                .flatten(),
         };
         let client_options = ClientOptions {
             endpoint_kind,

@@ -29,6 +29,8 @@ pub struct StoreOptions {
     /// [`MissingDatabase::InMemory`], it stands in for a missing file.
     #[cfg(feature = "embedded")]
     pub database: Option<EmbeddedDatabase>,
+    /// Whether hints name the diagnosis of the environment; a diagnosis does not refer to itself.
+    pub refers_to_diagnosis: bool,
     /// Receives retries and warnings.
     pub reporter: Arc<dyn Reporter>,
 }
@@ -59,6 +61,7 @@ impl Default for StoreOptions {
             missing_database: MissingDatabase::default(),
             #[cfg(feature = "embedded")]
             database: None,
+            refers_to_diagnosis: true,
             reporter: Arc::new(SilentReporter),
         }
     }

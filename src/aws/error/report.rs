@@ -108,6 +108,13 @@ impl RequestError {
         self.is_unrecognized.then(|| self.endpoint())
     }
 
+    /// Whether the operation reads. Those that change something have other names.
+    pub(crate) fn is_of_reading_operation(&self) -> bool {
+        const VERBS: [&str; 5] = ["Describe", "List", "Get", "Scan", "Query"];
+        let operation = self.operation();
+        VERBS.iter().any(|verb| operation.starts_with(verb))
+    }
+
     fn operation(&self) -> &'static str {
         self.call.as_ref().map_or("the call", |call| call.operation)
     }

@@ -22,6 +22,8 @@ pub(crate) fn flag(field: Field) -> &'static str {
         Field::NoEnv => "--no-env",
         Field::EnvsDir => "--envs-dir",
         Field::Init => "--init",
+        Field::Doctor => "--doctor",
+        Field::ListTables => "--list-tables",
         Field::PrintIamPolicy => "--print-iam-policy",
         Field::Table => "--table",
         Field::Profile => "--profile",

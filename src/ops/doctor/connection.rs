@@ -143,13 +143,13 @@ async fn connect_to(
 /// The error of the step, with the hint for a server that is not reached, or for containers.
 fn with_own_hint(path: &RequestPath, host: &str, cause: io::Error, reason: &str) -> Error {
     let unreachable = path.unreachable(cause);
-    let hint = container_hint(host).or_else(|| unreachable.hint().map(ToOwned::to_owned));
-    let error = Error::not_found(reason);
+    let hints = [
+        unreachable.hint().map(ToOwned::to_owned),
+        container_hint(host),
+    ];
+    let hints: Vec<_> = hints.into_iter().flatten().collect();
 
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    Error::not_found(reason).with_hint(hints.join("; "))
 }
 
 /// What to do about a host that is not reached because of a container.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::report::{CheckGroup, Checks, GroupChecks, finding};
 use crate::backup::SourceSpec;
+use crate::environment::Environment;
 use crate::error::{ErrorKind, Result};
 use crate::field::Field;
 use crate::ops::ContentScope;
@@ -19,6 +20,7 @@ const OPTIONAL_READS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:ListBackups"];
 /// Checks the permissions for a table that was described. `needs_list`: whether the selection of tables needs their names.
 pub(super) async fn check(
     checks: &mut Checks,
+    environment: &Environment,
     store: &Reader,
     table: Option<&TableSchema>,
     needs_list: bool,
@@ -27,12 +29,12 @@ pub(super) async fn check(
     match table {
         Some(table) => {
             check_scan(&mut group, store, table).await;
-            check_settings(&mut group, store, table).await;
+            check_settings(&mut group, environment, store, table).await;
         }
         None => group.skipped("Dump", "there is no table that is described"),
     }
 
-    check_lists(&mut group, store, table, needs_list).await;
+    check_lists(&mut group, environment, store, table, needs_list).await;
     add_writes(&mut group);
 }
 
@@ -67,7 +69,12 @@ async fn scan(store: &Reader, table: &TableSchema) -> Result<()> {
 }
 
 /// Reads each setting that `DescribeTable` does not return.
-async fn check_settings(group: &mut GroupChecks<'_>, store: &Reader, table: &TableSchema) {
+async fn check_settings(
+    group: &mut GroupChecks<'_>,
+    environment: &Environment,
+    store: &Reader,
+    table: &TableSchema,
+) {
     for (section, captured) in store.capture(table, &Section::all()).await {
         let name = format!("Dump {}", section.label());
         let actions = actions_of(section);
@@ -95,7 +102,7 @@ async fn check_settings(group: &mut GroupChecks<'_>, store: &Reader, table: &Tab
                         "{} missing: the dump would lack the setting",
                         is_or_are(missing)
                     ),
-                    policy_hint("dumpdb"),
+                    dump_policy_hint(environment),
                 );
             }
             Captured::NotCaptured { reason, .. } => group.skipped(&name, reason),
@@ -130,6 +137,7 @@ fn is_or_are(actions: &[String]) -> String {
 /// Lists tables and backups, which only some options need.
 async fn check_lists(
     group: &mut GroupChecks<'_>,
+    environment: &Environment,
     store: &Reader,
     table: Option<&TableSchema>,
     needs_list: bool,
@@ -145,7 +153,7 @@ async fn check_lists(
         Err(_) => group.warning(
             "List tables",
             format!("{ACTION} is missing; {purpose}"),
-            policy_hint("dumpdb"),
+            dump_policy_hint(environment),
         ),
     }
 
@@ -223,9 +231,20 @@ fn writes_of(request: &RestoreRequest) -> BTreeSet<String> {
         .collect()
 }
 
-/// The hint for a permission that a command needs.
+/// The hint for a permission that a dump needs.
+fn dump_policy_hint(environment: &Environment) -> String {
+    let command = environment.dump_command(Field::PrintIamPolicy);
+    let command = command.unwrap_or_else(|| format!("`dumpdb {}`", Field::PrintIamPolicy));
+
+    format!("{command} prints the policy")
+}
+
+/// The hint for a permission that a command needs whose other options are not known.
 fn policy_hint(command: &str) -> String {
-    format!("{command} {} prints the policy", Field::PrintIamPolicy)
+    format!(
+        "{command} prints the policy if its options are followed by {}",
+        Field::PrintIamPolicy
+    )
 }
 
 #[cfg(test)]

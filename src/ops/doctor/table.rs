@@ -67,7 +67,7 @@ pub(super) async fn check(
 
     let needs_list = matches!(&scope, Scope::Many(selection) if selection.needs_listing());
     if !matches!(environment.endpoint(), Endpoint::Embedded { .. }) {
-        permissions::check(checks, &store, found.as_ref(), needs_list).await;
+        permissions::check(checks, environment, &store, found.as_ref(), needs_list).await;
     }
 
     bytes
@@ -90,6 +90,7 @@ async fn open(request: &DoctorRequest, environment: &Environment) -> Result<Read
     let options = StoreOptions {
         give_up_after: CALL_TIMEOUT,
         missing_database,
+        refers_to_diagnosis: false,
         reporter: request.reporter.clone(),
         ..StoreOptions::default()
     };

@@ -14,6 +14,7 @@ use crate::environment::{Environment, ValueSource, table_error};
 use crate::error::{Error, Result};
 use crate::field::Field;
 use crate::layout::counted;
+use crate::ops::missing_table::no_tables_hint;
 use crate::similar::did_you_mean;
 use crate::store::Reader;
 
@@ -308,7 +309,7 @@ fn unmatched(pattern: &TablePattern, environment: &Environment, existing: &[Stri
         environment.name()
     ));
     if existing.is_empty() {
-        return error.with_hint(NO_TABLES);
+        return error.with_hint(no_tables_hint(environment));
     }
 
     let wanted = pattern.as_str().replace(['*', '?'], "");
@@ -319,9 +320,6 @@ fn unmatched(pattern: &TablePattern, environment: &Environment, existing: &[Stri
     }))
 }
 
-const NO_TABLES: &str =
-    "this environment has no tables; check its endpoint, region and credentials";
-
 fn nothing_selected(
     selection: &TableSelection,
     environment: &Environment,
@@ -329,7 +327,8 @@ fn nothing_selected(
 ) -> Error {
     let name = environment.name();
     if selection.needs_listing() && existing.is_empty() {
-        return Error::not_found(format!("environment {name} has no tables")).with_hint(NO_TABLES);
+        return Error::not_found(format!("environment {name} has no tables"))
+            .with_hint(no_tables_hint(environment));
     }
 
     if selection.with_tags.is_empty() {

@@ -272,7 +272,7 @@ fn missing_permissions_are_named() {
         "warning",
         "dynamodb:ListTables is missing",
     );
-    done.says("dumpdb --print-iam-policy prints the policy");
+    done.says("`dumpdb --env=dev --print-iam-policy` prints the policy");
     doctor(&project, &["--table=film*"], &[]).exits(10);
 
     proxy.set([refused(

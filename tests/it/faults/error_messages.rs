@@ -115,6 +115,51 @@ fn a_missing_table_is_reported_without_similar_names_if_listing_is_denied() {
 }
 
 #[test]
+fn the_name_of_an_environment_as_the_table_is_recognized() {
+    let engine = Engine::any();
+    let project = Project::on(&engine, &engine.table("films"));
+    let project = project.environment("dev", engine.url(), "films");
+    project
+        .dumpdb(["dev"])
+        .exits(11)
+        .says("did you mean --env=dev?");
+}
+
+#[test]
+fn the_diagnosis_is_named_where_it_finds_more() {
+    const DIAGNOSIS: &str = "`dumpdb --env=dev --doctor`";
+    let elsewhere = Project::empty().environment("dev", "http://nowhere.invalid:8000", "films");
+    let dump = ["--env=dev", "--output=x"];
+    elsewhere.dumpdb(dump).exits(11).says(DIAGNOSIS);
+    elsewhere
+        .dumpdb(["--env=dev", "--doctor"])
+        .exits(11)
+        .never_says(DIAGNOSIS);
+
+    let (engine, project) = dump_of(3);
+    let denied = || Fault::Refused("AccessDeniedException", "no");
+    let rules = [
+        calls("Scan", 1..=1, denied()),
+        always("BatchWriteItem", denied()),
+    ];
+    let proxy = Proxy::with_rules(&engine, rules);
+    let project = project.environment("dev", proxy.url(), "films");
+    project.dumpdb(dump).exits(10).says(DIAGNOSIS);
+    // A diagnosis calls nothing that writes.
+    project
+        .restoredb(["--env=dev", "--source=out", "--table=copy", "--yes"])
+        .exits(10)
+        .says("allow dynamodb:BatchWriteItem")
+        .never_says(DIAGNOSIS);
+
+    // An engine on this machine is not running.
+    let (_socket, address) = silent_port();
+    let url = format!("http://{address}");
+    let stopped = Project::empty().environment("dev", &url, "films");
+    stopped.dumpdb(dump).exits(11).never_says(DIAGNOSIS);
+}
+
+#[test]
 fn an_environment_file_that_is_not_there() {
     let project = Project::empty().environment("local", "http://127.0.0.1:9", "films");
     project
