@@ -1,7 +1,7 @@
 //! Errors for tables that do not exist, with the names of those that do.
 
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::field::Field;
 use crate::similar::did_you_mean;
 use crate::store::Reader;
@@ -12,16 +12,13 @@ pub(super) async fn not_found(store: &Reader, environment: &Environment, table: 
         "table \"{table}\" does not exist in environment {}",
         environment.name()
     ));
+    if environment.has_neighbour(table) {
+        return or_environment(error, environment, table);
+    }
+
     // Listing tables may be forbidden, which must not hide the actual error.
     let listed = store.suggested_names().await;
     let is_empty = listed.as_ref().is_ok_and(Vec::is_empty);
-    if environment.has_neighbour(table) {
-        let option = Field::Environment;
-        return error.with_hint(format!(
-            "{table} is an environment: did you mean {option}={table}?"
-        ));
-    }
-
     let names = listed.unwrap_or_default();
     let similar = did_you_mean(table, names.iter().map(String::as_str));
     error.with_hint(similar.unwrap_or_else(|| {
@@ -36,6 +33,18 @@ pub(super) async fn not_found(store: &Reader, environment: &Environment, table: 
             lists_them.unwrap_or_else(|| format!("`dumpdb {}`", Field::ListTables))
         )
     }))
+}
+
+/// The error of a table that was not found, or whose endpoint does not respond, with another hint if its name is that of an environment.
+pub(super) fn or_environment(error: Error, environment: &Environment, table: &str) -> Error {
+    let option = Field::Environment;
+    if error.kind() == ErrorKind::NotFound && environment.has_neighbour(table) {
+        error.with_hint(format!(
+            "{table} is an environment: did you mean {option}={table}?"
+        ))
+    } else {
+        error
+    }
 }
 
 /// The hint for an environment without tables.

@@ -144,7 +144,10 @@ async fn describe_existing(
     environment: &Environment,
     table: &str,
 ) -> Result<TableSchema> {
-    match store.describe(table).await? {
+    let described = store.describe(table).await;
+    let described =
+        described.map_err(|error| missing_table::or_environment(error, environment, table));
+    match described? {
         Some(found) if found.is_being_deleted() => Err(Error::not_found(format!(
             "table \"{table}\" of environment {} is being deleted",
             environment.name()

@@ -9,6 +9,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::event::{Event, Phase, Reporter};
 use crate::field::Field;
+use crate::layout::count;
 use crate::ops::cap::AppliedCap;
 use crate::ops::compare::{CompareContext, Side, SourceSide, TableSide, compare};
 use crate::ops::guard::{self, ComparedDump, ComparedTables, ComparisonFacts, Fact};
@@ -107,13 +108,14 @@ impl<'a> LiveTable<'a> {
             .with_proxy(self.store.proxy())
             .with_description(schema);
 
+        let label = format!("table {name} of environment {}", environment.name());
         // Before the first Scan, so that the table is never read at full speed.
         if let Some(cap) = AppliedCap::for_reads(options.max_read_units, &location, schema)? {
             if let Some(units) = cap.units_per_second {
                 self.store.cap_reads(name, units);
             }
 
-            reporter.report(Event::Info(read_cap_in_words(name, &cap)));
+            reporter.report(Event::Info(read_cap_in_words(&label, &cap)));
         }
 
         let description = schema.description();
@@ -124,7 +126,7 @@ impl<'a> LiveTable<'a> {
         };
 
         Ok(PreparedTable {
-            label: format!("table {name} of environment {}", environment.name()),
+            label,
             items: description.item_count,
             side: TableSide {
                 store: self.store.clone(),
@@ -142,10 +144,11 @@ impl<'a> LiveTable<'a> {
 fn read_cap_in_words(table: &str, cap: &AppliedCap) -> String {
     match cap.units_per_second {
         Some(units) => format!(
-            "table {table} is read at {units} units per second at most ({})",
+            "{table} is read at {} units per second at most ({})",
+            count(units.into()),
             cap.reason
         ),
-        None => format!("table {table} is read without a limit ({})", cap.reason),
+        None => format!("{table} is read without a limit ({})", cap.reason),
     }
 }
 

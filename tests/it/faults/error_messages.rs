@@ -123,6 +123,14 @@ fn the_name_of_an_environment_as_the_table_is_recognized() {
         .dumpdb(["dev"])
         .exits(11)
         .says("did you mean --env=dev?");
+
+    let (_socket, address) = silent_port();
+    let url = format!("http://{address}");
+    project
+        .environment("local", &url, "films")
+        .dumpdb(["dev"])
+        .exits(11)
+        .says("did you mean --env=dev?");
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn an_on_demand_table_is_read_at_half_its_warm_throughput() {
     project
         .verifydb(["out", "--env=prod"])
         .exits(0)
-        .says("table films is read at 6000 units per second at most (half of the warm throughput");
+        .says("table films of environment prod is read at 6,000 units per second at most (half of the warm throughput");
 
     let project = project.environment("prod", engine.url(), "films");
     project

@@ -847,7 +847,7 @@ fn a_protected_provisioned_table_is_read_gently() {
     project
         .verifydb(["out", "--env=prod"])
         .exits(0)
-        .says("table films is read at 250 units per second at most");
+        .says("table films of environment prod is read at 250 units per second at most");
     project
         .verifydb(["out", "--env=prod", "--max-rcu=900"])
         .exits(0)
