@@ -7,17 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::PageMemoryPermit;
 use super::clock::{PageWait, RunningClock};
 use super::compression::{GzipPolicies, WireCompression};
 #[cfg(feature = "embedded")]
 use super::embedded::BulkWriter;
 use super::endpoint_kind::EndpointKind;
 use super::limiter::control_plane::{ControlPlane, Turn};
-use super::limiter::tables::TableLimiters;
+use super::limiter::tables::{TableLimiters, TableThroughput};
+use super::page_memory::{PageMemory, PageMemoryPermit};
 use super::retry::Retry;
 use crate::aws::error::{CREDENTIALS_HINT, ErrorClass, RequestError};
 use crate::aws::{ApiOperation, AwsClient, ClientFactory, Renewal, Request, ResponseBody};
@@ -25,9 +24,6 @@ use crate::error::Error;
 use crate::event::Reporter;
 use crate::limits::{self, MemoryShare};
 use crate::schema::TableSchema;
-
-/// Maximum number of pages in memory that have not been consumed yet, about 1 MB each.
-const MAX_PAGES_IN_MEMORY: usize = 8;
 
 /// How plans and error messages name the credentials, the proxy and the diagnosis.
 #[derive(Clone)]
@@ -88,8 +84,7 @@ pub(crate) struct Client {
     described: Mutex<HashMap<String, TableSchema>>,
     /// Whether the endpoint has answered `DescribeTable` as DynamoDB does.
     is_dynamodb: AtomicBool,
-    /// Permits for pages in memory.
-    pages: Arc<Semaphore>,
+    page_memory: PageMemory,
     /// Number of tables that share the memory.
     tables_in_memory: AtomicUsize,
 }
@@ -111,7 +106,7 @@ impl Client {
             options,
             described: Mutex::default(),
             is_dynamodb: AtomicBool::new(false),
-            pages: Arc::new(Semaphore::new(MAX_PAGES_IN_MEMORY)),
+            page_memory: PageMemory::default(),
             tables_in_memory: AtomicUsize::new(1),
         }
     }
@@ -220,6 +215,7 @@ impl Client {
 
     /// Divides the memory among this number of tables.
     pub(crate) fn share_memory(&self, tables: NonZeroUsize) {
+        self.page_memory.share(tables);
         self.tables_in_memory.store(tables.get(), Ordering::Relaxed);
     }
 
@@ -363,6 +359,7 @@ impl Client {
     pub(crate) async fn send_scan(
         &self,
         table: &str,
+        throughput: &TableThroughput,
         body: Bytes,
         with_gzip: bool,
         clock: &RunningClock,
@@ -374,7 +371,7 @@ impl Client {
 
         // While all pages of the table wait for our own consumer, its clock stops: the endpoint is not stalled.
         let waiting = clock.enter(PageWait::ForMemory);
-        let memory_permit = PageMemoryPermit(Arc::clone(&self.pages).acquire_owned().await.ok());
+        let memory_permit = self.page_memory.acquire(&throughput.page_memory).await;
         drop(waiting);
 
         let _receiving = clock.enter(PageWait::ForBody);

@@ -22,6 +22,7 @@ mod json;
 mod limiter;
 mod open;
 mod options;
+mod page_memory;
 mod pagination;
 mod probe;
 mod put_if_absent;
@@ -38,7 +39,6 @@ mod writer;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 pub use compression::{WireBytes, WireCompression};
 #[cfg(feature = "embedded")]
@@ -46,8 +46,9 @@ pub use embedded::{EmbeddedDatabase, ListenAddress, Listeners, ServedFile, Upkee
 pub use environment::resolve_environment;
 pub use limiter::write_ranges::KeyRange;
 pub use options::{MissingDatabase, StoreOptions};
+pub use page_memory::PageMemoryPermit;
 pub use pagination::PageKey;
-pub use reader::Reader;
+pub use reader::{MemoryDivision, Reader};
 pub use selection::{Expressions, Selection};
 pub use tables::CreatedTable;
 pub use writer::Writer;
@@ -101,20 +102,6 @@ pub struct ScanPage {
     pub wire: WireBytes,
     /// Memory permit of the page, to be held for as long as its items.
     pub memory_permit: PageMemoryPermit,
-}
-
-/// Permission to hold one page in memory; released on drop. Responses without a permit wait on
-/// their connections, so many requests can be in flight while memory use stays constant.
-#[derive(Debug, Default)]
-pub struct PageMemoryPermit(
-    #[expect(dead_code, reason = "released on drop")] Option<OwnedSemaphorePermit>,
-);
-
-#[cfg(test)]
-impl PageMemoryPermit {
-    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Some(permit))
-    }
 }
 
 /// The outcome of writing one or more items.

@@ -155,7 +155,13 @@ impl Client {
         let sent = retries.clock().now();
         let body = scan_body(request, planned.limit);
         let page = self
-            .send_scan(&request.table, body, with_gzip, retries.clock())
+            .send_scan(
+                &request.table,
+                &throughput,
+                body,
+                with_gzip,
+                retries.clock(),
+            )
             .await;
         let page = page.and_then(|(body, memory_permit)| {
             let context = body.context.clone();

@@ -1,6 +1,7 @@
 //! Read access to the tables of one environment. Nothing here can change a table.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,24 @@ pub struct Reader {
     /// Stopped when the last clone is dropped.
     #[cfg(feature = "embedded")]
     engine: Arc<Option<Engine>>,
+}
+
+/// The division of the memory among several tables. On drop, one table may use all of it again.
+#[must_use = "dropping it ends the division"]
+pub struct MemoryDivision(Arc<Client>);
+
+impl Drop for MemoryDivision {
+    fn drop(&mut self) {
+        self.0.share_memory(NonZeroUsize::MIN);
+    }
+}
+
+impl fmt::Debug for MemoryDivision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MemoryDivision")
+            .field(&self.0.memory_share())
+            .finish()
+    }
 }
 
 impl Reader {
@@ -218,10 +237,12 @@ impl Reader {
         self.client.write_limiters().total_cap()
     }
 
-    /// Divides the memory for items in transit among this number of tables, which are processed in parallel. Call before their
-    /// operations start; without a call, one table uses all of it.
-    pub fn share_memory(&self, tables: NonZeroUsize) {
+    /// Divides the memory for items in transit among this number of tables, which are processed in parallel, until the result is
+    /// dropped. Call before their operations start; without a call, one table uses all of it.
+    pub fn share_memory(&self, tables: NonZeroUsize) -> MemoryDivision {
         self.client.share_memory(tables);
+
+        MemoryDivision(Arc::clone(&self.client))
     }
 
     /// The memory that the operation on one table may use.

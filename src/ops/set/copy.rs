@@ -22,7 +22,7 @@ use crate::ops::restore::{self, RestorePlan, RestoreRequest, RestoreSource, Rest
 use crate::ops::source::TableScan;
 use crate::ops::table_location::TableLocation;
 use crate::ops::until_cancelled;
-use crate::store::{Reader, Writer};
+use crate::store::{MemoryDivision, Reader, Writer};
 
 /// The tables to copy, and the options for each.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct CopySetPlan {
     approval: Approval,
     options: RunOptions,
     journal: Option<Arc<SetJournal>>,
+    /// The division of the memory of source and target among the tables.
+    memory: Vec<MemoryDivision>,
 }
 
 /// A table with its plan.
@@ -141,6 +143,7 @@ pub async fn plan(
         approval: Approval::nothing(),
         options: request.options,
         journal,
+        memory: Vec::new(),
     };
     if plan.has_work() {
         plan.approval = plan.approval_of_tables(environment);
@@ -374,13 +377,12 @@ impl CopySetPlan {
     }
 
     /// Divides the memory among the tables.
-    fn share_memory(&self, stores: [&Reader; 2]) {
+    fn share_memory(&mut self, stores: [&Reader; 2]) {
         let plans = self.tables.iter().filter_map(PlannedCopy::copy);
         let sizes = plans.map(|plan| plan.source.expected_bytes().unwrap_or(0));
         let tables = self.options.tables_in_memory(sizes);
-        for store in stores {
-            store.share_memory(tables);
-        }
+        let shared = stores.map(|store| store.share_memory(tables));
+        self.memory.extend(shared);
     }
 
     /// The approval for all tables that are changed.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::capacity_estimate::{PageCostEstimate, WriteCostEstimate};
 use super::page::ScanLimiter;
 use super::permit::{RequestLimiter, SharedLimits};
+use crate::store::page_memory::TablePageMemory;
 
 /// The limiters of one direction.
 pub(crate) struct TableLimiters {
@@ -22,6 +23,7 @@ pub(crate) struct TableThroughput {
     pub(crate) write_cost: WriteCostEstimate,
     /// Limits on Scans.
     pub(crate) scans: ScanLimiter,
+    pub(crate) page_memory: TablePageMemory,
 }
 
 impl TableLimiters {
@@ -62,6 +64,7 @@ impl TableLimiters {
             page_cost: PageCostEstimate::default(),
             write_cost: WriteCostEstimate::default(),
             scans: ScanLimiter::default(),
+            page_memory: TablePageMemory::default(),
         });
 
         by_table.insert(table.to_owned(), Arc::clone(&throughput));

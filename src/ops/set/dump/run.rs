@@ -52,7 +52,8 @@ pub async fn run(
         parallel_tables: plan.parallel_tables,
         fail_fast: plan.request.fail_fast,
     };
-    store.share_memory(options.tables_in_memory(jobs.iter().map(|job| job.bytes)));
+    let tables = options.tables_in_memory(jobs.iter().map(|job| job.bytes));
+    let _memory = store.share_memory(tables);
     let writer = begin(plan).await?;
     let start = |table: &str, dump, stop| {
         let reporter = TableReporter::new(table, Arc::clone(&reporter));

@@ -54,7 +54,7 @@ pub async fn run(
     let tables = plan
         .options
         .tables_in_memory(jobs.iter().map(|job| job.bytes));
-    store.reader().share_memory(tables);
+    let _memory = store.reader().share_memory(tables);
 
     let start = |_: &str, work: TableWork, cancel: CancellationToken| {
         let running = Arc::clone(&running);
