@@ -29,7 +29,8 @@ pub async fn dry_run(
             TableState::Finished(_) | TableState::Failed(_) => None,
         })
         .collect();
-    store.share_memory(run_options.tables_in_memory(jobs.iter().map(|job| job.bytes)));
+    let tables = run_options.tables_in_memory(jobs.iter().map(|job| job.bytes));
+    let _memory = store.share_memory(tables);
 
     let preview = options.preview;
     let start = |mut plan: Box<dump::DumpPlan>, reporter, cancel| {

@@ -34,7 +34,7 @@ pub async fn dry_run(
         .collect();
     let (run_options, shared) = (plan.options, plan.shared);
     let tables = run_options.tables_in_memory(jobs.iter().map(|job| job.bytes));
-    shared.store.share_memory(tables);
+    let _memory = shared.store.share_memory(tables);
 
     let preview = options.preview;
     let start = |table: MappedTable, reporter, cancel| {
