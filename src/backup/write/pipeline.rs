@@ -8,7 +8,7 @@
 //!
 //! All queues are bounded, so memory depends neither on the length of the file nor on the number of
 //! cores: about eight blocks, or five per thread with compression. Tables that are dumped in parallel share
-//! that: each has smaller blocks, or fewer threads. The first error ends the threads; the next call receives
+//! that: each has smaller blocks, or fewer threads with fewer blocks. The first error ends the threads; the next call receives
 //! it.
 
 use std::io::{self, Write};
@@ -159,7 +159,8 @@ impl WritePipeline {
 
         // With compression, the pool returns the blocks; the hash thread then drops the frames.
         let recycle = (compression == Compression::None).then_some(recycle);
-        let (queue, blocks) = mpsc::sync_channel(QUEUED_BLOCKS.max(threads * QUEUED_FRAMES));
+        let (queue, blocks) =
+            mpsc::sync_channel(QUEUED_BLOCKS.max(threads * memory.of(QUEUED_FRAMES)));
         let writer = Some(spawn("write", move || {
             write_blocks(sink, &blocks, recycle, begun)
         })?);

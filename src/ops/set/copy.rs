@@ -10,7 +10,7 @@ use super::journal::{FinishedTable, OpenSetJournal, SetJournal, SetKind, SetWork
 use super::mapping::MappedTable;
 use super::reporter::{SetReporter, TableReporter};
 use super::restore::{RestoredMember, RestoredTable};
-use super::runner::{self, RunOptions, TableJob, TableOutcome};
+use super::runner::{self, RunOptions, TableBuffers, TableJob, TableOutcome};
 use super::selection::TableSelection;
 use super::trial::{self, TableTrial, TrialOptions};
 use crate::environment::{Approval, Environment};
@@ -380,7 +380,7 @@ impl CopySetPlan {
     fn share_memory(&mut self, stores: [&Reader; 2]) {
         let plans = self.tables.iter().filter_map(PlannedCopy::copy);
         let sizes = plans.map(|plan| plan.source.expected_bytes().unwrap_or(0));
-        let tables = self.options.tables_in_memory(sizes);
+        let tables = self.options.tables_in_memory(sizes, TableBuffers::Double);
         let shared = stores.map(|store| store.share_memory(tables));
         self.memory.extend(shared);
     }

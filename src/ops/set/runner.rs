@@ -48,13 +48,33 @@ impl Default for RunOptions {
     }
 }
 
-impl RunOptions {
-    /// The number of tables that share the memory, if the tables have these sizes in bytes.
-    pub(crate) fn tables_in_memory(&self, sizes: impl Iterator<Item = u64>) -> NonZeroUsize {
-        let buffered = sizes.filter(|bytes| *bytes >= BUFFERED_TABLE_BYTES).count();
+/// The buffers of the work on a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableBuffers {
+    /// Those of a dump or those of a restore.
+    Single,
+    /// Those of a dump and of a restore together, or of a dump whose threads compress.
+    Double,
+}
 
-        NonZeroUsize::new(buffered)
-            .map_or(NonZeroUsize::MIN, |tables| tables.min(self.parallel_tables))
+impl RunOptions {
+    /// The number of tables that share the memory, if the tables have these sizes in bytes. Of several tables with double buffers, each
+    /// counts twice.
+    pub(crate) fn tables_in_memory(
+        &self,
+        sizes: impl Iterator<Item = u64>,
+        buffers: TableBuffers,
+    ) -> NonZeroUsize {
+        const TWICE: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
+
+        let buffered = sizes.filter(|bytes| *bytes >= BUFFERED_TABLE_BYTES).count();
+        let tables = NonZeroUsize::new(buffered)
+            .map_or(NonZeroUsize::MIN, |tables| tables.min(self.parallel_tables));
+
+        match buffers {
+            TableBuffers::Double if tables > NonZeroUsize::MIN => tables.saturating_mul(TWICE),
+            TableBuffers::Double | TableBuffers::Single => tables,
+        }
     }
 }
 
@@ -412,16 +432,20 @@ mod tests {
 
     #[test]
     fn the_memory_is_divided_among_the_tables_that_can_fill_it() {
-        let shared_by = |sizes: &[u64]| {
+        let shared = |sizes: &[u64], buffers| {
             let sizes = sizes.iter().copied();
-            options(8).tables_in_memory(sizes).get()
+            options(8).tables_in_memory(sizes, buffers).get()
         };
+        let shared_by = |sizes: &[u64]| shared(sizes, TableBuffers::Single);
 
         assert_eq!(shared_by(&[]), 1);
         assert_eq!(shared_by(&[0; 1000]), 1);
         assert_eq!(shared_by(&[100, 1000 * MB, 200, MB - 1]), 1);
         assert_eq!(shared_by(&[1000 * MB, 20, 2 * MB, MB]), 3);
         assert_eq!(shared_by(&[100 * MB; 40]), 8);
+
+        assert_eq!(shared(&[100 * MB], TableBuffers::Double), 1);
+        assert_eq!(shared(&[100 * MB; 3], TableBuffers::Double), 6);
     }
 
     #[tokio::test]

@@ -19,13 +19,14 @@ const MIN_SEGMENT_BATCHES: usize = 2;
 const MAX_SEGMENT_BATCHES: usize = 16;
 
 /// Maximum number and text of the items that were returned of pages whose rest is waiting. The position of a segment does not move
-/// before a page is complete, and the ledger of the sink keeps these items until then: these are three quarters of its limits.
-const MAX_PARTIAL_ITEMS: u64 = 48 * 1024;
-const MAX_PARTIAL_BYTES: u64 = 12 * 1024 * 1024;
+/// before a page is complete, and the ledger of the sink keeps these items until then: these are three quarters of its limits. Tables that
+/// are copied in parallel share them.
+const MAX_PARTIAL_ITEMS: usize = 48 * 1024;
+const MAX_PARTIAL_BYTES: usize = 12 * 1024 * 1024;
 
 /// Maximum text of the chunks that wait. It is not reached by pages that wait for permits of their segments; programs may answer faster than
 /// the target accepts items. Tables that are copied in parallel share it.
-const MAX_WAITING_BYTES: usize = 24 * 1024 * 1024;
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
 /// The chunks of all segments.
 pub(crate) struct LaneQueues<P> {
@@ -41,6 +42,7 @@ pub(crate) struct LaneQueues<P> {
     waiting_bytes: u64,
     max_waiting_bytes: u64,
     partial: PageParts,
+    max_partial: PageParts,
 }
 
 /// The chunks of one segment.
@@ -79,6 +81,10 @@ impl<P> LaneQueues<P> {
             waiting_bytes: 0,
             max_waiting_bytes: memory.of(MAX_WAITING_BYTES) as u64,
             partial: PageParts::default(),
+            max_partial: PageParts {
+                items: memory.of(MAX_PARTIAL_ITEMS) as u64,
+                bytes: memory.of(MAX_PARTIAL_BYTES) as u64,
+            },
         }
     }
 
@@ -142,7 +148,7 @@ impl<P> LaneQueues<P> {
             (index, self.are_key_ranges.then_some(range))
         };
 
-        if !self.partial.is_large() {
+        if !self.partial.reaches(self.max_partial) {
             return self.permits.take(self.order.iter().map(with_range));
         }
 
@@ -173,8 +179,8 @@ impl PageParts {
         self.bytes -= other.bytes;
     }
 
-    fn is_large(self) -> bool {
-        self.items >= MAX_PARTIAL_ITEMS || self.bytes >= MAX_PARTIAL_BYTES
+    fn reaches(self, most: Self) -> bool {
+        self.items >= most.items || self.bytes >= most.bytes
     }
 }
 
@@ -254,7 +260,7 @@ mod tests {
             }
 
             let all = open.iter().sum::<u64>();
-            assert!(all < MAX_PARTIAL_BYTES + PAGE_BYTES as u64, "{all} bytes");
+            assert!(all < (MAX_PARTIAL_BYTES + PAGE_BYTES) as u64, "{all} bytes");
         }
 
         assert!(queues.is_empty());

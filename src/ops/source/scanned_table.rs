@@ -23,7 +23,7 @@ use crate::schema::{Section, TableSchema};
 use crate::store::{Reader, Selection};
 
 /// Size of the pages. Small pages of many segments spread the writes over the partitions of the target.
-const PAGE_BYTES: u64 = 256 * 1024;
+const PAGE_BYTES: u64 = 128 * 1024;
 
 /// Size of an item before any is known.
 const ITEM_BYTES: u64 = 1024;

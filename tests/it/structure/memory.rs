@@ -126,7 +126,7 @@ fn a_hundred_thousand_items_that_the_source_does_not_have() {
     flat(&copy);
 }
 
-/// The peaks in KiB of dumps and restores of the tables whose names begin with this prefix, with a name for each.
+/// The peaks in KiB of dumps, restores and a copy of the tables whose names begin with this prefix, with a name for each.
 fn set_peaks(project: &Project, prefix: &str) -> Vec<(String, u64)> {
     let table = format!("--table={prefix}-*");
     let mut peaks = Vec::new();
@@ -143,6 +143,12 @@ fn set_peaks(project: &Project, prefix: &str) -> Vec<(String, u64)> {
         let restore = project.restoredb(restore).exits(0);
         peaks.push((format!("restore, {compression}"), restore.peak_kib));
     }
+
+    let map = format!("--map={prefix}-*={prefix}copy-*");
+    let sides = ["--from=local", "--to=local"].map(str::to_owned);
+    let copy = [&table, &map, "--verify=none", "--yes"].map(str::to_owned);
+    let copy = project.copydb(sides.into_iter().chain(copy)).exits(0);
+    peaks.push(("copy".to_owned(), copy.peak_kib));
 
     peaks
 }

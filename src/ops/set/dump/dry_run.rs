@@ -2,7 +2,7 @@
 
 use super::plan::{SetDumpPlan, TableState};
 use crate::ops::dump;
-use crate::ops::set::runner::{RunOptions, TableJob};
+use crate::ops::set::runner::{RunOptions, TableBuffers, TableJob};
 use crate::ops::set::trial::{self, TableTrial, TrialOptions};
 use crate::store::Reader;
 
@@ -29,7 +29,8 @@ pub async fn dry_run(
             TableState::Finished(_) | TableState::Failed(_) => None,
         })
         .collect();
-    let tables = run_options.tables_in_memory(jobs.iter().map(|job| job.bytes));
+    let tables =
+        run_options.tables_in_memory(jobs.iter().map(|job| job.bytes), TableBuffers::Single);
     let _memory = store.share_memory(tables);
 
     let preview = options.preview;

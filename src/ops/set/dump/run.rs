@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{PlannedTable, SetDumpPlan, TableState};
 use super::{DumpedMember, SetDumpSummary};
-use crate::backup::{MemberOutcome, SetDraft, SetWriter};
+use crate::backup::{Compression, MemberOutcome, SetDraft, SetWriter};
 use crate::error::{ErrorKind, Result};
 use crate::event::Reporter;
 use crate::ops::dump::{self, DumpPlan};
 use crate::ops::run_blocking;
 use crate::ops::set::reporter::{SetReporter, TableReporter};
-use crate::ops::set::runner::{self, RunOptions, TableJob, TableOutcome, TableResult};
+use crate::ops::set::runner::{
+    self, RunOptions, TableBuffers, TableJob, TableOutcome, TableResult,
+};
 use crate::store::Reader;
 
 /// Dumps the tables of a plan. `done` gets the result of each table as soon as it is known. When `cancel` fires, the tables stop
@@ -52,7 +54,11 @@ pub async fn run(
         parallel_tables: plan.parallel_tables,
         fail_fast: plan.request.fail_fast,
     };
-    let tables = options.tables_in_memory(jobs.iter().map(|job| job.bytes));
+    let buffers = match plan.request.options.compression {
+        Compression::None => TableBuffers::Single,
+        Compression::Gzip | Compression::Zstd => TableBuffers::Double,
+    };
+    let tables = options.tables_in_memory(jobs.iter().map(|job| job.bytes), buffers);
     let _memory = store.share_memory(tables);
     let writer = begin(plan).await?;
     let start = |table: &str, dump, stop| {

@@ -6,7 +6,7 @@ use super::member::MemberPlan;
 use super::plan::{RestoreSetPlan, interrupted};
 use crate::ops::restore;
 use crate::ops::set::mapping::MappedTable;
-use crate::ops::set::runner::TableJob;
+use crate::ops::set::runner::{TableBuffers, TableJob};
 use crate::ops::set::trial::{self, TableTrial, TrialOptions};
 use crate::ops::until_cancelled;
 
@@ -33,7 +33,8 @@ pub async fn dry_run(
         })
         .collect();
     let (run_options, shared) = (plan.options, plan.shared);
-    let tables = run_options.tables_in_memory(jobs.iter().map(|job| job.bytes));
+    let tables =
+        run_options.tables_in_memory(jobs.iter().map(|job| job.bytes), TableBuffers::Single);
     let _memory = shared.store.share_memory(tables);
 
     let preview = options.preview;

@@ -12,7 +12,7 @@ use crate::ops::restore::{self, RestorePlan, RestorePreview, RestoreSummary};
 use crate::ops::set::journal::OpenSetJournal;
 use crate::ops::set::mapping::MappedTable;
 use crate::ops::set::reporter::{SetReporter, TableReporter};
-use crate::ops::set::runner::{self, TableJob, TableOutcome, TableResult};
+use crate::ops::set::runner::{self, TableBuffers, TableJob, TableOutcome, TableResult};
 use crate::ops::until_cancelled;
 use crate::store::Writer;
 
@@ -53,7 +53,7 @@ pub async fn run(
 
     let tables = plan
         .options
-        .tables_in_memory(jobs.iter().map(|job| job.bytes));
+        .tables_in_memory(jobs.iter().map(|job| job.bytes), TableBuffers::Single);
     let _memory = store.reader().share_memory(tables);
 
     let start = |_: &str, work: TableWork, cancel: CancellationToken| {
