@@ -120,6 +120,16 @@ impl Error {
         self
     }
 
+    /// Adds several hints as one. Without any, the error stays as it is.
+    pub(crate) fn with_hints(self, hints: impl IntoIterator<Item = String>) -> Self {
+        let hints: Vec<_> = hints.into_iter().collect();
+        if hints.is_empty() {
+            return self;
+        }
+
+        self.with_hint(hints.join("; "))
+    }
+
     /// Adds lines that are shown below the message, such as a small table or a list.
     #[must_use]
     pub fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {

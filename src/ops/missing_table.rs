@@ -12,8 +12,8 @@ pub(super) async fn not_found(store: &Reader, environment: &Environment, table: 
         "table \"{table}\" does not exist in environment {}",
         environment.name()
     ));
-    if environment.has_neighbour(table) {
-        return or_environment(error, environment, table);
+    if let Some(hint) = environment_hint(environment, table) {
+        return error.with_hint(hint);
     }
 
     // Listing tables may be forbidden, which must not hide the actual error.
@@ -37,14 +37,23 @@ pub(super) async fn not_found(store: &Reader, environment: &Environment, table: 
 
 /// The error of a table that was not found, or whose endpoint does not respond, with another hint if its name is that of an environment.
 pub(super) fn or_environment(error: Error, environment: &Environment, table: &str) -> Error {
-    let option = Field::Environment;
-    if error.kind() == ErrorKind::NotFound && environment.has_neighbour(table) {
-        error.with_hint(format!(
-            "{table} is an environment: did you mean {option}={table}?"
-        ))
-    } else {
-        error
+    if error.kind() != ErrorKind::NotFound {
+        return error;
     }
+
+    match environment_hint(environment, table) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// The hint for a table whose name is that of another environment.
+fn environment_hint(environment: &Environment, table: &str) -> Option<String> {
+    let option = Field::Environment;
+
+    environment
+        .has_neighbour(table)
+        .then(|| format!("{table} is an environment: did you mean {option}={table}?"))
 }
 
 /// The hint for an environment without tables.

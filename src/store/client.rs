@@ -276,13 +276,8 @@ impl Client {
         let advice = self.diagnosis_advice(&error);
         let error = error.into_error(target);
         let hint = hint.or_else(|| error.hint().map(ToOwned::to_owned));
-        let hints: Vec<_> = hint.into_iter().chain(advice).collect();
 
-        if hints.is_empty() {
-            error
-        } else {
-            error.with_hint(hints.join("; "))
-        }
+        error.with_hints(hint.into_iter().chain(advice))
     }
 
     /// What a diagnosis of the environment would add to an error. An engine on this machine that does not respond is not running.

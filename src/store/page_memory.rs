@@ -5,11 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Maximum number of pages in memory for one large table, or for several together.
+/// Maximum number of pages in memory of one table, or of several large ones together. Of more tables, each may hold one.
 const MAX_PAGES: usize = 8;
 
 /// Permission to hold one page in memory; released on drop. Responses without a permit wait on
-/// their connections, so many requests can be in flight while memory use stays constant.
+/// their connections, so the number of pages in memory does not depend on that of the requests in flight.
 #[derive(Debug, Default)]
 pub struct PageMemoryPermit(
     #[expect(dead_code, reason = "released on drop")] Option<OwnedSemaphorePermit>,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn several_large_tables_hold_no_more_pages_than_one() {
+    async fn several_large_tables_hold_as_many_pages_as_one_or_one_each() {
         for (tables, most) in [(1, MAX_PAGES), (3, MAX_PAGES), (8, 8), (20, 20)] {
             let memory = PageMemory::default();
             memory.share(NonZeroUsize::new(tables).unwrap());

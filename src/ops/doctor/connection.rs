@@ -147,9 +147,8 @@ fn with_own_hint(path: &RequestPath, host: &str, cause: io::Error, reason: &str)
         unreachable.hint().map(ToOwned::to_owned),
         container_hint(host),
     ];
-    let hints: Vec<_> = hints.into_iter().flatten().collect();
 
-    Error::not_found(reason).with_hint(hints.join("; "))
+    Error::not_found(reason).with_hints(hints.into_iter().flatten())
 }
 
 /// What to do about a host that is not reached because of a container.
