@@ -5,6 +5,8 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::thread;
 
 /// Maximum number of items per `BatchWriteItem` call (AWS).
 pub const BATCH_WRITE_ITEMS: usize = 25;
@@ -51,6 +53,15 @@ pub const SCAN_SEGMENTS: u32 = 1_000_000;
 /// items of one frame. A dump with too many segments for this limit continues without saving its
 /// progress.
 pub const JOURNAL_BYTES: usize = 128 * 1024 * 1024;
+
+/// The number of cores that this process may use. Limits of a container count; they are read once, because that takes some twenty
+/// system calls.
+pub(crate) fn cores() -> NonZeroUsize {
+    static CORES: LazyLock<NonZeroUsize> =
+        LazyLock::new(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+
+    *CORES
+}
 
 /// The part of the memory for items in transit that one of several parallel tables may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,9 @@ use super::error::RequestError;
 use super::operation::Service;
 use super::sign::Destination;
 
+/// Results that are kept: those of each service, for a table that another account owns as well.
+const KEPT_RESULTS: usize = 16;
+
 /// Resolves the endpoint of each request.
 #[derive(Debug)]
 pub(super) struct Endpoints {
@@ -27,22 +30,23 @@ pub(super) struct Endpoints {
     shared_url: Option<String>,
     /// Name of all of them in error messages, instead of their URLs.
     name: Option<String>,
-    /// The last result: a run sends most of its requests to one table, and the rules take longer than building a request.
-    last: Mutex<Option<(ResolvedFor, Arc<Destination>)>>,
+    /// Earlier results: the rules take longer than building a request.
+    resolved: Mutex<Vec<(ResolvedFor, Arc<Destination>)>>,
 }
 
 /// Inputs of the endpoint rules.
 #[derive(Debug, PartialEq, Eq)]
 struct ResolvedFor {
     service: Service,
-    table: Option<String>,
+    /// ARN of the table, if it is named by one.
+    table_arn: Option<String>,
     account: Option<String>,
 }
 
 impl ResolvedFor {
-    fn is(&self, service: Service, table: Option<&str>, account: Option<&str>) -> bool {
+    fn is(&self, service: Service, table_arn: Option<&str>, account: Option<&str>) -> bool {
         self.service == service
-            && self.table.as_deref() == table
+            && self.table_arn.as_deref() == table_arn
             && self.account.as_deref() == account
     }
 }
@@ -64,7 +68,7 @@ impl Endpoints {
             dynamodb_url,
             shared_url: configured_url(config),
             name: None,
-            last: Mutex::new(None),
+            resolved: Mutex::default(),
         }
     }
 
@@ -85,14 +89,16 @@ impl Endpoints {
         credentials: &Credentials,
     ) -> Result<Arc<Destination>, RequestError> {
         let account = credentials.account_id().map(AccountId::as_str);
-        if let Some((key, destination)) = &*self.lock_last()
-            && key.is(service, table, account)
-        {
-            return Ok(Arc::clone(destination));
+        // A name says nothing about the account, so the rules ignore it.
+        let table_arn = table.filter(|table| table.starts_with("arn:"));
+        if let Some(known) = self.find_resolved(service, table_arn, account) {
+            return Ok(known);
         }
 
         let url = match service {
-            Service::DynamoDb | Service::DynamoDbStreams => self.dynamodb(table, account).await?,
+            Service::DynamoDb | Service::DynamoDbStreams => {
+                self.dynamodb(table_arn, account).await?
+            }
             Service::ApplicationAutoScaling | Service::Kms => self.other_service(service).await?,
         };
 
@@ -104,16 +110,35 @@ impl Endpoints {
         });
         let key = ResolvedFor {
             service,
-            table: table.map(ToOwned::to_owned),
+            table_arn: table_arn.map(ToOwned::to_owned),
             account: account.map(ToOwned::to_owned),
         };
-        *self.lock_last() = Some((key, Arc::clone(&destination)));
+
+        let mut resolved = self.resolved();
+        if resolved.len() >= KEPT_RESULTS {
+            resolved.clear();
+        }
+        resolved.push((key, Arc::clone(&destination)));
 
         Ok(destination)
     }
 
-    fn lock_last(&self) -> MutexGuard<'_, Option<(ResolvedFor, Arc<Destination>)>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn find_resolved(
+        &self,
+        service: Service,
+        table_arn: Option<&str>,
+        account: Option<&str>,
+    ) -> Option<Arc<Destination>> {
+        let resolved = self.resolved();
+        let (_, destination) = resolved
+            .iter()
+            .find(|(key, _)| key.is(service, table_arn, account))?;
+
+        Some(Arc::clone(destination))
+    }
+
+    fn resolved(&self) -> MutexGuard<'_, Vec<(ResolvedFor, Arc<Destination>)>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The URL of a service other than DynamoDB. The rules of these services name their hosts alike in every partition.
@@ -127,10 +152,10 @@ impl Endpoints {
         Ok(dynamodb.replacen("://dynamodb", &host, 1))
     }
 
-    /// The URL of DynamoDB for this table and account.
+    /// The URL of DynamoDB for this account, and for a table of another account.
     pub(super) async fn dynamodb(
         &self,
-        table: Option<&str>,
+        table_arn: Option<&str>,
         account: Option<&str>,
     ) -> Result<String, RequestError> {
         let params = Params::builder()
@@ -140,7 +165,7 @@ impl Endpoints {
             .set_endpoint(self.dynamodb_url.clone())
             .set_account_id(account.map(ToOwned::to_owned))
             .account_id_endpoint_mode(self.account_id_endpoint_mode.clone())
-            .set_resource_arn(table.map(ToOwned::to_owned))
+            .set_resource_arn(table_arn.map(ToOwned::to_owned))
             .build()
             .map_err(|error| RequestError::invalid_request(error.to_string()))?;
 

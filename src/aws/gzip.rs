@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::sync::LazyLock;
-use std::thread;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -10,11 +9,11 @@ use tokio::sync::Semaphore;
 
 use super::buffers::{into_shared_bytes, take_buffer};
 use super::error::RequestError;
+use crate::limits::cores;
 
 /// Limits concurrent decompressions to one per core: more threads would not be faster, and each
 /// needs its own memory.
-static DECOMPRESSION_SLOTS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
+static DECOMPRESSION_SLOTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(cores().get()));
 
 /// Whether a `Content-Encoding` is gzip.
 pub(crate) fn is_gzip(encoding: Option<&str>) -> bool {

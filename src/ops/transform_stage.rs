@@ -2,9 +2,7 @@
 //!
 //! The limit counts items after the transform. Observers come after it: they see exactly what the sink gets.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
@@ -13,6 +11,7 @@ use super::chunk::Chunk;
 use super::source::{ChunkSender, ChunkStream};
 use crate::error::Result;
 use crate::event::Reporter;
+use crate::limits::cores;
 use crate::transform::{ItemChunk, Transform};
 
 /// Maximum number of items that go through the transform together, so that all cores work on one page.
@@ -203,7 +202,7 @@ fn transformed<P: Send + 'static>(
     source: ChunkStream<P>,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<BoxStream<'static, Result<Chunk<P>>>> {
-    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = cores();
     let has_commands = transform.has_commands();
 
     let parts = chunks_of(source).map_ok(move |mut chunk| {

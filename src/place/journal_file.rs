@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::digest::hex_sha256;
 use super::local::files::{
@@ -216,7 +217,13 @@ impl JournalFile {
         let mut refusal = None;
         for place in &self.places {
             match place.lock() {
-                Ok(lock) => return Ok(LockedJournal { file: self, lock }),
+                Ok(lock) => {
+                    return Ok(LockedJournal {
+                        file: self,
+                        lock,
+                        is_removed: AtomicBool::new(false),
+                    });
+                }
                 Err(LockRefusal::NoPlace(error)) => refusal = refusal.or(Some(error)),
                 Err(refused) => return Err(refused),
             }
@@ -232,6 +239,8 @@ impl JournalFile {
 pub struct LockedJournal {
     file: JournalFile,
     lock: FileLock,
+    /// Whether this process has removed it durably, and has not written it since.
+    is_removed: AtomicBool,
 }
 
 impl LockedJournal {
@@ -260,6 +269,7 @@ impl LockedJournal {
             )));
         }
 
+        self.is_removed.store(false, Ordering::Relaxed);
         let mut refusal = None;
         for place in self.file.places.iter().filter(|place| place.is_usable()) {
             match place.write(document) {
@@ -277,8 +287,15 @@ impl LockedJournal {
     /// # Errors
     /// An I/O error.
     pub fn remove(&self) -> Result<()> {
+        if self.is_removed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+
         self.remove_unsynced()?;
-        self.sync_removals()
+        self.sync_removals()?;
+        self.is_removed.store(true, Ordering::Relaxed);
+
+        Ok(())
     }
 
     /// Removes the journal. The removal is durable after [`sync_removals`](Self::sync_removals) of any

@@ -413,6 +413,10 @@ pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
 /// # Errors
 /// An I/O error.
 pub fn remove_side_file(path: &Path) -> Result<()> {
+    if std::fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+
     remove_file(path)?;
     match path.parent() {
         Some(folder) if folder.is_dir() => sync_folder(folder),

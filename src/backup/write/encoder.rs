@@ -7,8 +7,9 @@ use std::io::{self, Write};
 
 use sha2::Sha256;
 
+use super::block_writer::{InitialState, WrittenFile};
 use super::extents::ExtentRecorder;
-use super::pipeline::{InitialState, WritePipeline, WrittenFile};
+use super::pipeline::WritePipeline;
 use crate::backup::format::{Compression, DataFile, DataFormat, JSON_HEAD};
 use crate::backup::index::Extent;
 use crate::backup::progress::DataFileState;
@@ -44,9 +45,9 @@ pub(crate) struct EncodedDataFile {
 }
 
 impl DataFileEncoder {
-    pub(crate) fn new(sink: Output, kind: DataFile, memory: MemoryShare) -> io::Result<Self> {
+    pub(crate) fn new(sink: Output, kind: DataFile, memory: MemoryShare) -> Self {
         let frames = (kind.compression != Compression::None).then(Vec::new);
-        let pipeline = WritePipeline::start(
+        let pipeline = WritePipeline::new(
             sink,
             kind.compression,
             memory,
@@ -54,14 +55,14 @@ impl DataFileEncoder {
                 frames,
                 ..InitialState::default()
             },
-        )?;
+        );
 
         let mut block = Vec::new();
         if kind.format == DataFormat::Json {
             block.extend_from_slice(JSON_HEAD);
         }
 
-        Ok(Self {
+        Self {
             kind,
             pipeline,
             block,
@@ -70,7 +71,7 @@ impl DataFileEncoder {
             text_bytes: 0,
             sent_bytes: 0,
             extents: Some(ExtentRecorder::new()),
-        })
+        }
     }
 
     /// Resumes after saved progress. The output is positioned after the counted bytes, which `hasher`
@@ -81,7 +82,7 @@ impl DataFileEncoder {
         hasher: Sha256,
         counted: DataFileState,
         tail: Vec<u8>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let DataFileState {
             file_bytes: bytes,
             frames,
@@ -103,7 +104,7 @@ impl DataFileEncoder {
             ExtentRecorder::resume(extents, length)
         });
 
-        let pipeline = WritePipeline::start(
+        let pipeline = WritePipeline::new(
             sink,
             kind.compression,
             memory,
@@ -112,9 +113,9 @@ impl DataFileEncoder {
                 hasher,
                 frames,
             },
-        )?;
+        );
 
-        Ok(Self {
+        Self {
             kind,
             pipeline,
             block: tail,
@@ -123,7 +124,7 @@ impl DataFileEncoder {
             text_bytes,
             sent_bytes: sent_bytes.unwrap_or_default(),
             extents,
-        })
+        }
     }
 
     /// Calls `then` when all items added so far are on disk or in the tail, which it receives. An

@@ -1,5 +1,7 @@
 //! Writing dumps: encoding, compression, hashing, and resuming an interrupted dump.
 
+pub(crate) mod block_writer;
+mod compressor;
 pub(crate) mod documents;
 pub(crate) mod encoder;
 mod extents;

@@ -11,19 +11,17 @@
 //! that: each has smaller blocks, or fewer threads with fewer blocks. The first error ends the threads; the next call receives
 //! it.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use flate2::write::GzEncoder;
-use sha2::Sha256;
-
+use super::block_writer::{
+    Block, BlockWriter, EncodedBlock, InitialState, SyncCallback, WrittenFile,
+};
+use super::compressor::Compressor;
 use crate::backup::format::Compression;
-use crate::backup::index::{BoundedIndex, Frame};
-use crate::limits::MemoryShare;
-use crate::place::digest::finalize_hex;
-use crate::place::hash_thread::HashThread;
+use crate::limits::{MemoryShare, cores};
 use crate::place::output::Output;
 
 /// Size of an uncompressed block: large enough to make system calls negligible, small enough for
@@ -45,137 +43,75 @@ const QUEUED_FRAMES: usize = 4;
 /// state of the compressor. Blocks without large items take a quarter of that.
 const COMPRESSING_THREADS: usize = 4;
 
-/// The default level of zstd.
-const ZSTD_LEVEL: i32 = 3;
-
-/// A complete output.
-#[derive(Debug)]
-pub(crate) struct WrittenFile {
-    /// Bytes of the file.
-    pub(crate) bytes: u64,
-    /// SHA-256 of the file, in hex.
-    pub(crate) sha256: String,
-    /// Index of the frames of a compressed file.
-    pub(crate) frames: Option<Vec<Frame>>,
-}
-
-/// State of the output before the first block: empty, or as an earlier run left it.
-#[derive(Default)]
-pub(crate) struct InitialState {
-    /// Its length. The output is positioned at its end.
-    pub(crate) bytes: u64,
-    /// A hasher that has seen them.
-    pub(crate) hasher: Sha256,
-    /// Their frames, if they are compressed.
-    pub(crate) frames: Option<Vec<Frame>>,
-}
-
-/// The synced part of a file that is still being written.
-#[derive(Debug)]
-pub(crate) struct SyncedData<'a> {
-    /// Its length in bytes.
-    pub(crate) bytes: u64,
-    /// SHA-256 of these bytes, in hex.
-    pub(crate) sha256: String,
-    /// Their frames, if they are compressed.
-    pub(crate) frames: Option<&'a [Frame]>,
-}
-
-/// Called when all earlier blocks are synced.
-pub(crate) type SyncCallback = Box<dyn FnOnce(&SyncedData<'_>) + Send>;
-
 /// A block to compress.
 struct CompressionJob {
-    block: Vec<u8>,
-    items: u64,
-    reply: SyncSender<io::Result<OutputBlock>>,
-}
-
-/// A block ready to be written.
-struct OutputBlock {
-    bytes: Vec<u8>,
-    frame: Option<Frame>,
+    block: Block,
+    reply: SyncSender<io::Result<EncodedBlock>>,
 }
 
 enum WriteCommand {
-    Ready(OutputBlock),
-    Compressing(Receiver<io::Result<OutputBlock>>),
+    Ready(EncodedBlock),
+    Compressing(Receiver<io::Result<EncodedBlock>>),
     Sync(SyncCallback),
     End,
 }
 
-/// The threads and the queues between them. If dropped before it is finished, it writes the queued
-/// blocks without a sync.
+/// Writes the blocks of one data file. If dropped before it is finished, it syncs nothing.
 pub(crate) struct WritePipeline {
     compression: Compression,
     block_bytes: usize,
-    queue: Option<SyncSender<WriteCommand>>,
-    jobs: Option<Sender<CompressionJob>>,
-    used: Receiver<Vec<u8>>,
-    writer: Option<JoinHandle<io::Result<WrittenFile>>>,
-    pool: Vec<JoinHandle<()>>,
+    compressing_threads: usize,
+    queued_frames: usize,
+    stage: Stage,
+}
+
+/// A small file has one block, for which no thread is started.
+enum Stage {
+    /// At most one block was sent.
+    Short {
+        writer: BlockWriter,
+        first: Option<Block>,
+    },
+    Threaded(Threads),
+    /// It has failed or is finished.
+    Ended,
 }
 
 impl WritePipeline {
-    /// Starts the threads.
-    ///
-    /// # Errors
-    /// A thread cannot be started.
-    pub(crate) fn start(
+    /// A pipeline whose threads are started when there is a second block.
+    pub(crate) fn new(
         sink: Output,
         compression: Compression,
         memory: MemoryShare,
         begun: InitialState,
-    ) -> io::Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-
-        Self::start_on(cores, sink, compression, memory, begun)
+    ) -> Self {
+        Self::on(cores().get(), sink, compression, memory, begun)
     }
 
-    fn start_on(
+    fn on(
         cores: usize,
         sink: Output,
         compression: Compression,
         memory: MemoryShare,
         begun: InitialState,
-    ) -> io::Result<Self> {
-        let (recycle, used) = mpsc::channel();
-        let threads = match compression {
-            Compression::None => 0,
-            Compression::Gzip | Compression::Zstd => cores.min(memory.of(COMPRESSING_THREADS)),
+    ) -> Self {
+        let (block_bytes, compressing_threads) = match compression {
+            Compression::None => (memory.of(PLAIN_BLOCK_BYTES), 0),
+            Compression::Gzip | Compression::Zstd => {
+                (FRAME_BYTES, cores.min(memory.of(COMPRESSING_THREADS)))
+            }
         };
 
-        let (sender, receiver) = mpsc::channel();
-        let receiver = Arc::new(Mutex::new(receiver));
-        let mut pool = Vec::new();
-        for _ in 0..threads {
-            if let Some(compressor) = Compressor::new(compression)? {
-                let (receiver, recycle) = (Arc::clone(&receiver), recycle.clone());
-                pool.push(spawn("compress", move || {
-                    compress_blocks(&receiver, &recycle, compressor);
-                })?);
-            }
-        }
-
-        // With compression, the pool returns the blocks; the hash thread then drops the frames.
-        let recycle = (compression == Compression::None).then_some(recycle);
-        let (queue, blocks) =
-            mpsc::sync_channel(QUEUED_BLOCKS.max(threads * memory.of(QUEUED_FRAMES)));
-        let writer = Some(spawn("write", move || {
-            write_blocks(sink, &blocks, recycle, begun)
-        })?);
-        Ok(Self {
+        Self {
             compression,
-            block_bytes: match compression {
-                Compression::None => memory.of(PLAIN_BLOCK_BYTES),
-                Compression::Gzip | Compression::Zstd => FRAME_BYTES,
+            block_bytes,
+            compressing_threads,
+            queued_frames: memory.of(QUEUED_FRAMES),
+            stage: Stage::Short {
+                writer: BlockWriter::new(sink, begun),
+                first: None,
             },
-            queue: Some(queue),
-            jobs: (threads > 0).then_some(sender),
-            used,
-            writer,
-            pool,
-        })
+        }
     }
 
     /// Size at which a block should be sent.
@@ -187,45 +123,137 @@ impl WritePipeline {
     /// full.
     ///
     /// # Errors
-    /// The failure that ended the threads.
-    pub(crate) fn send(&mut self, block: Vec<u8>, items: u64) -> io::Result<Vec<u8>> {
-        if self.compression == Compression::None {
-            self.enqueue(WriteCommand::Ready(OutputBlock {
-                bytes: block,
-                frame: None,
-            }))?;
-        } else {
-            let (reply, packed) = mpsc::sync_channel(1);
-            self.enqueue(WriteCommand::Compressing(packed))?;
-            if let Some(jobs) = &self.jobs {
-                // If the pool has ended, the reply's sender is dropped here, and the write thread
-                // reports it.
-                let _ = jobs.send(CompressionJob {
-                    block,
-                    items,
-                    reply,
-                });
-            }
+    /// A thread cannot be started; the failure that ended the threads.
+    pub(crate) fn send(&mut self, text: Vec<u8>, items: u64) -> io::Result<Vec<u8>> {
+        let block = Block { text, items };
+        if let Stage::Short { first, .. } = &mut self.stage
+            && first.is_none()
+        {
+            *first = Some(block);
+            return Ok(Vec::new());
         }
 
-        Ok(self.used.try_recv().unwrap_or_default())
+        self.threads()?.send(block)
     }
 
     /// Calls `then` when all blocks sent so far are synced. Does not wait.
     ///
     /// # Errors
-    /// The failure that ended the threads.
+    /// A thread cannot be started; the failure that ended the threads.
     pub(crate) fn when_synced(&mut self, then: SyncCallback) -> io::Result<()> {
-        self.enqueue(WriteCommand::Sync(then))
+        self.threads()?.enqueue(WriteCommand::Sync(then))
     }
 
     /// Writes and syncs everything.
     ///
     /// # Errors
-    /// The failure that ended the threads.
+    /// The output cannot be written; the failure that ended the threads.
     pub(crate) fn finish(mut self) -> io::Result<WrittenFile> {
-        self.enqueue(WriteCommand::End)?;
-        self.join()
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Short { mut writer, first } => {
+                if let Some(block) = first {
+                    writer.write(self.encode(block)?)?;
+                }
+
+                writer.finish()
+            }
+            Stage::Threaded(mut threads) => {
+                threads.enqueue(WriteCommand::End)?;
+                threads.join()
+            }
+            Stage::Ended => Err(ended_early()),
+        }
+    }
+
+    fn encode(&self, block: Block) -> io::Result<EncodedBlock> {
+        match Compressor::new(self.compression)? {
+            Some(mut compressor) => block.encode(&mut compressor),
+            None => Ok(EncodedBlock {
+                bytes: block.text,
+                frame: None,
+            }),
+        }
+    }
+
+    /// The threads. Starts them if necessary, with the first block if there is one.
+    fn threads(&mut self) -> io::Result<&mut Threads> {
+        if let Stage::Short { .. } = self.stage
+            && let Stage::Short { writer, first } = std::mem::replace(&mut self.stage, Stage::Ended)
+        {
+            let mut threads = Threads::start(self, writer)?;
+            if let Some(block) = first {
+                threads.send(block)?;
+            }
+
+            self.stage = Stage::Threaded(threads);
+        }
+
+        match &mut self.stage {
+            Stage::Threaded(threads) => Ok(threads),
+            Stage::Short { .. } | Stage::Ended => Err(ended_early()),
+        }
+    }
+}
+
+/// The threads and the queues between them. If dropped before the end is announced, they write the queued blocks.
+struct Threads {
+    queue: Option<SyncSender<WriteCommand>>,
+    /// `None` without compression.
+    jobs: Option<Sender<CompressionJob>>,
+    used: Receiver<Vec<u8>>,
+    writer: Option<JoinHandle<io::Result<WrittenFile>>>,
+    pool: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    fn start(pipeline: &WritePipeline, mut writer: BlockWriter) -> io::Result<Self> {
+        let (recycle, used) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let mut pool = Vec::new();
+        for _ in 0..pipeline.compressing_threads {
+            if let Some(compressor) = Compressor::new(pipeline.compression)? {
+                let (receiver, recycle) = (Arc::clone(&receiver), recycle.clone());
+                pool.push(spawn("compress", move || {
+                    compress_blocks(&receiver, &recycle, compressor);
+                })?);
+            }
+        }
+
+        // With compression, the pool returns the blocks; the hash thread then drops the frames.
+        let recycle = pool.is_empty().then_some(recycle);
+        writer.start_hash_thread(QUEUED_BLOCKS, recycle)?;
+
+        let (queue, commands) =
+            mpsc::sync_channel(QUEUED_BLOCKS.max(pool.len() * pipeline.queued_frames));
+        let writer = spawn("write", move || write_blocks(writer, &commands))?;
+
+        Ok(Self {
+            queue: Some(queue),
+            jobs: (!pool.is_empty()).then_some(sender),
+            used,
+            writer: Some(writer),
+            pool,
+        })
+    }
+
+    fn send(&mut self, block: Block) -> io::Result<Vec<u8>> {
+        if self.jobs.is_none() {
+            self.enqueue(WriteCommand::Ready(EncodedBlock {
+                bytes: block.text,
+                frame: None,
+            }))?;
+        } else {
+            let (reply, encoded) = mpsc::sync_channel(1);
+            self.enqueue(WriteCommand::Compressing(encoded))?;
+            if let Some(jobs) = &self.jobs {
+                // If the pool has ended, the reply's sender is dropped here, and the write thread
+                // reports it.
+                let _ = jobs.send(CompressionJob { block, reply });
+            }
+        }
+
+        Ok(self.used.try_recv().unwrap_or_default())
     }
 
     fn enqueue(&mut self, next: WriteCommand) -> io::Result<()> {
@@ -255,7 +283,7 @@ impl WritePipeline {
     }
 }
 
-impl Drop for WritePipeline {
+impl Drop for Threads {
     fn drop(&mut self) {
         // No thread may write after the dump's lock is released. Errors of an abandoned dump are of
         // no interest.
@@ -286,57 +314,21 @@ fn ended_early() -> io::Error {
 /// Writes blocks in order until the end is announced. A queue that closes earlier means an
 /// abandoned dump.
 fn write_blocks(
-    mut sink: Output,
-    blocks: &Receiver<WriteCommand>,
-    recycle: Option<Sender<Vec<u8>>>,
-    begun: InitialState,
+    mut writer: BlockWriter,
+    commands: &Receiver<WriteCommand>,
 ) -> io::Result<WrittenFile> {
-    let InitialState {
-        mut bytes,
-        hasher,
-        frames,
-    } = begun;
-    let mut frames = frames.map(BoundedIndex::new);
-
-    let hash = HashThread::start(hasher, QUEUED_BLOCKS, recycle)?;
     loop {
-        let packed = match blocks.recv().map_err(|_| ended_early())? {
-            WriteCommand::Ready(packed) => packed,
+        match commands.recv().map_err(|_| ended_early())? {
+            WriteCommand::Ready(block) => writer.write(block)?,
             // Compressing threads end early only if they panic.
             WriteCommand::Compressing(reply) => {
-                reply.recv().map_err(|_| panicked("compresses"))??
+                let encoded = reply.recv().map_err(|_| panicked("compresses"))?;
+                writer.write(encoded?)?;
             }
-            WriteCommand::Sync(then) => {
-                sink.sync()?;
-                let sha256 = finalize_hex(hash.hasher()?);
-                then(&SyncedData {
-                    bytes,
-                    sha256,
-                    frames: frames.as_ref().map(BoundedIndex::entries),
-                });
-
-                continue;
-            }
-            WriteCommand::End => break,
-        };
-
-        sink.write_all(&packed.bytes)?;
-        bytes += packed.bytes.len() as u64;
-
-        if let (Some(index), Some(frame)) = (&mut frames, packed.frame) {
-            index.push(frame);
+            WriteCommand::Sync(then) => writer.sync(then)?,
+            WriteCommand::End => return writer.finish(),
         }
-
-        hash.add(packed.bytes)?;
     }
-
-    sink.sync()?;
-    let sha256 = finalize_hex(hash.hasher()?);
-    Ok(WrittenFile {
-        bytes,
-        sha256,
-        frames: frames.map(BoundedIndex::into_entries),
-    })
 }
 
 fn compress_blocks(
@@ -346,71 +338,16 @@ fn compress_blocks(
 ) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(CompressionJob {
-            mut block,
-            items,
-            reply,
-        }) = job
-        else {
+        let Ok(CompressionJob { mut block, reply }) = job else {
             return;
         };
 
-        let packed = compressor.compress(&block).map(|bytes| {
-            let frame = Frame {
-                bytes: block.len() as u64,
-                compressed: bytes.len() as u64,
-                items,
-            };
-
-            OutputBlock {
-                bytes,
-                frame: Some(frame),
-            }
-        });
-
-        block.clear();
+        let encoded = block.encode(&mut compressor);
+        block.text.clear();
 
         // Both receivers may be gone if the dump is abandoned.
-        let _ = recycle.send(block);
-        let _ = reply.send(packed);
-    }
-}
-
-/// Compresses frames: gzip without a timestamp, zstd with a checksum. Equal items give equal bytes, and damage is detected.
-enum Compressor {
-    Gzip,
-    /// Its state is reused: it is larger than a frame.
-    Zstd(zstd::bulk::Compressor<'static>),
-}
-
-impl Compressor {
-    /// `None` without compression.
-    fn new(compression: Compression) -> io::Result<Option<Self>> {
-        Ok(match compression {
-            Compression::None => None,
-            Compression::Gzip => Some(Self::Gzip),
-            Compression::Zstd => {
-                let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-                zstd.include_checksum(true)?;
-                Some(Self::Zstd(zstd))
-            }
-        })
-    }
-
-    fn compress(&mut self, block: &[u8]) -> io::Result<Vec<u8>> {
-        let mut frame = match self {
-            Self::Gzip => {
-                let packed = Vec::with_capacity(block.len() / 4);
-                let mut gzip = GzEncoder::new(packed, flate2::Compression::default());
-                gzip.write_all(block)?;
-                gzip.finish()?
-            }
-            Self::Zstd(zstd) => zstd.compress(block)?,
-        };
-
-        frame.shrink_to_fit();
-
-        Ok(frame)
+        let _ = recycle.send(block.text);
+        let _ = reply.send(encoded);
     }
 }
 

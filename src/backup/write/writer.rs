@@ -50,6 +50,8 @@ pub struct DumpWriter {
     encoder: Option<DataFileEncoder>,
     kind: DataFile,
     place: OutputTarget,
+    /// Whether the name of the data file is on disk. A journal may refer to it only then.
+    is_name_synced: bool,
 }
 
 /// The temporary and final path of the output.
@@ -77,26 +79,25 @@ impl DumpWriter {
         match target {
             DumpTarget::Folder(path) => Self::begin_folder(path, options),
             DumpTarget::File(path) => Self::begin_file(path, options),
-            DumpTarget::Stdout => Self::stream(Output::stdout(), options.compression),
+            DumpTarget::Stdout => Ok(Self::stream(Output::stdout(), options.compression)),
         }
     }
 
     /// Writes items to a stream as JSON Lines.
-    ///
-    /// # Errors
-    /// A thread cannot be started.
-    pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Result<Self> {
+    #[must_use]
+    pub fn stream(stream: Box<dyn Write + Send>, compression: Compression) -> Self {
         let kind = DataFile {
             format: DataFormat::Jsonl,
             compression,
         };
-        let encoder = DataFileEncoder::new(Output::Stream(stream), kind, MemoryShare::WHOLE)
-            .map_err(|error| OutputTarget::Stream.write_error(kind, error))?;
-        Ok(Self {
-            encoder: Some(encoder),
+        let output = Output::Stream(stream);
+
+        Self {
+            encoder: Some(DataFileEncoder::new(output, kind, MemoryShare::WHOLE)),
             kind,
             place: OutputTarget::Stream,
-        })
+            is_name_synced: true,
+        }
     }
 
     /// Resumes an interrupted dump. The existing bytes are verified first; `watch` receives progress.
@@ -157,11 +158,12 @@ impl DumpWriter {
             from.counted,
             from.tail.into_bytes(),
         );
-        let encoder = Some(encoder.map_err(|error| place.write_error(kind, error))?);
+
         Ok(Self {
-            encoder,
+            encoder: Some(encoder),
             kind,
             place,
+            is_name_synced: true,
         })
     }
 
@@ -187,9 +189,6 @@ impl DumpWriter {
             Some(Output::create(&path, options.access)?)
         };
 
-        // The journal refers to the data file by its name, so the name must be durable first.
-        sync_folder(&partial)?;
-        sync_folder(partial.parent().unwrap_or(&partial))?;
         let place = OutputTarget::Folder {
             target,
             partial,
@@ -197,13 +196,11 @@ impl DumpWriter {
             journal: Arc::new(journal),
         };
 
-        let encoder = data
-            .map(|output| DataFileEncoder::new(output, kind, options.memory))
-            .transpose();
         Ok(Self {
-            encoder: encoder.map_err(|error| place.write_error(kind, error))?,
+            encoder: data.map(|output| DataFileEncoder::new(output, kind, options.memory)),
             kind,
             place,
+            is_name_synced: false,
         })
     }
 
@@ -216,15 +213,12 @@ impl DumpWriter {
         inspect_file_target(&target)?;
         partial.journal().remove()?;
         let output = Output::create(partial.path(), options.access)?;
-        sync_folder(target.parent().unwrap_or(&target))?;
-        let place = OutputTarget::File { target, partial };
 
-        let encoder = DataFileEncoder::new(output, kind, options.memory)
-            .map_err(|error| place.write_error(kind, error))?;
         Ok(Self {
-            encoder: Some(encoder),
+            encoder: Some(DataFileEncoder::new(output, kind, options.memory)),
             kind,
-            place,
+            place: OutputTarget::File { target, partial },
+            is_name_synced: false,
         })
     }
 
@@ -254,7 +248,7 @@ impl DumpWriter {
     }
 
     /// Calls `then` with the state of the data file and its tail once all items added so far are
-    /// synced or in the tail. Does not wait.
+    /// synced or in the tail. Does not wait for them.
     ///
     /// # Errors
     /// A failure of the disk while earlier items were written.
@@ -265,6 +259,11 @@ impl DumpWriter {
         let Some(encoder) = &mut self.encoder else {
             return Ok(());
         };
+
+        if !self.is_name_synced {
+            self.place.sync_name()?;
+            self.is_name_synced = true;
+        }
 
         let sent = encoder.when_synced(then);
         sent.map_err(|error| self.place.write_error(self.kind, error))
@@ -396,6 +395,18 @@ fn finish_file(
 }
 
 impl OutputTarget {
+    /// Makes the name of the data file durable.
+    fn sync_name(&self) -> Result<()> {
+        match self {
+            Self::Folder { partial, .. } => {
+                sync_folder(partial)?;
+                sync_folder(partial.parent().unwrap_or(partial))
+            }
+            Self::File { target, .. } => sync_folder(target.parent().unwrap_or(target)),
+            Self::Stream => Ok(()),
+        }
+    }
+
     /// The error for data that cannot be written.
     fn write_error(&self, kind: DataFile, error: io::Error) -> Error {
         match self {

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use super::dump::{DumpCheckOptions, DumpVerdict, dump};
 use crate::backup::{DumpSet, MemberStatus, SetMember, SourceSpec};
+use crate::limits::cores;
 use crate::ops::set::{RunOptions, SetReporter, TableJob, TableReporter, TableResult, runner};
 
 /// Maximum number of dumps that are checked at the same time; each uses one core.
@@ -54,9 +54,8 @@ pub async fn set(
         }
     };
 
-    let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let run_options = RunOptions {
-        parallel_tables: cores.min(PARALLEL_CHECKS),
+        parallel_tables: cores().min(PARALLEL_CHECKS),
         fail_fast: false,
     };
     let jobs = members.iter().map(job).collect();

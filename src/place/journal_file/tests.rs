@@ -128,13 +128,27 @@ fn a_journal_replaces_the_former_one_and_its_removal_is_synced() {
 
     // A killed run has left a temporary file.
     write_file(&dir.path().join("one.journal.partial"), b"", Access::Shared).unwrap();
+    drop(locked);
     synced();
 
-    // The second time, it was removed by a process that was killed before it synced.
+    // The second process finds none: the first one may have been killed before it synced.
     for _ in 0..2 {
+        let locked = file.clone().lock().unwrap();
         locked.remove().unwrap();
         assert_eq!(synced(), [dir.path()]);
         assert_eq!(names(dir.path()), ["one.lock"]);
+
+        // One that has removed it itself need not do it again, until it writes another.
+        locked.remove().unwrap();
+        assert!(synced().is_empty());
+    }
+
+    let locked = file.clone().lock().unwrap();
+    for _ in 0..2 {
+        locked.write(b"another").unwrap();
+        synced();
+        locked.remove().unwrap();
+        assert_eq!(synced(), [dir.path()]);
     }
 
     assert_eq!(file.stamp(), before);

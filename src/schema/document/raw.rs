@@ -86,9 +86,12 @@ pub(crate) fn elements_of(value: &RawValue) -> Option<Vec<&RawValue>> {
 
 /// Whether `value` is empty: `null`, or an array or object without content.
 pub(crate) fn is_empty(value: &RawValue) -> bool {
-    value.get() == "null"
-        || fields_of(value).is_some_and(|fields| fields.is_empty())
-        || elements_of(value).is_some_and(|elements| elements.is_empty())
+    let text = value.get();
+    let content = text
+        .strip_prefix(['[', '{'])
+        .and_then(|rest| rest.strip_suffix([']', '}']));
+
+    text == "null" || content.is_some_and(|content| content.trim().is_empty())
 }
 
 impl<V: Serialize> Serialize for Fields<V> {

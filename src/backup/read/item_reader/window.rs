@@ -10,6 +10,9 @@ use crate::limits;
 use bytes::{Bytes, BytesMut};
 use std::io::{ErrorKind as IoErrorKind, Read};
 
+/// Bytes of the first block: small files need no more, and each block is zeroed.
+const FIRST_BLOCK_BYTES: usize = 8 * 1024;
+
 const CUT_SHORT: &str = "unexpected end of text";
 
 /// A window over the input.
@@ -60,8 +63,13 @@ impl<R: Read> InputWindow<R> {
         }
 
         let kept = self.rest().len();
-        let length = if kept <= self.block_bytes / 2 {
+        let block_bytes = if self.block.is_empty() {
+            self.block_bytes.min(FIRST_BLOCK_BYTES)
+        } else {
             self.block_bytes
+        };
+        let length = if kept <= block_bytes / 2 {
+            block_bytes
         } else {
             2 * kept
         };

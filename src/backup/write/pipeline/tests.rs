@@ -1,6 +1,8 @@
+use std::io::Write;
 use std::num::NonZeroUsize;
 
 use super::*;
+use crate::backup::write::block_writer::SyncedData;
 use crate::place::local::sync::SyncedFile;
 
 /// Accepts a number of bytes, then fails like a full disk.
@@ -23,13 +25,12 @@ impl Write for Full {
 #[test]
 fn a_full_disk_reaches_the_sender_in_every_mode() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-        let mut pipeline = WritePipeline::start(
+        let mut pipeline = WritePipeline::new(
             Output::Stream(Box::new(Full(100))),
             compression,
             MemoryShare::WHOLE,
             InitialState::default(),
-        )
-        .unwrap();
+        );
 
         let failure = (0..10_000).find_map(|_| pipeline.send(vec![b'x'; 1000], 1).err());
         assert_eq!(
@@ -41,13 +42,12 @@ fn a_full_disk_reaches_the_sender_in_every_mode() {
 
 #[test]
 fn a_failure_of_the_last_block_reaches_the_finish() {
-    let mut pipeline = WritePipeline::start(
+    let mut pipeline = WritePipeline::new(
         Output::Stream(Box::new(Full(0))),
         Compression::None,
         MemoryShare::WHOLE,
         InitialState::default(),
-    )
-    .unwrap();
+    );
 
     let sent = pipeline.send(vec![b'x'; 1], 1).map(drop);
     assert_eq!(
@@ -62,15 +62,14 @@ fn a_failure_of_the_last_block_reaches_the_finish() {
 fn many_cores_do_not_start_more_compressing_threads_than_fit_into_memory() {
     for (cores, expected) in [(1, 1), (3, 3), (4, 4), (5, 4), (64, 4), (1024, 4)] {
         for compression in [Compression::Gzip, Compression::Zstd] {
-            let pipeline = WritePipeline::start_on(
+            let pipeline = WritePipeline::on(
                 cores,
                 Output::Stream(Box::new(io::sink())),
                 compression,
                 MemoryShare::WHOLE,
                 InitialState::default(),
-            )
-            .unwrap();
-            assert_eq!(pipeline.pool.len(), expected, "{cores} cores");
+            );
+            assert_eq!(pipeline.compressing_threads, expected, "{cores} cores");
         }
     }
 }
@@ -81,13 +80,73 @@ fn tables_in_parallel_share_the_threads_and_the_blocks() {
         let memory = MemoryShare::one_of(NonZeroUsize::new(tables).unwrap());
         let start = |compression| {
             let sink = Output::Stream(Box::new(io::sink()));
-            WritePipeline::start_on(64, sink, compression, memory, InitialState::default())
+            WritePipeline::on(64, sink, compression, memory, InitialState::default())
         };
 
-        assert_eq!(start(Compression::Zstd).unwrap().pool.len(), threads);
-        let plain = start(Compression::None).unwrap();
+        assert_eq!(start(Compression::Zstd).compressing_threads, threads);
+        let plain = start(Compression::None);
         assert_eq!(plain.block_bytes() / 1024, block_bytes);
     }
+}
+
+#[test]
+fn threads_are_started_for_the_second_block_and_change_nothing_in_the_file() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        for blocks in 1..4_u64 {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let output = Output::File(SyncedFile::new(file.reopen().unwrap()));
+            let begun = InitialState {
+                frames: (compression != Compression::None).then(Vec::new),
+                ..InitialState::default()
+            };
+            let mut pipeline = WritePipeline::new(output, compression, MemoryShare::WHOLE, begun);
+            let mut expected = Vec::new();
+            for number in 0..blocks {
+                let text = format!("block {number}\n").into_bytes();
+                expected.extend_from_slice(&text);
+                pipeline.send(text, number).unwrap();
+            }
+
+            let is_threaded = matches!(pipeline.stage, Stage::Threaded(_));
+            assert_eq!(is_threaded, blocks > 1, "{blocks} blocks, {compression:?}");
+
+            let written = pipeline.finish().unwrap();
+            let bytes = std::fs::read(file.path()).unwrap();
+            assert_eq!(written.bytes, bytes.len() as u64);
+            assert_eq!(written.sha256, crate::place::digest::hex_sha256(&bytes));
+            let counts = written
+                .frames
+                .map(|frames| frames.iter().map(|it| it.items).collect());
+            let text = match compression {
+                Compression::None => bytes,
+                Compression::Gzip | Compression::Zstd => {
+                    assert_eq!(counts, Some((0..blocks).collect::<Vec<_>>()));
+                    let mut content = Vec::new();
+                    decode_all(&bytes, compression, &mut content);
+                    content
+                }
+            };
+            assert_eq!(text, expected, "{blocks} blocks, {compression:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_written_can_be_synced_before_the_first_block_and_after_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = Output::File(SyncedFile::new(file.reopen().unwrap()));
+    let begun = InitialState::default();
+    let mut pipeline = WritePipeline::new(output, Compression::None, MemoryShare::WHOLE, begun);
+    let (sender, synced) = mpsc::channel();
+    for expected in [0, 5] {
+        let sender = sender.clone();
+        let report = move |data: &SyncedData<'_>| sender.send(data.bytes).unwrap();
+        pipeline.when_synced(Box::new(report)).unwrap();
+        assert_eq!(synced.recv().unwrap(), expected);
+        pipeline.send(b"block".to_vec(), 1).unwrap();
+    }
+
+    assert_eq!(pipeline.finish().unwrap().bytes, 10);
 }
 
 #[test]
@@ -98,13 +157,12 @@ fn frames_keep_their_order_and_their_counts() {
             frames: Some(Vec::new()),
             ..InitialState::default()
         };
-        let mut pipeline = WritePipeline::start(
+        let mut pipeline = WritePipeline::new(
             Output::File(SyncedFile::new(file.reopen().unwrap())),
             compression,
             MemoryShare::WHOLE,
             begun,
-        )
-        .unwrap();
+        );
         let mut expected = Vec::new();
         for number in 0..60_u64 {
             // Blocks of very different sizes finish out of order.
@@ -139,6 +197,18 @@ fn frames_keep_their_order_and_their_counts() {
         }
 
         assert_eq!((at, content), (bytes.len(), expected));
+    }
+}
+
+fn decode_all(frames: &[u8], compression: Compression, content: &mut Vec<u8>) {
+    use std::io::Read;
+
+    if compression == Compression::Gzip {
+        flate2::read::MultiGzDecoder::new(frames)
+            .read_to_end(content)
+            .unwrap();
+    } else {
+        zstd::stream::copy_decode(frames, content).unwrap();
     }
 }
 

@@ -360,13 +360,13 @@ fn after_a_full_disk_the_dump_resumes_from_the_last_saved_progress() {
         let disk = |room| Disk(Arc::default(), room);
         let sink = |disk: &Disk| Output::Stream(Box::new(disk.clone()));
         let roomy = disk(usize::MAX);
-        let mut clean = DataFileEncoder::new(sink(&roomy), kind, MemoryShare::WHOLE).unwrap();
+        let mut clean = DataFileEncoder::new(sink(&roomy), kind, MemoryShare::WHOLE);
         (0..pages.len()).for_each(|number| clean.append(&page(number), number % 3).unwrap());
         let expected = clean.finish().unwrap();
 
         let small = disk(roomy.0.lock().unwrap().len() / 2);
         let last = Arc::new(Mutex::new(None::<(usize, DataFileState, Vec<u8>)>));
-        let mut encoder = DataFileEncoder::new(sink(&small), kind, MemoryShare::WHOLE).unwrap();
+        let mut encoder = DataFileEncoder::new(sink(&small), kind, MemoryShare::WHOLE);
         let mut until_full = || -> io::Result<()> {
             for number in 0..pages.len() {
                 encoder.append(&page(number), number % 3)?;
@@ -398,8 +398,7 @@ fn after_a_full_disk_the_dump_resumes_from_the_last_saved_progress() {
             hasher,
             counted,
             tail,
-        )
-        .unwrap();
+        );
         (begun..pages.len()).for_each(|number| encoder.append(&page(number), number % 3).unwrap());
         let finished = encoder.finish().unwrap();
         assert_eq!(finished.extents, expected.extents);

@@ -439,7 +439,7 @@ fn a_stream_gets_lines_of_items() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let stream = fs::File::create(file.path()).unwrap();
-        let mut writer = DumpWriter::stream(Box::new(stream), compression).unwrap();
+        let mut writer = DumpWriter::stream(Box::new(stream), compression);
         writer.append(&items(&TWO), 0).unwrap();
         let finished = writer.finish(None, metadata_of("t")).unwrap();
         assert!(finished.paths.is_empty());

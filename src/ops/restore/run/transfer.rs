@@ -310,9 +310,12 @@ impl<P: Position + Clone> SourceTransfer<P> {
             return self.transfer(None, reporter, cancel).await;
         };
 
+        let has_earlier = journal.restore_progress().is_some();
         let progress = self.progress.clone();
         journal.edit(|job| job.progress = Some(progress)).await;
-        if let Some(settling) = self.sink.settle()? {
+
+        // That of an earlier run is no longer valid. If there is none, a restore that is killed before its first save starts over.
+        if has_earlier && let Some(settling) = self.sink.settle()? {
             journal.save_now(settling).await;
         }
 
