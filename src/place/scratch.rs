@@ -22,7 +22,8 @@ const KEY_BYTES: usize = 16;
 
 /// Records of keys, partitioned by key: the 128-bit hash of a key, and a value of `V` bytes.
 pub(crate) struct ScratchPartitions<const V: usize> {
-    file: File,
+    /// `None` until the first block is written, if there may be none.
+    file: Option<File>,
     /// Length of the file.
     end: u64,
     /// Size of a full block in bytes: a whole number of records.
@@ -48,21 +49,28 @@ impl<const V: usize> ScratchPartitions<V> {
     /// # Errors
     /// The temporary file cannot be created.
     pub(crate) fn new(memory_bytes: usize) -> Result<Self> {
-        Self::with_partitions(PARTITIONS, memory_bytes)
+        Self::with_partitions(PARTITIONS, memory_bytes, None)
     }
 
     /// Creates an empty store with this number of partitions, rounded up to a power of two. The fewer there are, the larger are the blocks
-    /// that are written, and the more records are in memory when they are searched.
+    /// that are written, and the more records are in memory when they are searched. If `expected` records fit in one block, no file is
+    /// created for them.
     ///
     /// # Errors
     /// The temporary file cannot be created.
-    pub(crate) fn with_partitions(count: usize, memory_bytes: usize) -> Result<Self> {
+    pub(crate) fn with_partitions(
+        count: usize,
+        memory_bytes: usize,
+        expected: Option<u64>,
+    ) -> Result<Self> {
         let count = count.next_power_of_two();
-        let file = tempfile::tempfile().map_err(|error| scratch_error("create", error))?;
         let records = (memory_bytes / count / Self::RECORD_BYTES).max(1);
         let partitions = std::iter::repeat_with(Partition::default)
             .take(count)
             .collect();
+
+        let is_small = expected.is_some_and(|expected| expected < records as u64);
+        let file = if is_small { None } else { Some(create_file()?) };
 
         Ok(Self {
             file,
@@ -75,7 +83,7 @@ impl<const V: usize> ScratchPartitions<V> {
     /// Adds a record.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The temporary file cannot be created; the disk is full.
     pub(crate) fn push(&mut self, key: u128, value: &[u8; V]) -> Result<()> {
         // The remainder of the division by a power of two, which is smaller than that.
         let remainder = key & (self.partitions.len() as u128 - 1);
@@ -86,8 +94,11 @@ impl<const V: usize> ScratchPartitions<V> {
         partition.open.extend_from_slice(value);
 
         if partition.open.len() == self.block_bytes {
-            self.file
-                .write_all_at(&partition.open, self.end)
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => self.file.insert(create_file()?),
+            };
+            file.write_all_at(&partition.open, self.end)
                 .map_err(|error| scratch_error("write", error))?;
             partition.blocks.push(self.end);
             self.end += self.block_bytes as u64;
@@ -216,10 +227,15 @@ impl<const V: usize> ScratchPartitions<V> {
 
     fn read_block(&self, offset: u64, block: &mut Vec<u8>) -> Result<()> {
         block.resize(self.block_bytes, 0);
-        self.file
-            .read_exact_at(block, offset)
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound);
+        file.map_err(Into::into)
+            .and_then(|file| file.read_exact_at(block, offset))
             .map_err(|error| scratch_error("read", error))
     }
+}
+
+fn create_file() -> Result<File> {
+    tempfile::tempfile().map_err(|error| scratch_error("create", error))
 }
 
 fn upper_half(key: u128) -> u64 {
@@ -289,8 +305,10 @@ mod tests {
             keys in prop::collection::vec((0..30_u128, 0..3_usize), 0..200),
             memory in 0..300_000_usize,
             partitions in 1..40_usize,
+            expected_records in prop::option::of(0..200_u64),
         ) {
-            let mut scratch = ScratchPartitions::<8>::with_partitions(partitions, memory).unwrap();
+            let mut scratch =
+                ScratchPartitions::<8>::with_partitions(partitions, memory, expected_records).unwrap();
             let (mut first, mut expected) = (HashMap::new(), Vec::new());
             for (number, (low, variant)) in keys.into_iter().enumerate() {
                 // Keys that share a partition, or the upper half of their hashes, are different keys.

@@ -14,6 +14,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -282,10 +283,14 @@ fn write_holder(file: &mut File, note: &str, leftover: LeftoverMeaning) -> io::R
 }
 
 /// The name of this host.
-pub(crate) fn host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .or_else(|_| fs::read_to_string("/etc/hostname"));
-    name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+pub(crate) fn host_name() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let name = fs::read_to_string("/proc/sys/kernel/hostname")
+            .or_else(|_| fs::read_to_string("/etc/hostname"));
+        name.map_or_else(|_| "this host".to_owned(), |name| name.trim().to_owned())
+    });
+
+    &NAME
 }
 
 /// The description in a lock file of the process that holds it, or a substitute.

@@ -121,6 +121,8 @@ pub(crate) struct RunState {
     pub(crate) table_id: Option<String>,
     /// The record that an unfinished restore of this table left.
     pub(crate) previous: Option<RestoreJob>,
+    /// The progress before this run writes the first item; `None` if a later run cannot continue.
+    pub(crate) start_progress: Option<RestoreProgress>,
     /// Whether the table may have been changed before the first item is written.
     pub(crate) is_table_changed: bool,
     /// Whether the table has the tag of an unfinished restore, which is this one.
@@ -310,6 +312,7 @@ impl PreparedRestore {
                 was_empty: state.was_empty,
                 table_id,
                 previous: state.unfinished,
+                start_progress: None,
                 is_table_changed: false,
                 is_tagged,
                 must_be_empty: is_filled && !has_unfinished_items,

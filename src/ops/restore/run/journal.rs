@@ -65,7 +65,7 @@ impl RestorePlan {
             .transpose()?;
         let job = RestoreJob {
             boost,
-            progress: self.earlier_progress(),
+            progress: self.progress_of_existing_table(),
             ..self.restore_job()
         };
 
@@ -135,14 +135,16 @@ impl RestorePlan {
         value
     }
 
-    /// The progress of an earlier run that remains valid: this run resumes it, or writes no items.
-    fn earlier_progress(&self) -> Option<RestoreProgress> {
+    /// The progress at the start, unless the table is yet to be created. If this run writes no items, that of an earlier one remains
+    /// valid.
+    fn progress_of_existing_table(&self) -> Option<RestoreProgress> {
+        let state = &self.prepared.run_state;
         if self.action.creates() {
             None
         } else if self.prepared.request.content.includes_items() {
-            self.prepared.progress.clone()
+            state.start_progress.clone()
         } else {
-            self.prepared.run_state.previous.as_ref()?.progress.clone()
+            state.previous.as_ref()?.progress.clone()
         }
     }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::event::{Event, Reporter};
 use crate::ops::identity::table_id;
-use crate::ops::journal::Journal;
+use crate::ops::journal::{Journal, RestoreJob};
 use crate::ops::restore::plan::RestorePlan;
 use crate::ops::restore::plan::boost::TemporaryBoost;
 use crate::ops::restore::plan::settings::Settings;
@@ -159,8 +159,13 @@ async fn prepare_table(
             plan.lock_created(&active_table, journal)?;
             // The id proves later that the table is the one that this restore created.
             let id = table_id(&active_table);
+            let progress = plan.prepared.run_state.start_progress.clone();
             plan.prepared.run_state.table_id.clone_from(&id);
-            journal.commit(|job| job.table_id = id).await?;
+            let created = |job: &mut RestoreJob| {
+                job.table_id = id;
+                job.progress = progress;
+            };
+            journal.commit(created).await?;
         } else {
             refuse_filled_table(table, plan, &active_table).await?;
             plan.commit_start(journal, boost.as_ref()).await?;

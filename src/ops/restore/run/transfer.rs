@@ -22,7 +22,7 @@ use crate::ops::sink::table::{
 };
 use crate::ops::source::lanes::LanePositions;
 use crate::ops::source::{ChunkStream, ItemSource, LaneQueues, StoredSource};
-use crate::ops::transfer::{Sink, Transfer, interrupted};
+use crate::ops::transfer::{Transfer, interrupted};
 use crate::ops::transform_stage::TransformStage;
 use crate::ops::{run_blocking, until_cancelled};
 use crate::store::Writer;
@@ -78,6 +78,9 @@ impl ItemTransfer {
 
         let memory = store.reader().memory_share();
         let progress = start_progress(plan, &key, memory)?;
+        // Without an identity, as for standard input, a later run cannot continue.
+        let is_resumable = plan.prepared.identity.is_some();
+        plan.prepared.run_state.start_progress = is_resumable.then(|| progress.clone());
         let transfer = match plan.prepared.source.clone() {
             ItemSource::Dump(dump) => {
                 let source = stored_source(&dump, plan, &key, &progress, memory)?.start(cancel);
@@ -309,15 +312,6 @@ impl<P: Position + Clone> SourceTransfer<P> {
         let Some(journal) = journal else {
             return self.transfer(None, reporter, cancel).await;
         };
-
-        let has_earlier = journal.restore_progress().is_some();
-        let progress = self.progress.clone();
-        journal.edit(|job| job.progress = Some(progress)).await;
-
-        // That of an earlier run is no longer valid. If there is none, a restore that is killed before its first save starts over.
-        if has_earlier && let Some(settling) = self.sink.settle()? {
-            journal.save_now(settling).await;
-        }
 
         let first = journal.restore_progress().cloned();
         let result = self.transfer(Some(journal), reporter, cancel).await;

@@ -35,7 +35,7 @@ impl AcknowledgedKeys {
             usize::try_from(items / PARTITION_KEYS).unwrap_or(usize::MAX)
         });
         let count = count.clamp(MIN_PARTITIONS, PARTITIONS);
-        let scratch = ScratchPartitions::with_partitions(count, memory.of(SCRATCH_MEMORY))?;
+        let scratch = ScratchPartitions::with_partitions(count, memory.of(SCRATCH_MEMORY), items)?;
 
         Ok(Self(scratch))
     }
