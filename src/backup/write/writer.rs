@@ -355,6 +355,12 @@ impl DumpWriter {
         // After an exchange, `.partial` holds the old dump. No journal may refer to it, so the
         // journal is removed before.
         journal.remove()?;
+
+        // An old dump must not disappear before the name of the new one is on disk.
+        if !self.is_name_synced && target.exists() {
+            sync_folder(partial.parent().unwrap_or(partial))?;
+        }
+
         let names: Vec<&str> = metadata.files.keys().map(String::as_str).collect();
         let warnings = publish(target, partial, &names)?;
 

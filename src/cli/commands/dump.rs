@@ -10,6 +10,7 @@ use crate::cli::session::Session;
 use crate::cli::terminal::output::is_closed_pipe;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::dry_run::ItemTarget;
 use crate::cli::text::{dry_run, plan, summary};
 use crate::environment::Approval;
 use crate::error::Result;
@@ -136,7 +137,7 @@ async fn dry_run(
     );
     let result = Box::pin(trial).await?;
 
-    dry_run::report(&plan, true, false, result, session)
+    dry_run::report(&plan, ItemTarget::Dump, true, result, session)
 }
 
 fn show_summary(

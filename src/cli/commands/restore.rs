@@ -9,6 +9,7 @@ use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::signals::unless_cancelled;
+use crate::cli::text::dry_run::ItemTarget;
 use crate::cli::text::{dry_run, plan, summary};
 use crate::environment::{Confirmation, Environment};
 use crate::error::Result;
@@ -111,7 +112,8 @@ async fn dry_run(
     let trial = ops::restore::dry_run(plan, command.preview, &reporter, &session.cancel);
     let result = Box::pin(trial).await?;
 
-    dry_run::report(plan, !plan.transform.is_empty(), true, result, session)
+    let is_transformed = !plan.transform.is_empty();
+    dry_run::report(plan, ItemTarget::Table, is_transformed, result, session)
 }
 
 async fn confirm(

@@ -14,14 +14,21 @@ use crate::layout::Rows;
 use crate::limits::ITEM_BYTES;
 use crate::ops::{DryRunReport, ItemPreview};
 
+/// What the run would write the items to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ItemTarget {
+    Dump,
+    Table,
+}
+
 /// Prints the result of a dry run, and returns its outcome. `trial` is `None` if no items were read.
 ///
 /// # Errors
 /// The report cannot be written.
 pub(crate) fn report(
     plan: &impl Serialize,
+    target: ItemTarget,
     is_transformed: bool,
-    writes_table: bool,
     trial: Option<DryRunReport>,
     session: &Session,
 ) -> Result<CommandOutcome> {
@@ -36,7 +43,7 @@ pub(crate) fn report(
 
     session
         .console
-        .outcome(&outcome_text(&trial, is_transformed, writes_table));
+        .outcome(&outcome_text(&trial, target, is_transformed));
     if let Some(warning) = summary::key_collisions(trial.collisions, &trial.first_collisions) {
         session.console.warning(&warning);
     }
@@ -45,7 +52,7 @@ pub(crate) fn report(
 }
 
 /// Counts, costs and reasons of rejections.
-fn outcome_text(trial: &DryRunReport, is_transformed: bool, writes_table: bool) -> OutcomeText {
+fn outcome_text(trial: &DryRunReport, target: ItemTarget, is_transformed: bool) -> OutcomeText {
     let written = format!(
         "{} ({} as JSON)",
         format::items(trial.items_out),
@@ -69,7 +76,7 @@ fn outcome_text(trial: &DryRunReport, is_transformed: bool, writes_table: bool) 
             reasons.map(|(reason, count)| format!("{} × {reason}", format::count(*count))),
         );
 
-        if writes_table {
+        if target == ItemTarget::Table {
             cost::rows(group, &trial.cost, "");
         }
 

@@ -13,6 +13,7 @@ use crate::backup::testing::{
 use crate::error::ErrorKind;
 use crate::place::Access;
 use crate::place::digest::hex_sha256;
+use crate::place::local::files::test_syncs::synced;
 use crate::place::local::files::write_file;
 
 const FOUR_FILES: [&str; 4] = [
@@ -200,6 +201,63 @@ fn a_folder_gets_its_four_files_and_no_others_remain() {
 
     assert!(finished.metadata.complete && finished.warnings.is_empty());
     assert_eq!(whole_table(&folder), "music");
+}
+
+#[test]
+fn the_name_of_the_data_file_is_on_disk_before_its_progress_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = fs::canonicalize(dir.path()).unwrap();
+    let partial = parent.join("dump.partial");
+    for (target, names, finished) in [
+        (
+            DumpTarget::folder(parent.join("dump")),
+            vec![&partial, &parent],
+            // Before the metadata, after it, and after the rename.
+            vec![&partial, &partial, &parent],
+        ),
+        (
+            DumpTarget::file(parent.join("items.jsonl")),
+            vec![&parent],
+            vec![&parent],
+        ),
+    ] {
+        let mut writer = DumpWriter::begin(&target, &DumpOptions::default()).unwrap();
+        writer.append(&items(&TWO), 0).unwrap();
+        synced();
+        writer.when_synced(|_, _| {}).unwrap();
+        assert!(synced().iter().eq(names), "{target:?}");
+
+        writer.append(&items(&TWO), 0).unwrap();
+        writer.when_synced(|_, _| {}).unwrap();
+        assert!(synced().is_empty(), "{target:?}");
+
+        writer.finish(None, metadata_of("t")).unwrap();
+        assert_eq!(synced().iter().collect::<Vec<_>>(), finished, "{target:?}");
+    }
+}
+
+#[test]
+fn the_name_of_a_dump_is_on_disk_before_it_replaces_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let parent = fs::canonicalize(dir.path()).unwrap();
+    let (target, partial) = (parent.join("dump"), parent.join("dump.partial"));
+    let write = || {
+        let writer = DumpWriter::begin(&DumpTarget::folder(&target), &DumpOptions::default());
+        synced();
+        writer.unwrap().finish(None, metadata_of("t")).unwrap();
+        synced()
+    };
+
+    // Before the metadata, after it, and after the rename.
+    assert_eq!(write(), [&partial, &partial, &parent].map(Clone::clone));
+
+    // Also before the exchange, and after the removal of the old dump.
+    let replaced = write();
+    assert_eq!(
+        replaced[..4],
+        [&partial, &partial, &parent, &parent].map(Clone::clone)
+    );
+    assert_eq!(replaced.last(), Some(&parent));
 }
 
 #[test]
