@@ -6,6 +6,8 @@
 //!          └─► compression threads ─► (in the order of the blocks) ─┘      (one frame per block)
 //! ```
 //!
+//! A file of one block needs no thread: they are started when there is a second one.
+//!
 //! All queues are bounded, so memory depends neither on the length of the file nor on the number of
 //! cores: about eight blocks, or five per thread with compression. Tables that are dumped in parallel share
 //! that: each has smaller blocks, or fewer threads with fewer blocks. The first error ends the threads; the next call receives
@@ -177,17 +179,19 @@ impl WritePipeline {
 
     /// The threads. Starts them if necessary, with the first block if there is one.
     fn threads(&mut self) -> io::Result<&mut Threads> {
-        if let Stage::Short { .. } = self.stage
-            && let Stage::Short { writer, first } = std::mem::replace(&mut self.stage, Stage::Ended)
-        {
-            let mut threads = Threads::start(self, writer)?;
-            if let Some(block) = first {
-                threads.send(block)?;
+        let stage = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Short { writer, first } => {
+                let mut threads = Threads::start(self, writer)?;
+                if let Some(block) = first {
+                    threads.send(block)?;
+                }
+
+                Stage::Threaded(threads)
             }
+            stage @ (Stage::Threaded(_) | Stage::Ended) => stage,
+        };
 
-            self.stage = Stage::Threaded(threads);
-        }
-
+        self.stage = stage;
         match &mut self.stage {
             Stage::Threaded(threads) => Ok(threads),
             Stage::Short { .. } | Stage::Ended => Err(ended_early()),
