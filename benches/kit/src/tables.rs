@@ -59,14 +59,14 @@ struct State {
 }
 
 impl SmallTables {
-    /// `count` tables named `small-1` and so on.
+    /// `count` tables named `small-1` and so on. The control plane has the rates of AWS, multiplied by `rate_factor`.
     #[must_use]
-    pub fn new(count: u64, creation: Duration) -> Self {
+    pub fn new(count: u64, creation: Duration, rate_factor: f64) -> Self {
         let tables = (1..=count).map(|number| (format!("small-{number}"), None)).collect();
         Self {
             creation,
-            all_operations: Bucket::new(ALL_OPERATIONS, 1.0),
-            by_operation: RATES.iter().map(|(name, rate)| (*name, Bucket::new(*rate, 1.0))).collect(),
+            all_operations: Bucket::new(ALL_OPERATIONS * rate_factor, 1.0),
+            by_operation: RATES.iter().map(|(name, rate)| (*name, Bucket::new(rate * rate_factor, 1.0))).collect(),
             state: Mutex::new(State { tables, ..State::default() }),
         }
     }

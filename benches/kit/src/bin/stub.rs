@@ -55,6 +55,9 @@ struct Options {
     /// Milliseconds for which a new table is CREATING
     #[arg(long, default_value_t = 0)]
     creation: u64,
+    /// Multiply the rates of the control plane by this
+    #[arg(long, default_value_t = 1.0)]
+    rate_factor: f64,
     /// Serve one table with this number of partitions in place of the pages. Requires --items
     #[arg(long, requires = "items")]
     partitions: Option<usize>,
@@ -98,7 +101,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let bucket = |units| Bucket::new(units, 1.0);
     let stub = Arc::new(Stub {
         partitioned: options.layout().as_ref().map(PartitionedTable::new),
-        small_tables: options.tables.map(|count| SmallTables::new(count, Duration::from_millis(options.creation))),
+        small_tables: options
+            .tables
+            .map(|count| SmallTables::new(count, Duration::from_millis(options.creation), options.rate_factor)),
         pages: Pages::prepare(options.distinct, options.gzip),
         counters: Arc::new(Counters::default()),
         gzip: options.gzip,
