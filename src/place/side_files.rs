@@ -408,7 +408,7 @@ pub fn publish_lines_file(path: &Path) -> Result<Option<PathBuf>> {
     Ok(found.then(|| path.to_owned()))
 }
 
-/// Removes a side file. The removal is durable when this returns. A missing file is not an error.
+/// Removes a side file, if there is one. Its removal is durable when this returns.
 ///
 /// # Errors
 /// An I/O error.
