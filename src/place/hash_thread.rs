@@ -1,4 +1,4 @@
-//! SHA-256 of a stream of blocks, on a separate thread.
+//! SHA-256 of a stream of blocks, on a separate thread if they are many.
 //!
 //! Hashing costs about as much CPU as reading or writing the items, so the two run on different cores. The queue of blocks is short,
 //! which bounds memory.
@@ -77,6 +77,57 @@ impl HashThread {
         };
 
         Self::start_with(1, work).expect("a thread")
+    }
+}
+
+/// SHA-256 of blocks, computed where they are added or on a separate thread.
+pub(crate) enum BlockHasher {
+    Inline(Sha256),
+    Threaded(HashThread),
+}
+
+impl BlockHasher {
+    /// Hashes further blocks on a separate thread; see [`HashThread::start`].
+    ///
+    /// # Errors
+    /// The thread cannot be started. Blocks are then hashed where they are added.
+    pub(crate) fn start_thread(
+        &mut self,
+        queued_blocks: usize,
+        used: Option<Sender<Vec<u8>>>,
+    ) -> io::Result<()> {
+        if let Self::Inline(hasher) = self {
+            let thread = HashThread::start(hasher.clone(), queued_blocks, used)?;
+            *self = Self::Threaded(thread);
+        }
+
+        Ok(())
+    }
+
+    /// Adds a block. Returns it emptied, unless the thread has it.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub(crate) fn add(&mut self, mut block: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Inline(hasher) => {
+                hasher.update(&block);
+                block.clear();
+                Ok(Some(block))
+            }
+            Self::Threaded(thread) => thread.add(block).map(|()| None),
+        }
+    }
+
+    /// A hasher that has seen all blocks so far.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub(crate) fn hasher(&self) -> io::Result<Sha256> {
+        match self {
+            Self::Inline(hasher) => Ok(hasher.clone()),
+            Self::Threaded(thread) => thread.hasher(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::digest::finalize_hex;
-use super::hash_thread::HashThread;
+use super::hash_thread::BlockHasher;
 
 /// Bytes sent to the hash thread at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -21,21 +21,13 @@ const QUEUED_BLOCKS: usize = 4;
 #[derive(Clone, Default)]
 pub(crate) struct StreamHash(Arc<Mutex<HashState>>);
 
-#[derive(Default)]
 struct HashState {
     bytes: u64,
     /// Bytes not passed to the hasher yet.
     block: Vec<u8>,
-    hasher: Hasher,
-}
-
-enum Hasher {
-    Inline(Sha256),
-    Threaded {
-        thread: HashThread,
-        /// Blocks that were hashed, to be filled again.
-        used: Receiver<Vec<u8>>,
-    },
+    hasher: BlockHasher,
+    /// Blocks that the hash thread has hashed, to be filled again. `None` without the thread.
+    used: Option<Receiver<Vec<u8>>>,
 }
 
 impl StreamHash {
@@ -45,8 +37,7 @@ impl StreamHash {
         state.block.extend_from_slice(bytes);
 
         if state.block.len() >= BLOCK_BYTES {
-            let block = mem::take(&mut state.block);
-            state.block = state.hasher.add(block)?;
+            state.hash_block()?;
         }
 
         Ok(())
@@ -63,7 +54,7 @@ impl StreamHash {
     /// The thread that computes it panicked.
     pub(crate) fn sha256(&self) -> io::Result<String> {
         let state = self.state();
-        let mut hasher = state.hasher.state()?;
+        let mut hasher = state.hasher.hasher()?;
         hasher.update(&state.block);
 
         Ok(finalize_hex(hasher))
@@ -74,42 +65,34 @@ impl StreamHash {
     }
 }
 
-impl Default for Hasher {
-    fn default() -> Self {
-        Self::Inline(Sha256::new())
-    }
-}
-
-impl Hasher {
-    /// Hashes a block and returns an empty one for reuse.
-    fn add(&mut self, mut block: Vec<u8>) -> io::Result<Vec<u8>> {
-        if let Self::Inline(hasher) = self {
+impl HashState {
+    /// Passes the block to the hasher, and begins another one.
+    fn hash_block(&mut self) -> io::Result<()> {
+        if self.used.is_none() {
             let (sender, used) = mpsc::channel();
 
             // If no thread can be started, it continues on this one.
-            if let Ok(thread) = HashThread::start(hasher.clone(), QUEUED_BLOCKS, Some(sender)) {
-                *self = Self::Threaded { thread, used };
-            }
+            let started = self.hasher.start_thread(QUEUED_BLOCKS, Some(sender));
+            self.used = started.is_ok().then_some(used);
         }
 
-        match self {
-            Self::Inline(hasher) => {
-                hasher.update(&block);
-                block.clear();
-                Ok(block)
-            }
-            Self::Threaded { thread, used } => {
-                thread.add(block)?;
-                Ok(used.try_recv().unwrap_or_default())
-            }
-        }
+        let block = mem::take(&mut self.block);
+        let emptied = self.hasher.add(block)?;
+        self.block = emptied
+            .or_else(|| self.used.as_ref()?.try_recv().ok())
+            .unwrap_or_default();
+
+        Ok(())
     }
+}
 
-    /// A hasher that has seen all blocks so far.
-    fn state(&self) -> io::Result<Sha256> {
-        match self {
-            Self::Inline(hasher) => Ok(hasher.clone()),
-            Self::Threaded { thread, .. } => thread.hasher(),
+impl Default for HashState {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            block: Vec::new(),
+            hasher: BlockHasher::Inline(Sha256::new()),
+            used: None,
         }
     }
 }
@@ -137,6 +120,7 @@ impl<R: Read> Read for HashingReader<R> {
 #[cfg(test)]
 mod tests {
     use super::super::digest::hex_sha256;
+    use super::super::hash_thread::HashThread;
     use super::*;
 
     #[test]
@@ -164,7 +148,8 @@ mod tests {
         let seen = StreamHash::default();
         let (_, used) = mpsc::channel();
         let thread = HashThread::start_panicking();
-        seen.state().hasher = Hasher::Threaded { thread, used };
+        seen.state().hasher = BlockHasher::Threaded(thread);
+        seen.state().used = Some(used);
 
         let content = io::repeat(b'x');
         let mut reader = HashingReader::new(content, seen.clone());

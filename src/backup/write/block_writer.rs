@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::mpsc::Sender;
 
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use super::compressor::Compressor;
 use crate::backup::index::{BoundedIndex, Frame};
 use crate::place::digest::finalize_hex;
-use crate::place::hash_thread::HashThread;
+use crate::place::hash_thread::BlockHasher;
 use crate::place::output::Output;
 
 /// A complete output.
@@ -81,13 +81,8 @@ pub(super) struct EncodedBlock {
 pub(super) struct BlockWriter {
     sink: Output,
     bytes: u64,
-    hash: BlockHash,
+    hasher: BlockHasher,
     frames: Option<BoundedIndex<Frame>>,
-}
-
-enum BlockHash {
-    Inline(Sha256),
-    Threaded(HashThread),
 }
 
 impl BlockWriter {
@@ -95,7 +90,7 @@ impl BlockWriter {
         Self {
             sink,
             bytes: begun.bytes,
-            hash: BlockHash::Inline(begun.hasher),
+            hasher: BlockHasher::Inline(begun.hasher),
             frames: begun.frames.map(BoundedIndex::new),
         }
     }
@@ -109,12 +104,7 @@ impl BlockWriter {
         queued_blocks: usize,
         used: Option<Sender<Vec<u8>>>,
     ) -> io::Result<()> {
-        if let BlockHash::Inline(hasher) = &self.hash {
-            let thread = HashThread::start(hasher.clone(), queued_blocks, used)?;
-            self.hash = BlockHash::Threaded(thread);
-        }
-
-        Ok(())
+        self.hasher.start_thread(queued_blocks, used)
     }
 
     pub(super) fn write(&mut self, block: EncodedBlock) -> io::Result<()> {
@@ -125,13 +115,7 @@ impl BlockWriter {
             index.push(frame);
         }
 
-        match &mut self.hash {
-            BlockHash::Inline(hasher) => {
-                hasher.update(&block.bytes);
-                Ok(())
-            }
-            BlockHash::Threaded(thread) => thread.add(block.bytes),
-        }
+        self.hasher.add(block.bytes).map(drop)
     }
 
     /// Syncs everything written so far, and passes its state to `then`.
@@ -158,11 +142,6 @@ impl BlockWriter {
     }
 
     fn sha256(&self) -> io::Result<String> {
-        let hasher = match &self.hash {
-            BlockHash::Inline(hasher) => hasher.clone(),
-            BlockHash::Threaded(thread) => thread.hasher()?,
-        };
-
-        Ok(finalize_hex(hasher))
+        Ok(finalize_hex(self.hasher.hasher()?))
     }
 }
