@@ -13,7 +13,7 @@ use super::error::RequestError;
 use super::operation::Service;
 use super::sign::Destination;
 
-/// Results that are kept: those of each service, for a table that another account owns as well.
+/// Results that are kept: those of each service, and of the last tables that calls named by ARN.
 const KEPT_RESULTS: usize = 16;
 
 /// Resolves the endpoint of each request.
